@@ -1,0 +1,258 @@
+"""Typed expressions: what lowering and the backends work on.
+
+Semantics, the same in every backend and under every schedule:
+
+* Integers wrap (two's complement). `floordiv` and `mod` floor; by zero they give 0; `MIN // -1` wraps.
+* A shift by the width or more gives 0 (or the sign); by a negative amount it shifts the other way.
+* Floats follow IEEE 754 and are never reordered or contracted: `fma` is an operation of its own, placed at capture.
+  `min`/`max` propagate NaN. Float to integer truncates and saturates, NaN gives 0.
+* `index` values are mathematical integers: they do not wrap, because their range is proven at entry. Sums of them are
+  kept in one canonical form, `Lin`, so that equal ones are the same node and differences cancel.
+* `select` may evaluate both sides; a `Read` that must not happen carries its own `pred`.
+
+The operations of `Op`, by name (operands of one type `T` unless said; the result type is the node's `type`):
+
+    add sub mul min max neg abs                                T, T -> T
+    div                                                        float division
+    floordiv mod                                               flooring; floats as numpy.floor_divide / numpy.mod
+    and or xor not shl shr                                     integers; and, or, xor, not also on bool_
+    eq ne lt le                                                -> bool_ (gt and ge are lt and le turned round)
+    select(bool_, T, T)   rare(bool_, T, T): a select whose condition is almost never true
+    fma(T, T, T)   fmin fmax copysign                          floats
+    floor ceil trunc round sqrt                                floats; round half to even
+    exp exp2 expm1 log log2 log10 log1p pow sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
+    erf rsqrt cbrt hypot                                       f32 and f64; expanded by `lowering.expand_math`
+    isnan isinf isfinite                                       float -> bool_
+    popcount clz ctz reinterpret                               integers (reinterpret: same width)
+    absd avg_up avg_down sat_add sat_sub mul_high              integers
+    random(index...) -> u32; print, require, call              see `Op.data`
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from ..types import Type, bool_, index
+from .node import Node, _local, expr_node
+
+__all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Lin", "Load", "Op", "Ramp", "Read", "Reduce",
+           "Shuffle", "Var", "children", "is_false", "is_true"]  # fmt: skip
+
+
+class Expr(Node):
+    """A value of `type`, `lanes` wide. `uid` grows in order of creation and breaks ties."""
+
+    __slots__ = ("cached_bounds", "lanes", "type", "uid")
+    type: Type
+    lanes: int
+    uid: int
+    cached_bounds: Any
+
+    def __bool__(self) -> bool:
+        raise TypeError("an IR expression has no truth value: compare with `is`, or build a `select`")
+
+
+class Const(Expr):
+    """A scalar constant: an `int` for integers and bool_ (0 or 1), a `float` for floats."""
+
+    __slots__ = ("value",)
+    fields = __match_args__ = ("value", "type")
+    value: Any
+
+    def __new__(cls, value: Any, type: Type) -> Const:
+        key = (cls, type, struct.pack("<d", value) if type.is_float else value)
+        self = _local.table.get(key)
+        if self is None:
+            self = object.__new__(cls)
+            self.value, self.type, self.lanes = (float(value) if type.is_float else int(value)), type, 1
+            _local.count = self.uid = _local.count + 1
+            _local.table[key] = self
+        return self  # type: ignore[no-any-return]
+
+
+class Var(Expr):
+    """A scalar variable: an object, told apart by identity. `lo` and `hi` are known constant bounds (inclusive)."""
+
+    __slots__ = ("hi", "lo", "name")
+    fields = __match_args__ = ("name", "type", "lo", "hi")
+    name: str
+    lo: int | None
+    hi: int | None
+
+    def __new__(cls, name: str, type: Type = index, lo: int | None = None, hi: int | None = None) -> Var:
+        self = object.__new__(cls)
+        self.name, self.type, self.lo, self.hi, self.lanes = name, type, lo, hi, 1
+        _local.count = self.uid = _local.count + 1
+        return self
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@expr_node
+class Lin(Expr):
+    """`const + sum(coef * atom)` over `index` atoms, sorted by uid; never a bare constant or a bare atom."""
+
+    terms: tuple[tuple[Expr, int], ...]
+    const: int
+
+    def __derive__(self) -> None:
+        self.type, self.lanes = index, 1
+
+
+@expr_node
+class Op(Expr):
+    """The operation `name` on `args`, lane by lane, giving `type`. `data` is what the operation needs beside them."""
+
+    name: str
+    args: tuple[Expr, ...]
+    type: Type
+    data: Any = None
+
+    def __derive__(self) -> None:
+        self.lanes = self.args[0].lanes if self.args else 1
+
+
+@expr_node
+class Cast(Expr):
+    """`value` converted: integers wrap, float to integer truncates and saturates, anything to bool_ is `!= 0`."""
+
+    value: Expr
+    type: Type
+
+    def __derive__(self) -> None:
+        self.lanes = self.value.lanes
+
+
+@expr_node
+class Read(Expr):
+    """Element `item` of `array` at `indices` (one `index` expression an axis). Where `pred` is false nothing is read."""
+
+    array: Array
+    indices: tuple[Expr, ...]
+    item: int = 0
+    pred: Expr | None = None
+
+    def __derive__(self) -> None:
+        self.type = self.array.types[self.item]
+        self.lanes = max((e.lanes for e in self.indices), default=1)
+
+
+@expr_node
+class Load(Expr):
+    """The element of `buffer` at the flat `index`; where `pred` is false, zero, and the memory is not touched."""
+
+    buffer: Buffer
+    index: Expr
+    pred: Expr | None = None
+
+    def __derive__(self) -> None:
+        self.type, self.lanes = self.buffer.type, self.index.lanes
+
+
+@expr_node
+class Ramp(Expr):
+    """`base + stride * (0, 1, ..., n-1)`. With a vector base: n copies of it in turn, each `stride` further."""
+
+    base: Expr
+    stride: Expr
+    n: int
+
+    def __derive__(self) -> None:
+        self.type, self.lanes = self.base.type, self.base.lanes * self.n
+
+
+@expr_node
+class Broadcast(Expr):
+    """`n` copies of `value`, one after the other (a vector is repeated as a whole)."""
+
+    value: Expr
+    n: int
+
+    def __derive__(self) -> None:
+        self.type, self.lanes = self.value.type, self.value.lanes * self.n
+
+
+@expr_node
+class Shuffle(Expr):
+    """Lanes `picks` of the concatenation of `vectors`."""
+
+    vectors: tuple[Expr, ...]
+    picks: tuple[int, ...]
+
+    def __derive__(self) -> None:
+        self.type, self.lanes = self.vectors[0].type, len(self.picks)
+
+
+@expr_node
+class Reduce(Expr):
+    """`value` folded with the Op `name` (add, mul, min, max, and, or) to `n` lanes, groups of neighbours together."""
+
+    name: str
+    value: Expr
+    n: int = 1
+
+    def __derive__(self) -> None:
+        self.type, self.lanes = self.value.type, self.n
+
+
+class Array:
+    """Something that is indexed with one index an axis: an input, a stage's values, or a constant table.
+
+    `extents` and `strides` (in elements) are variables for inputs and outputs, which come from the call;
+    `table` is the data of a constant table (a C-contiguous ndarray).
+    """
+
+    __slots__ = ("contiguous", "extents", "kind", "mins", "name", "ndim", "strides", "table", "types")
+
+    def __init__(self, name: str, types: tuple[Type, ...], ndim: int, kind: str = "func", table: Any = None,
+                 contiguous: bool = False) -> None:  # fmt: skip
+        self.name, self.types, self.ndim, self.kind, self.table, self.contiguous = name, types, ndim, kind, table, contiguous
+        axes = range(ndim)
+        self.extents = tuple(Var(f"{name}.shape[{d}]", index, 0, 2**31 - 1) for d in axes)
+        self.strides = tuple(Var(f"{name}.strides[{d}]") for d in axes)
+        self.mins = tuple(Var(f"{name}.min[{d}]") for d in axes)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Buffer:
+    """Flat memory of one element type, after storage is laid out. `kind`: input, output, heap, stack or table."""
+
+    __slots__ = ("kind", "name", "table", "type")
+
+    def __init__(self, name: str, type: Type, kind: str, table: Any = None) -> None:
+        self.name, self.type, self.kind, self.table = name, type, kind, table
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def children(e: Expr) -> tuple[Expr, ...]:
+    """The expressions directly under `e`, left to right."""
+    match e:
+        case Op():
+            return e.args
+        case Lin():
+            return tuple(a for a, _ in e.terms)
+        case Cast() | Broadcast() | Reduce():
+            return (e.value,)
+        case Read():
+            return e.indices if e.pred is None else (*e.indices, e.pred)
+        case Load():
+            return (e.index,) if e.pred is None else (e.index, e.pred)
+        case Ramp():
+            return (e.base, e.stride)
+        case Shuffle():
+            return e.vectors
+    return ()
+
+
+def is_true(e: Expr) -> bool:
+    return isinstance(e, Const) and e.type is bool_ and e.value == 1
+
+
+def is_false(e: Expr) -> bool:
+    return isinstance(e, Const) and e.type is bool_ and e.value == 0

@@ -1,0 +1,107 @@
+"""The `@node` decorator: immutable records with slots, interned expressions, children and `map`.
+
+To a type checker a node is a frozen dataclass. At run time its `__new__` is generated: an *interned* node with the
+same fields as one made before in the same table **is** that one, so equality is `is` and hashing is identity.
+One compilation owns one table (`with interning():`) and drops it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, dataclass_transform
+
+T = TypeVar("T", bound=type)
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.table: dict[Any, Any] = {}
+        self.count = 0
+
+
+_local = _Local()
+
+
+@contextmanager
+def interning() -> Iterator[None]:
+    """A fresh table for the nodes made inside (per thread; nests)."""
+    saved, _local.table = _local.table, {}
+    try:
+        yield
+    finally:
+        _local.table = saved
+
+
+def node_count() -> int:
+    """Interned nodes made so far by this thread: the tests' measure of compile time."""
+    return _local.count
+
+
+_INTERNED = """
+def __new__(cls, {params}):
+    key = (cls, {key})
+    self = _local.table.get(key)
+    if self is None:
+        self = _new(cls)
+        {assign}
+        _local.count = self.uid = _local.count + 1
+        {post}
+        _local.table[key] = self
+    return self
+"""
+
+_PLAIN = """
+def __new__(cls, {params}):
+    self = _new(cls)
+    {assign}
+    {post}
+    return self
+"""
+
+
+@dataclass_transform(frozen_default=True)
+def node(cls: T) -> T:
+    """Make `cls` a plain (statement) node: slots, positional construction, default values, `replace`."""
+    return _build(cls, interned=False)
+
+
+@dataclass_transform(frozen_default=True)
+def expr_node(cls: T) -> T:
+    """Make `cls` an interned (expression) node. `__derive__`, if there, computes the other slots once."""
+    return _build(cls, interned=True)
+
+
+def _build(cls: Any, interned: bool) -> Any:
+    own = [n for n in cls.__dict__.get("__annotations__", {}) if not n.startswith("_")]
+    fields = tuple(own)
+    defaults = {n: cls.__dict__[n] for n in fields if n in cls.__dict__}
+    body = {k: v for k, v in cls.__dict__.items() if k not in (*fields, "__dict__", "__weakref__")}
+    inherited = {s for base in cls.__mro__[1:] for s in getattr(base, "__slots__", ())}
+    body["__slots__"] = tuple(n for n in fields if n not in inherited)
+    body["__match_args__"] = body["fields"] = fields
+    scope: dict[str, Any] = {"_new": object.__new__, "_local": _local, **{f"_d_{n}": d for n, d in defaults.items()}}
+    source = (_INTERNED if interned else _PLAIN).format(
+        params=", ".join(f"{n}=_d_{n}" if n in defaults else n for n in fields),
+        key=", ".join(fields) + ",",
+        assign="; ".join(f"self.{n} = {n}" for n in fields) or "pass",
+        post="self.__derive__()" if hasattr(cls, "__derive__") else "pass",
+    )
+    exec(source, scope)
+    body["__new__"] = scope["__new__"]
+    body["__qualname__"] = cls.__qualname__
+    return type(cls)(cls.__name__, cls.__bases__, body)
+
+
+class Node:
+    """What every node has: its field names, `replace`, and a structural repr."""
+
+    __slots__ = ()
+    fields: tuple[str, ...] = ()
+
+    def replace(self, **changes: Any) -> Any:
+        return type(self)(*(changes.get(n, getattr(self, n)) for n in self.fields))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(repr(getattr(self, n)) for n in self.fields)})"

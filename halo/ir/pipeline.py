@@ -1,0 +1,106 @@
+"""The Pipeline: an immutable, typed record of everything that lowering may know of the user's Funcs.
+
+A `Function` is one stage of the pipeline: its pure definition, then its updates, each with the loops that its
+directives gave it; and where it is computed and stored. Functions come in topological order, producers first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import Location
+from ..types import Type
+from .expr import Array, Expr, Var
+
+__all__ = ["Definition", "Function", "INLINE", "Param", "Pipeline", "Place", "RVar", "ROOT", "replace"]
+
+
+@dataclass(frozen=True, eq=False)
+class RVar:
+    """One axis of a reduction domain: `var` runs over lo..lo+extent, in order."""
+
+    var: Var
+    lo: Expr
+    extent: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """`what[indices] = values` for every point of the pure variables and the reduction domain where `pred` holds.
+
+    In the pure definition `indices` are the Function's `vars` and `rvars` is empty. `loops` is the
+    `schedule.loops.Loops` that the directives left; `specializations` are (condition, loops) pairs, first match wins.
+    """
+
+    indices: tuple[Expr, ...]
+    values: tuple[Expr | None, ...]
+    rvars: tuple[RVar, ...] = ()
+    pred: Expr | None = None
+    loops: Any = None
+    specializations: tuple[tuple[Expr, Any], ...] = ()
+    atomic: bool = False
+    loc: Location | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is computed or stored: `kind` is inline, root or at; for `at`, the loop `loop` of Function `func`
+    (of its definition `stage`, or of whichever definition reads the producer when `stage` is None)."""
+
+    kind: str
+    func: str = ""
+    loop: str = ""
+    stage: int | None = None
+    loc: Location | None = field(default=None, compare=False)
+
+
+INLINE, ROOT = Place("inline"), Place("root")
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A stage: `definitions[0]` is pure, the rest are updates. `vars` are its index variables, outermost first."""
+
+    name: str
+    vars: tuple[Var, ...]
+    types: tuple[Type, ...]
+    array: Array
+    definitions: tuple[Definition, ...]
+    compute: Place = INLINE
+    store: Place | None = None  # None: where it is computed
+    hoist: Place | None = None
+    storage_order: tuple[int, ...] = ()  # axes outermost first; () is the natural order
+    align_storage: tuple[tuple[int, int], ...] = ()  # (axis, multiple)
+    fold: tuple[tuple[int, int], ...] = ()  # (axis, extent)
+    bound: tuple[tuple[int, Expr, Expr], ...] = ()  # (axis, lo, extent)
+    align_bounds: tuple[tuple[int, int, int], ...] = ()  # (axis, modulus, remainder)
+    memory: str = "auto"
+    compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
+    extern: Any = None
+    scheduled: bool = False  # some directive was given
+    fastmath: bool = False
+    loc: Location | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Param:
+    """A scalar input: read through `var`."""
+
+    name: str
+    var: Var
+    default: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """`functions` in topological order, producers first; `outputs` among them; the array and scalar inputs."""
+
+    functions: tuple[Function, ...]
+    outputs: tuple[str, ...]
+    inputs: tuple[Array, ...]
+    params: tuple[Param, ...] = ()
+    requirements: tuple[tuple[Expr, str], ...] = ()
+
+    def __getitem__(self, name: str) -> Function:
+        return next(f for f in self.functions if f.name == name)

@@ -1,0 +1,147 @@
+"""Statements: loop nests, before and after storage is laid out.
+
+`build_nest` makes `For`, `Let`, `If`, `Produce`, `Realize`, `Provide` over `Array`s indexed axis by axis;
+`flatten` turns `Realize`/`Provide`/`Read` into `Allocate`/`Store`/`Load` over flat `Buffer`s. No pass mixes the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .expr import Array, Buffer, Expr, Var
+from .node import Node, node
+
+__all__ = ["Allocate", "Block", "Check", "Evaluate", "Extern", "For", "If", "Let", "Produce", "Provide", "Realize", "Stmt",
+           "Store", "block"]  # fmt: skip
+
+
+class Stmt(Node):
+    __slots__ = ()
+
+
+@node
+class For(Stmt):
+    """`body` for `var` in lo..lo+extent. `kind`: serial, parallel, vectorize or unroll; a vectorised or unrolled loop
+    has a constant extent when it reaches its pass. `partition`: auto, always or never. `label` is the loop's name in
+    the schedule (`blur_y.xo`), for printing."""
+
+    var: Var
+    lo: Expr
+    extent: Expr
+    kind: str
+    body: Stmt
+    partition: str = "auto"
+    label: str = ""
+
+
+@node
+class Let(Stmt):
+    """`var = value` in `body`. `within=(lo, hi)`: where body does anything at all, lo <= var <= hi (inclusive)."""
+
+    var: Var
+    value: Expr
+    body: Stmt
+    within: tuple[Expr, Expr] | None = None
+
+
+@node
+class If(Stmt):
+    """`likely`: the condition of a split's tail or of a boundary, true in the steady state."""
+
+    cond: Expr
+    then: Stmt
+    orelse: Stmt | None = None
+    likely: bool = False
+
+
+@node
+class Block(Stmt):
+    stmts: tuple[Stmt, ...]
+
+
+@node
+class Produce(Stmt):
+    """Marks the computation of one stage group: `what` is the Function's Array."""
+
+    what: Array
+    body: Stmt
+
+
+@node
+class Realize(Stmt):
+    """Storage for `what` over the box `bounds` (lo and extent an axis) while `body` runs. `fold`: axis -> circular size.
+    `memory`: auto, heap, stack or register."""
+
+    what: Array
+    bounds: tuple[tuple[Expr, Expr], ...]
+    body: Stmt
+    memory: str = "auto"
+    fold: tuple[tuple[int, int], ...] = ()
+
+
+@node
+class Provide(Stmt):
+    """`what[indices] = values`, all elements of a tuple at once: every value is evaluated before any store.
+    `values[k]` may be None (element k keeps its value). `pred`: store only where true."""
+
+    what: Array
+    indices: tuple[Expr, ...]
+    values: tuple[Expr | None, ...]
+    pred: Expr | None = None
+    atomic: bool = False
+
+
+@node
+class Extern(Stmt):
+    """Call `function` over whole regions: `outputs` is written over its produced box, `inputs` are read."""
+
+    function: Any
+    outputs: Array
+    inputs: tuple[Array, ...]
+    box: tuple[tuple[Expr, Expr], ...]
+
+
+@node
+class Allocate(Stmt):
+    """`size` elements of `buffer` while `body` runs. `bound`: a constant upper bound of size, if one is known."""
+
+    buffer: Buffer
+    size: Expr
+    body: Stmt
+    bound: int | None = None
+
+
+@node
+class Store(Stmt):
+    """`buffer[index] = value` in the lanes where `pred` is true. `reduce`: the Op name of an atomic read-modify-write."""
+
+    buffer: Buffer
+    index: Expr
+    value: Expr
+    pred: Expr | None = None
+    atomic: bool = False
+
+
+@node
+class Check(Stmt):
+    """Stop the kernel with status `code` and the values of `args` unless `cond`. Only before anything is written."""
+
+    cond: Expr
+    code: int
+    args: tuple[Expr, ...] = ()
+
+
+@node
+class Evaluate(Stmt):
+    value: Expr
+
+
+def block(*stmts: Stmt | None) -> Stmt:
+    """The statements in order, nested blocks spliced, `None`s dropped."""
+    flat: list[Stmt] = []
+    for s in stmts:
+        if isinstance(s, Block):
+            flat.extend(s.stmts)
+        elif s is not None:
+            flat.append(s)
+    return flat[0] if len(flat) == 1 else Block(tuple(flat))
