@@ -11,9 +11,9 @@ from typing import Any
 
 from ..errors import Location
 from ..types import Type
-from .expr import Array, Expr, Var
+from .expr import Array, Buffer, Expr, Var
 
-__all__ = ["Definition", "Function", "INLINE", "Param", "Pipeline", "Place", "RVar", "ROOT", "replace"]
+__all__ = ["CheckInfo", "Definition", "Lowered", "Port", "Function", "INLINE", "Param", "Pipeline", "Place", "RVar", "ROOT", "replace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,3 +104,43 @@ class Pipeline:
 
     def __getitem__(self, name: str) -> Function:
         return next(f for f in self.functions if f.name == name)
+
+
+@dataclass(frozen=True, eq=False)
+class Port:
+    """One NumPy array of a call: an input, or element `item` of an output. The variables are the kernel's arguments:
+    `buffer` its data, `extents`, `strides` (in elements) and, for outputs, `mins` (the coordinate of its first element)."""
+
+    name: str
+    kind: str  # input, output
+    type: Type
+    ndim: int
+    array: Array
+    item: int
+    buffer: Buffer
+    extents: tuple[Var, ...]
+    strides: tuple[Var, ...]
+    mins: tuple[Var, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CheckInfo:
+    """What a `Check` of the kernel tests: `kind` is bounds (an input is too small: args are the needed lo and hi, and the
+    extent), fallback (the fast variant does not fit this call: run the safe one) or require (a user's requirement)."""
+
+    kind: str
+    array: str = ""
+    axis: int = 0
+    message: str = ""
+    loc: Location | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A lowered pipeline: `nest` over multi-dimensional arrays, `body` over flat buffers, and the call's signature."""
+
+    nest: Any
+    body: Any
+    ports: tuple[Port, ...]
+    params: tuple[Param, ...]
+    checks: tuple[CheckInfo, ...]
