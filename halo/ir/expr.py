@@ -43,11 +43,12 @@ __all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Lin", "Load
 class Expr(Node):
     """A value of `type`, `lanes` wide. `uid` grows in order of creation and breaks ties."""
 
-    __slots__ = ("cached_bounds", "lanes", "type", "uid")
+    __slots__ = ("cached_bounds", "cached_free", "lanes", "type", "uid")
     type: Type
     lanes: int
     uid: int
     cached_bounds: Any
+    cached_free: Any
 
     def __bool__(self) -> bool:
         raise TypeError("an IR expression has no truth value: compare with `is`, or build a `select`")
