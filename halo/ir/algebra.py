@@ -12,10 +12,9 @@ from typing import Any
 
 from ..types import Type, bool_, index
 from .expr import Broadcast, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, is_false, is_true
-from .facts import const_bounds
+from .facts import const_bounds, free_vars
 from .fold import fold
-
-TRUE_VALUE, FALSE_VALUE = 1, 0
+from .linear import linear, parts
 
 
 def const(value: float, type: Type = index) -> Const:
@@ -35,32 +34,6 @@ def as_index(e: Expr | int) -> Expr:
 
 
 # Sums of index expressions -------------------------------------------------------------------------------------------
-
-
-def parts(e: Expr) -> tuple[tuple[tuple[Expr, int], ...], int]:
-    """`e` as (terms, constant)."""
-    if isinstance(e, Lin):
-        return e.terms, e.const
-    if isinstance(e, Const):
-        return (), e.value
-    return ((e, 1),), 0
-
-
-def linear(terms: Iterable[tuple[Expr, int]], constant: int) -> Expr:
-    """The canonical expression for `constant + sum(coef * atom)`; the atoms may repeat, in any order."""
-    coefs: dict[Expr, int] = {}
-    for atom, k in terms:
-        coefs[atom] = coefs.get(atom, 0) + k
-    live = sorted(((a, k) for a, k in coefs.items() if k), key=_by_uid)
-    if not live:
-        return Const(constant, index)
-    if constant == 0 and len(live) == 1 and live[0][1] == 1:
-        return live[0][0]
-    return Lin(tuple(live), constant)
-
-
-def _by_uid(term: tuple[Expr, int]) -> int:
-    return term[0].uid
 
 
 def _scaled(e: Expr, k: int) -> Expr:
@@ -533,8 +506,6 @@ def rewrite(e: Expr, f: Callable[[Expr], Expr | None], memo: dict[Expr, Expr]) -
 
 def substitute(e: Expr, values: dict[Any, Expr], memo: dict[Expr, Expr] | None = None) -> Expr:
     """`e` with variables replaced. Pass one `memo` to share work between expressions of one substitution."""
-    from .facts import free_vars
-
     memo = {} if memo is None else memo
 
     def visit(e: Expr) -> Expr:

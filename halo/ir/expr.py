@@ -69,7 +69,7 @@ class Const(Expr):
             self.value, self.type, self.lanes = (float(value) if type.is_float else int(value)), type, 1
             _local.count = self.uid = _local.count + 1
             _local.table[key] = self
-        return self  # type: ignore[no-any-return]
+        return self
 
 
 class Var(Expr):

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..types import Type, index
 from .expr import Broadcast, Cast, Const, Expr, Lin, Op, Ramp, Read, Var, children
+from .linear import linear, parts
 
 Bounds = tuple[Any, Any]  # (lo, hi): Python numbers, inclusive; None is unbounded
 UNBOUNDED: Bounds = (None, None)
@@ -105,8 +106,6 @@ def _lin(e: Lin) -> Bounds:
 def _lin_by_cases(e: Lin) -> Bounds:
     """Sums with a min, max, select or division in them, whose terms cancel once it is taken apart:
     `min(a, b) + r` lies in the min of the bounds of `a + r` and `b + r`; `c*(x//c)` in `x - (c-1) .. x`."""
-    from .algebra import linear, parts
-
     for k, (atom, coef) in enumerate(e.terms):
         if not isinstance(atom, Op):
             continue

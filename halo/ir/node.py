@@ -7,10 +7,19 @@ One compilation owns one table (`with interning():`) and drops it.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> object:
+        return lambda f: f
+
 
 T = TypeVar("T", bound=type)
 
@@ -64,17 +73,19 @@ def __new__(cls, {params}):
 @dataclass_transform(frozen_default=True)
 def node(cls: T) -> T:
     """Make `cls` a plain (statement) node: slots, positional construction, default values, `replace`."""
-    return _build(cls, interned=False)
+    built: T = _build(cls, interned=False)
+    return built
 
 
 @dataclass_transform(frozen_default=True)
 def expr_node(cls: T) -> T:
     """Make `cls` an interned (expression) node. `__derive__`, if there, computes the other slots once."""
-    return _build(cls, interned=True)
+    built: T = _build(cls, interned=True)
+    return built
 
 
 def _build(cls: Any, interned: bool) -> Any:
-    own = [n for n in cls.__dict__.get("__annotations__", {}) if not n.startswith("_")]
+    own = [n for n in inspect.get_annotations(cls) if not n.startswith("_")]
     fields = tuple(own)
     defaults = {n: cls.__dict__[n] for n in fields if n in cls.__dict__}
     body = {k: v for k, v in cls.__dict__.items() if k not in (*fields, "__dict__", "__weakref__")}

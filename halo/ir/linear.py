@@ -1,0 +1,34 @@
+"""The canonical form of sums of index expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..types import index
+from .expr import Const, Expr, Lin
+
+
+def parts(e: Expr) -> tuple[tuple[tuple[Expr, int], ...], int]:
+    """`e` as (terms, constant)."""
+    if isinstance(e, Lin):
+        return e.terms, e.const
+    if isinstance(e, Const):
+        return (), e.value
+    return ((e, 1),), 0
+
+
+def linear(terms: Iterable[tuple[Expr, int]], constant: int) -> Expr:
+    """The canonical expression for `constant + sum(coef * atom)`; the atoms may repeat, in any order."""
+    coefs: dict[Expr, int] = {}
+    for atom, k in terms:
+        coefs[atom] = coefs.get(atom, 0) + k
+    live = sorted(((a, k) for a, k in coefs.items() if k), key=_by_uid)
+    if not live:
+        return Const(constant, index)
+    if constant == 0 and len(live) == 1 and live[0][1] == 1:
+        return live[0][0]
+    return Lin(tuple(live), constant)
+
+
+def _by_uid(term: tuple[Expr, int]) -> int:
+    return term[0].uid
