@@ -73,7 +73,8 @@ class Type:
         if self.name == "bf16":
             import ml_dtypes
 
-            return np.dtype(ml_dtypes.bfloat16)
+            bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+            return bfloat16
         return np.dtype(_NUMPY[self.name])
 
     def wrap(self, value: int) -> int:
@@ -149,7 +150,7 @@ def as_type(t: Any) -> Type:
 
 def _dtype_name(t: Any) -> str:
     try:
-        return np.dtype(t).name
+        return str(np.dtype(t).name)
     except TypeError:
         return repr(t)
 
