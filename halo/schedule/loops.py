@@ -1,0 +1,234 @@
+"""The loops of one stage: what its directives have made of the plain nest, as a value.
+
+A stage starts with one serial loop per pure variable, then one per reduction variable, outermost first. Directives
+rewrite that list and record in `ops`, in order, how the variables of the plain nest are computed from the loops:
+read from the last to the first, each op gives the value of what it consumed from the values of what it made.
+
+    SplitOp("x", "xo", "xi", 8, "guard")    x = xo*8 + xi
+    FuseOp("y", "x", "yx")                  y, x = yx // extent(x), yx % extent(x)
+    RenameOp("x", "c")                      x = c
+
+A name may be used again once it was consumed (`SplitOp("x", "x", "x_v", 8, ...)`): names are those of that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..ir.expr import Const, Expr, Read, Var, children
+
+if TYPE_CHECKING:
+    from ..ir.pipeline import Definition, Function
+
+__all__ = ["Dim", "Facts", "FuseOp", "Loops", "RenameOp", "SplitOp", "walk"]
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One loop. `kind`: serial, parallel, vectorize or unroll. `partition`: auto, always or never.
+
+    `axis` is what is proven of its iterations: `pure` (a pure variable: any order), `pure_r` (reduction values that
+    never touch each other's sites: any order) or `impure_r` (in order, unless the update is associative).
+    """
+
+    name: str
+    kind: str = "serial"
+    partition: str = "auto"
+    axis: str = "pure"
+
+    @property
+    def is_reduction(self) -> bool:
+        return self.axis != "pure"
+
+
+@dataclass(frozen=True)
+class SplitOp:
+    """`old = outer*factor + inner` (from the loop's own lower end). `tail` says what happens in the last tile."""
+
+    old: str
+    outer: str
+    inner: str
+    factor: int | Expr
+    tail: str
+
+    consumed = property(lambda self: (self.old,))
+    made = property(lambda self: (self.outer, self.inner))
+
+
+@dataclass(frozen=True)
+class FuseOp:
+    """`outer, inner = divmod(fused, extent(inner))` (from the loops' own lower ends)."""
+
+    outer: str
+    inner: str
+    fused: str
+
+    consumed = property(lambda self: (self.outer, self.inner))
+    made = property(lambda self: (self.fused,))
+
+
+@dataclass(frozen=True)
+class RenameOp:
+    """`old = new`."""
+
+    old: str
+    new: str
+
+    consumed = property(lambda self: (self.old,))
+    made = property(lambda self: (self.new,))
+
+
+LoopOp = SplitOp | FuseOp | RenameOp
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What directives may know of the stage beside its loops.
+
+    `update`: not the pure definition. `extents`: the constant extents of plain loops. `natural`: lanes of a vector of
+    the widest type stored. `commutes`: the update is proven associative and commutative (None: not known yet, before
+    types are). `atomic`: the directive was given.
+    """
+
+    update: bool = False
+    extents: tuple[tuple[str, int], ...] = ()
+    natural: int = 16
+    commutes: bool | None = None
+    atomic: bool = False
+
+
+@dataclass(frozen=True)
+class Loops:
+    """The loops of a stage, outermost first, and how they came about.
+
+    >>> loops = Loops.start(("y", "x"))
+    >>> loops.names, loops.dim("x").kind
+    (('y', 'x'), 'serial')
+    """
+
+    dims: tuple[Dim, ...]
+    ops: tuple[LoopOp, ...] = ()
+    facts: Facts = Facts()
+
+    @staticmethod
+    def start(pure: Iterable[str], reduction: Iterable[str] = (), facts: Facts = Facts()) -> Loops:
+        """The plain nest, by names alone: nothing is proven of the reduction variables."""
+        return Loops((*(Dim(v) for v in pure), *(Dim(r, axis="impure_r") for r in reduction)), (), facts)
+
+    @staticmethod
+    def of(definition: Definition, function: Function, facts: Facts | None = None) -> Loops:
+        """The plain nest of `definition`, with the axis of every loop proven from what it stores and reads."""
+        update = definition is not function.definitions[0]
+        used = variables((*definition.indices, *(v for v in definition.values if v is not None),
+                          *(() if definition.pred is None else (definition.pred,))))  # fmt: skip
+        pure = [v for v in function.vars if not update or v in used]
+        dims = [Dim(v.name, axis="impure_r" if update and not own_slot(v, definition, function) else "pure") for v in pure]
+        dims += [Dim(r.var.name, axis="pure_r" if own_slot(r.var, definition, function) else "impure_r")
+                 for r in definition.rvars]  # fmt: skip
+        extents = tuple((r.var.name, r.extent.value) for r in definition.rvars if isinstance(r.extent, Const))
+        return Loops(tuple(dims), (), replace(facts or Facts(), update=update, extents=extents))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(d.name for d in self.dims)
+
+    def __contains__(self, name: str) -> bool:
+        return any(d.name == name for d in self.dims)
+
+    def index(self, name: str) -> int:
+        """The position of loop `name` (KeyError if there is none)."""
+        for k, d in enumerate(self.dims):
+            if d.name == name:
+                return k
+        raise KeyError(name)
+
+    def dim(self, name: str) -> Dim:
+        """The loop `name` (KeyError if there is none)."""
+        return self.dims[self.index(name)]
+
+    @property
+    def original(self) -> tuple[str, ...]:
+        """The loops of the plain nest, in no particular order."""
+        names = set(self.names)
+        for op in reversed(self.ops):
+            names = (names - set(op.made)) | set(op.consumed)
+        return tuple(sorted(names))
+
+    def descendants(self, name: str) -> tuple[str, ...]:
+        """The loops there are now that carry a part of what was ever called `name`, outermost first."""
+        live: set[str] = set()
+        for op in self.ops:
+            if name in op.consumed or live & set(op.consumed):
+                live = (live - set(op.consumed)) | set(op.made)
+            else:
+                live -= set(op.made)
+        return tuple(d.name for d in self.dims if d.name in live or d.name == name)
+
+    def roots(self, name: str) -> frozenset[str]:
+        """The loops of the plain nest that the loop `name` is part of."""
+        return dict(self._all_roots())[name]
+
+    def _all_roots(self) -> Iterator[tuple[str, frozenset[str]]]:
+        carried = {n: frozenset((n,)) for n in self.original}
+        for op in self.ops:
+            union = frozenset().union(*(carried.pop(n) for n in op.consumed))
+            carried.update((n, union) for n in op.made)
+        yield from carried.items()
+
+    def extent(self, name: str) -> int | None:
+        """The constant number of iterations of loop `name`, if one is known."""
+        known: dict[str, int | None] = {n: None for n in self.original} | dict(self.facts.extents)
+        for op in self.ops:
+            if isinstance(op, SplitOp):
+                total = known.pop(op.old)
+                factor = op.factor if isinstance(op.factor, int) else None
+                known[op.outer] = None if total is None or factor is None else -(-total // factor)
+                known[op.inner] = factor
+            elif isinstance(op, FuseOp):
+                outer, inner = known.pop(op.outer), known.pop(op.inner)
+                known[op.fused] = None if outer is None or inner is None else outer * inner
+            else:
+                known[op.new] = known.pop(op.old)
+        return known[name]
+
+    def replace_dim(self, name: str, *new: Dim) -> Loops:
+        """These loops with `name` replaced in its place by `new` (none removes it)."""
+        k = self.index(name)
+        return replace(self, dims=(*self.dims[:k], *new, *self.dims[k + 1 :]))
+
+    def with_dim(self, name: str, **changes: Any) -> Loops:
+        """These loops with fields of loop `name` changed."""
+        return self.replace_dim(name, replace(self.dim(name), **changes))
+
+    def with_op(self, op: LoopOp) -> Loops:
+        return replace(self, ops=(*self.ops, op))
+
+
+def walk(roots: Iterable[Expr | None]) -> Iterator[Expr]:
+    """Every node under `roots` once, shared ones too."""
+    seen: set[Expr] = set()
+    stack = [e for e in roots if e is not None]
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen.add(e)
+            yield e
+            stack.extend(children(e))
+
+
+def variables(roots: Iterable[Expr | None]) -> set[Var]:
+    """The variables that occur under `roots`."""
+    return {e for e in walk(roots) if isinstance(e, Var)}
+
+
+def own_slot(var: Var, definition: Definition, function: Function) -> bool:
+    """Whether `var` is a plain index of what is stored, and of the same axis in every read of the Function itself.
+
+    Then two values of `var` never touch each other's sites, so they may run in any order and at once.
+    """
+    slots = [k for k, e in enumerate(definition.indices) if e is var]
+    reads = [e for e in walk((*definition.indices, *definition.values, definition.pred))
+             if isinstance(e, Read) and e.array is function.array]  # fmt: skip
+    return any(all(r.indices[k] is var for r in reads) for k in slots)
