@@ -1,0 +1,44 @@
+# Every target sets up what it needs: a virtual environment of its own in $(VENV), with the newest Python found.
+PYTHON ?= $(shell sh .ci/pythons | tail -n 1)
+VENV ?= .venv
+CASES ?= 20000
+SEED ?= 1
+bin = $(VENV)/bin
+
+.PHONY: demo test slow lint format bench fuzz coverage clean
+
+demo: $(VENV)/.ready  ## blur and local Laplacian of a real photograph: pictures, times, loop nest
+	$(bin)/python -m examples.demo
+
+test: $(VENV)/.ready  ## the quick tests
+	$(bin)/python -m pytest -m "not slow"
+
+slow: $(VENV)/.ready  ## the slow tests
+	$(bin)/python -m pytest -m slow
+
+lint: $(VENV)/.ready
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+
+format: $(VENV)/.ready
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+bench: $(VENV)/.ready  ## the times that README states
+	$(bin)/python -m benchmarks
+
+fuzz: $(VENV)/.ready  ## random pipelines under random schedules: make fuzz CASES=20000 SEED=1
+	$(bin)/python -m halo.fuzz --cases $(CASES) --seed $(SEED)
+
+coverage: $(VENV)/.ready
+	$(bin)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+clean:
+	rm -rf .venv .venv-* out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "halo needs a Python from 3.10 to 3.14 that can make a virtual environment"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@

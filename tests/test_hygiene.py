@@ -1,0 +1,69 @@
+"""The state of the tree: sizes of files, texts that must not be there, docstrings, a golden text for each error."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import halo
+from halo import errors
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(p for top in ("halo", "tests", "examples", "benchmarks") for p in (ROOT / top).rglob("*.py"))
+TEXTS = [*SOURCES, ROOT / "Makefile", ROOT / "README.md", ROOT / "pyproject.toml", ROOT / ".ci" / "run"]
+GOLDEN_ERRORS = ROOT / "tests" / "golden" / "errors"
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_no_file_is_longer_than_600_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_nothing_of_one_machine_and_nothing_unfinished(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/(root|home/\w+|work|tmp/\w+)/", text), "a path of one machine"
+    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text.replace('"(TODO|FIXME|XXX|HACK)', "")) or path == Path(
+        __file__
+    )
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.is_relative_to(ROOT / "halo")], ids=name)
+def test_modules_and_classes_say_what_they_are(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "a module opens with what it is for"
+
+
+@pytest.mark.parametrize("public", sorted(getattr(halo, "__all__", ())))
+def test_public_names_have_docstrings(public: str) -> None:
+    thing = getattr(halo, public)
+    if callable(thing) or inspect.isclass(thing):
+        assert inspect.getdoc(thing), f"halo.{public} has no docstring"
+
+
+def error_classes() -> list[type[errors.HaloError]]:
+    found, todo = [], [errors.HaloError]
+    while todo:
+        below = todo.pop().__subclasses__()
+        found += below
+        todo += below
+    return sorted(found, key=lambda c: c.__name__)
+
+
+@pytest.mark.parametrize("error", error_classes(), ids=lambda c: c.__name__)
+def test_each_error_class_has_a_pinned_text(error: type[errors.HaloError]) -> None:
+    """By convention the golden texts of errors are golden/errors/CLASS_what.txt."""
+    assert list(GOLDEN_ERRORS.glob(f"{error.__name__}_*.txt")), f"no golden/errors/{error.__name__}_*.txt"
+
+
+def test_error_codes_are_unique() -> None:
+    codes = [c.code for c in error_classes()]
+    assert len(set(codes)) == len(codes)
