@@ -49,9 +49,9 @@ def locate(code: CodeType, lasti: int, lineno: int) -> Location:
     """The span of source that the instruction at `lasti` came from."""
     if sys.version_info >= (3, 11):
         position = next(islice(code.co_positions(), lasti // 2, None), None)
-        if position is not None and position[0] is not None:
+        if position is not None:
             line, end_line, column, end_column = position
-            return Location(code.co_filename, line, column, end_line, end_column)
+            return Location(code.co_filename, lineno if line is None else line, column, end_line, end_column)
     return Location(code.co_filename, lineno)
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
 from ..types import Type, as_type
 
-__all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "Function", "IndexVar", "Indexable",
-           "Input", "Item", "Literal", "Pad", "Param", "RDom", "RVarRef", "Reduction", "Shape", "Table", "Undef", "as_expr",
-           "at", "subscripts"]  # fmt: skip
+__all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "Function", "IndexVar",
+           "Indexable", "Input", "Item", "Literal", "Pad", "Param", "RDom", "RVarRef", "Reduction", "Shape",
+           "Table", "Undef", "as_expr", "at", "convert", "subscripts"]  # fmt: skip
 
 Site = tuple[CodeType, int, int]
 
@@ -161,7 +161,7 @@ class Expr(Located):
                  "halo.select(cond, a, b), `&`, `|` and `~` in place of `if`, `and`, `or` and `not`")  # fmt: skip
 
     def __iter__(self) -> Iterator[Expr]:
-        self._no("an expression is one value and cannot be iterated over", "halo.rdom(n) to loop, f[y, x][0] for an element")
+        self._no("an expression is one value and cannot be iterated over", "halo.rdom(n) to loop, f[y, x][0] to pick")
 
     def __len__(self) -> int:
         self._no("an expression is one value and has no length", "img.shape[k] for an extent")
@@ -266,7 +266,7 @@ class Access(Expr):
         """Element `key` of a tuple-valued Func at this point."""
         size = self.target.size
         if self.item is not None or not isinstance(key, int) or (size is not None and not -size <= key < size):
-            self._no(f"{self.target.name}[...] has no element {key!r}", "f[y, x][0] for element 0 of a tuple-valued Func")
+            self._no(f"{self.target.name}[...] has no element {key!r}", "f[y, x][0]: element 0 of a tuple-valued Func")
         return Access(self.target, self.indices, key + size if key < 0 and size is not None else key)
 
     def __setitem__(self, key: int, value: Any) -> None:
@@ -385,10 +385,11 @@ class Input(Indexable):
 
 
 class Table(Indexable):
-    """Constant data that a definition subscripts: `data` is a C-contiguous ndarray."""
+    """Constant data that a definition subscripts: `data` is an ndarray."""
 
     def __init__(self, data: Any, name: str = "table") -> None:
-        self.data = np.ascontiguousarray(data)
+        self.data = data if isinstance(data, np.ndarray) or not hasattr(data, "__dlpack__") else np.from_dlpack(data)
+        self.data = np.asarray(self.data)
         self.type = as_type(self.data.dtype)
         self.name, self.ndim, self._where = name, self.data.ndim, _site()
 
@@ -561,12 +562,12 @@ def _describe(value: Any) -> str:
 _UFUNCS = {
     "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "floor_divide": "floordiv",
     "remainder": "mod", "power": "pow", "float_power": "pow", "negative": "neg", "absolute": "abs", "fabs": "abs",
-    "minimum": "min", "maximum": "max", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor", "invert": "not",
-    "left_shift": "shl", "right_shift": "shr", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
-    "equal": "eq", "not_equal": "ne", "logical_and": "land", "logical_or": "lor", "logical_not": "lnot", "rint": "round",
-    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh",
-    "arctanh": "atanh", "bitwise_count": "popcount",
-    **{n: n for n in ("add", "fmin", "fmax", "isnan", "isinf", "isfinite", "floor", "ceil", "trunc", "sqrt", "cbrt", "exp",
-                      "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh",
-                      "hypot", "copysign")},
+    "minimum": "min", "maximum": "max", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor",
+    "invert": "not", "left_shift": "shl", "right_shift": "shr", "less": "lt", "less_equal": "le", "greater": "gt",
+    "greater_equal": "ge", "equal": "eq", "not_equal": "ne", "logical_and": "land", "logical_or": "lor",
+    "logical_not": "lnot", "rint": "round", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "bitwise_count": "popcount",
+    **{n: n for n in ("add", "fmin", "fmax", "isnan", "isinf", "isfinite", "floor", "ceil", "trunc", "sqrt", "cbrt",
+                      "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh",
+                      "tanh", "hypot", "copysign")},
 }  # fmt: skip
