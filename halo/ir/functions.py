@@ -20,66 +20,14 @@ from .surface import Call, Expr, Extent, Indexable, IndexVar, Item, Literal, Pad
 PAD_MODES = ("edge", "constant", "reflect", "symmetric", "wrap")
 REDUCTIONS = ("sum", "prod", "min", "max", "any", "all", "mean", "argmin", "argmax")
 
-_BY_NAME: dict[str, tuple[str, str]] = {
-    "absd": ("a b", "`|a - b|` of integers without overflow: unsigned, of the wider width. Floats: `abs(a - b)`."),
-    "avg_down": ("a b", "`(a + b) // 2` of integers, without overflow."),
-    "avg_up": ("a b", "`(a + b + 1) // 2` of integers, without overflow."),
-    "clz": ("e", "The number of leading zero bits (the width for 0)."),
-    "ctz": ("e", "The number of trailing zero bits (the width for 0)."),
-    "popcount": ("e", "The number of one bits."),
-    "mul_high": ("a b", "The upper half of the double-width product of integers."),
-    "widening_add": ("a b", "The sum in twice the width (of integers of at most 32 bits, or f16, bf16 and f32)."),
-    "widening_mul": ("a b", "The product in twice the width (of integers of at most 32 bits, or f16, bf16 and f32)."),
-    "widening_sub": ("a b", "The difference in twice the width, signed (of integers of at most 32 bits, or floats)."),
-    "sat_add": ("a b", "The sum of integers, clamped to the range of their type."),
-    "sat_sub": ("a b", "The difference of integers, clamped to the range of their type."),
-    "clamp": ("e lo hi", "`e` limited to lo..hi: `min(max(e, lo), hi)`."),
-    "lerp": ("a b w", "`a` at w = 0, `b` at w = 1; w a float, or an unsigned integer as a fraction of its range."),
-    "fma": ("a b c", "`a*b + c` of floats, rounded once."),
-    "fmin": ("a b", "The smaller float; of a number and NaN, the number."),
-    "fmax": ("a b", "The larger float; of a number and NaN, the number."),
-    "copysign": ("a b", "`a` with the sign of `b`."),
-    "floor": ("e", "The largest whole number not above."),
-    "ceil": ("e", "The smallest whole number not below."),
-    "trunc": ("e", "The whole part, towards zero."),
-    "round": ("e", "The nearest whole number, halves to even; keeps the type."),
-    "abs": ("e", "The absolute value; keeps the type (the least integer stays what it is)."),
-    "sqrt": ("e", "The square root."),
-    "rsqrt": ("e", "`1 / sqrt(e)`."),
-    "cbrt": ("e", "The cube root."),
-    "exp": ("e", "e to the power."),
-    "exp2": ("e", "2 to the power."),
-    "expm1": ("e", "`exp(e) - 1`, precise near 0."),
-    "log": ("e", "The natural logarithm."),
-    "log2": ("e", "The logarithm to base 2."),
-    "log10": ("e", "The logarithm to base 10."),
-    "log1p": ("e", "`log(1 + e)`, precise near 0."),
-    "pow": ("a b", "`a ** b`."),
-    "hypot": ("a b", "`sqrt(a*a + b*b)` without overflow."),
-    "sin": ("e", "The sine."),
-    "cos": ("e", "The cosine."),
-    "tan": ("e", "The tangent."),
-    "asin": ("e", "The inverse sine."),
-    "acos": ("e", "The inverse cosine."),
-    "atan": ("e", "The inverse tangent."),
-    "atan2": ("y x", "The angle of the point (x, y)."),
-    "sinh": ("e", "The hyperbolic sine."),
-    "cosh": ("e", "The hyperbolic cosine."),
-    "tanh": ("e", "The hyperbolic tangent."),
-    "asinh": ("e", "The inverse hyperbolic sine."),
-    "acosh": ("e", "The inverse hyperbolic cosine."),
-    "atanh": ("e", "The inverse hyperbolic tangent."),
-    "erf": ("e", "The error function."),
-    "isnan": ("e", "Whether not a number."),
-    "isinf": ("e", "Whether infinite."),
-    "isfinite": ("e", "Whether neither infinite nor not a number."),
-    "likely": ("cond", "`cond`, and the hint that it nearly always holds: `select(likely(c), a, b)`."),
-}
-
-__all__ = ["PAD_MODES", "REDUCTIONS", "all", "any", "argmax", "argmin", "concat_bits", "debug_print", "extract_bits",
-           "gather", "max", "mean", "min", "pad", "prod", "random_f32", "random_i32", "random_u32", "range", "rdom",
-           "reduce", "reinterpret", "require", "saturate", "scatter", "select", "sum", "undef", "vars",
-           *sorted(_BY_NAME)]  # fmt: skip
+__all__ = ["PAD_MODES", "REDUCTIONS", "abs", "absd", "acos", "acosh", "all", "any", "argmax", "argmin", "asin",
+           "asinh", "atan", "atan2", "atanh", "avg_down", "avg_up", "cbrt", "ceil", "clamp", "clz", "concat_bits",
+           "copysign", "cos", "cosh", "ctz", "debug_print", "erf", "exp", "exp2", "expm1", "extract_bits", "floor",
+           "fma", "fmax", "fmin", "gather", "hypot", "isfinite", "isinf", "isnan", "lerp", "likely", "log", "log10",
+           "log1p", "log2", "max", "mean", "min", "mul_high", "pad", "popcount", "pow", "prod", "random_f32",
+           "random_i32", "random_u32", "range", "rdom", "reduce", "reinterpret", "require", "round", "rsqrt",
+           "sat_add", "sat_sub", "saturate", "scatter", "select", "sin", "sinh", "sqrt", "sum", "tan", "tanh",
+           "trunc", "undef", "vars", "widening_add", "widening_mul", "widening_sub"]  # fmt: skip
 
 
 def _function(name: str, params: str, doc: str) -> Callable[..., Expr]:
@@ -98,13 +46,75 @@ def _function(name: str, params: str, doc: str) -> Callable[..., Expr]:
     return call
 
 
-globals().update({name: _function(name, *entry) for name, entry in _BY_NAME.items()})
+absd = _function(
+    "absd", "a b", "`|a - b|` of integers without overflow: unsigned, of the wider width. Floats: `abs(a - b)`."
+)
+avg_down = _function("avg_down", "a b", "`(a + b) // 2` of integers, without overflow.")
+avg_up = _function("avg_up", "a b", "`(a + b + 1) // 2` of integers, without overflow.")
+clz = _function("clz", "e", "The number of leading zero bits (the width for 0).")
+ctz = _function("ctz", "e", "The number of trailing zero bits (the width for 0).")
+popcount = _function("popcount", "e", "The number of one bits.")
+mul_high = _function("mul_high", "a b", "The upper half of the double-width product of integers.")
+widening_add = _function(
+    "widening_add", "a b", "The sum in twice the width (of integers of at most 32 bits, or f16, bf16 and f32)."
+)
+widening_mul = _function(
+    "widening_mul", "a b", "The product in twice the width (of integers of at most 32 bits, or f16, bf16 and f32)."
+)
+widening_sub = _function(
+    "widening_sub", "a b", "The difference in twice the width, signed (of integers of at most 32 bits, or floats)."
+)
+sat_add = _function("sat_add", "a b", "The sum of integers, clamped to the range of their type.")
+sat_sub = _function("sat_sub", "a b", "The difference of integers, clamped to the range of their type.")
+clamp = _function("clamp", "e lo hi", "`e` limited to lo..hi: `min(max(e, lo), hi)`.")
+lerp = _function(
+    "lerp", "a b w", "`a` at w = 0, `b` at w = 1; w a float, or an unsigned integer as a fraction of its range."
+)
+fma = _function("fma", "a b c", "`a*b + c` of floats, rounded once.")
+fmin = _function("fmin", "a b", "The smaller float; of a number and NaN, the number.")
+fmax = _function("fmax", "a b", "The larger float; of a number and NaN, the number.")
+copysign = _function("copysign", "a b", "`a` with the sign of `b`.")
+floor = _function("floor", "e", "The largest whole number not above.")
+ceil = _function("ceil", "e", "The smallest whole number not below.")
+trunc = _function("trunc", "e", "The whole part, towards zero.")
+round = _function("round", "e", "The nearest whole number, halves to even; keeps the type.")
+abs = _function("abs", "e", "The absolute value; keeps the type (the least integer stays what it is).")
+sqrt = _function("sqrt", "e", "The square root.")
+rsqrt = _function("rsqrt", "e", "`1 / sqrt(e)`.")
+cbrt = _function("cbrt", "e", "The cube root.")
+exp = _function("exp", "e", "e to the power.")
+exp2 = _function("exp2", "e", "2 to the power.")
+expm1 = _function("expm1", "e", "`exp(e) - 1`, precise near 0.")
+log = _function("log", "e", "The natural logarithm.")
+log2 = _function("log2", "e", "The logarithm to base 2.")
+log10 = _function("log10", "e", "The logarithm to base 10.")
+log1p = _function("log1p", "e", "`log(1 + e)`, precise near 0.")
+pow = _function("pow", "a b", "`a ** b`.")
+hypot = _function("hypot", "a b", "`sqrt(a*a + b*b)` without overflow.")
+sin = _function("sin", "e", "The sine.")
+cos = _function("cos", "e", "The cosine.")
+tan = _function("tan", "e", "The tangent.")
+asin = _function("asin", "e", "The inverse sine.")
+acos = _function("acos", "e", "The inverse cosine.")
+atan = _function("atan", "e", "The inverse tangent.")
+atan2 = _function("atan2", "y x", "The angle of the point (x, y).")
+sinh = _function("sinh", "e", "The hyperbolic sine.")
+cosh = _function("cosh", "e", "The hyperbolic cosine.")
+tanh = _function("tanh", "e", "The hyperbolic tangent.")
+asinh = _function("asinh", "e", "The inverse hyperbolic sine.")
+acosh = _function("acosh", "e", "The inverse hyperbolic cosine.")
+atanh = _function("atanh", "e", "The inverse hyperbolic tangent.")
+erf = _function("erf", "e", "The error function.")
+isnan = _function("isnan", "e", "Whether not a number.")
+isinf = _function("isinf", "e", "Whether infinite.")
+isfinite = _function("isfinite", "e", "Whether neither infinite nor not a number.")
+likely = _function("likely", "cond", "`cond`, and the hint that it nearly always holds: `select(likely(c), a, b)`.")
 
 undef = Undef()
 
 
 def select(condition: Any, value: Any, *rest: Any) -> Any:
-    """`value` where `condition` holds, else what follows: `select(c0, v0, c1, v1, ..., otherwise)`; the first true wins.
+    """`value` where `condition` holds, else what follows: `select(c0, v0, c1, v1, ..., otherwise)`; first true wins.
 
     Both sides may be evaluated; an access that the condition bounds is required only where it holds. Tuples of values
     are selected element by element.
@@ -199,8 +209,8 @@ def range(start: Any, stop: Any = None) -> tuple[Any, Any]:
 
 
 def rdom(*axes: Any, names: Any = None, ndim: int | None = None) -> RDom:
-    """A reduction domain, first axis outermost. An axis is a length, a `range(a, b)`, a pair `(lo, n)`, or an array input
-    (all of its axes). `names` are the variables', `"ky kx"`; `ndim` is the number of them where it is not known.
+    """A reduction domain, first axis outermost. An axis is a length, a `range(a, b)`, a pair `(lo, n)`, or an array
+    input (all of its axes). `names` are the variables', `"ky kx"`; `ndim` is the number of them where it is not known.
 
     >>> import halo
     >>> ky, kx = halo.rdom(3, 3, names="ky kx")
