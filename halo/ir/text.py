@@ -1,0 +1,365 @@
+"""The IR as text: indented nests, minimal parentheses, names made unique within their scope.
+
+    for yo in 0..(h + 7)//8 parallel:
+      alloc blur_x[4 of 10, w]
+      for yi in 0..8:
+        y = 8*yo + yi
+        for x in 0..w:
+          out[y, x] = blur_x[y % 4, x] + 1
+
+A range `lo..hi` is half open. A bare number has the type of its neighbours, else `index`; any other carries its type:
+`u8(3)`. `alloc f[4 of n]` keeps 4 of n elements, in a circle; `at` gives the first coordinates where they are not 0.
+A `let` or an `alloc` holds to the end of its block, or, closed by a colon, for the lines indented under it.
+Expressions are written in Python's grammar, with Python's precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..types import Type, f32, index
+from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, Var, children
+from .linear import parts
+from .stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store
+
+__all__ = ["loops_text", "to_text"]
+
+# Python's precedences, loosest first.
+_OR, _AND, _NOT, _COMPARE, _BITOR, _XOR, _BITAND, _SHIFT, _ADD, _MUL, _UNARY, _ATOM = range(12)
+_INFIX = {
+    "add": (_ADD, " + "), "sub": (_ADD, " - "), "mul": (_MUL, "*"), "div": (_MUL, "/"), "floordiv": (_MUL, "//"),
+    "mod": (_MUL, " % "), "shl": (_SHIFT, " << "), "shr": (_SHIFT, " >> "), "and": (_BITAND, " & "),
+    "xor": (_XOR, " ^ "), "or": (_BITOR, " | "), "eq": (_COMPARE, " == "), "ne": (_COMPARE, " != "),
+    "lt": (_COMPARE, " < "), "le": (_COMPARE, " <= "),
+}  # fmt: skip
+_LOGIC = {"and": (_AND, " and "), "or": (_OR, " or "), "xor": (_COMPARE, " != ")}
+_FLIPPED = {"lt": " > ", "le": " >= ", "eq": " == ", "ne": " != "}
+_MIXED = {"random", "print", "require", "call"}  # operations whose operands need not have one type
+
+
+def to_text(program: Stmt | Expr) -> str:
+    """`program` as text, without a newline at the end.
+
+    >>> from halo.ir import algebra as A
+    >>> from halo.ir.expr import Var
+    >>> x, y = Var("x"), Var("y")
+    >>> to_text(A.add(A.mul(A.const(8), y), A.sub(x, A.const(1))))
+    'x + 8*y - 1'
+    """
+    printer = _Printer()
+    if isinstance(program, Expr):
+        return printer.expr(program)
+    return "\n".join(printer.lines(program, 0, last=True))
+
+
+def loops_text(nest: Stmt) -> str:
+    """The loops, allocations and stages of `nest`, with `f[...] = ...` for what the innermost loops do."""
+    return "\n".join(_LoopPrinter(nest).lines(nest, 0, last=True))
+
+
+class _Printer:
+    def __init__(self) -> None:
+        self.names: dict[object, str] = {}
+        self.used: set[str] = set()
+
+    # Names ---------------------------------------------------------------------------------------------------------
+
+    def name(self, thing: Var | Array | Buffer) -> str:
+        return self.names.get(thing) or self.bind(thing)
+
+    def bind(self, thing: Var | Array | Buffer) -> str:
+        """A name for `thing` that nothing else in scope has."""
+        self.release(thing)
+        base = name = thing.name
+        k = 0
+        while name in self.used:
+            k += 1
+            name = f"{base}_{k}"
+        self.used.add(name)
+        self.names[thing] = name
+        return name
+
+    def release(self, thing: object) -> None:
+        name = self.names.pop(thing, None)
+        if name is not None:
+            self.used.discard(name)
+
+    # Expressions ---------------------------------------------------------------------------------------------------
+
+    def expr(self, e: Expr, least: int = 0, expected: Type | None = index) -> str:
+        """The text of `e`, in parentheses if it binds looser than `least`; a constant of type `expected` is bare."""
+        level, text = self._expr(e, expected)
+        return text if level >= least else f"({text})"
+
+    def _expr(self, e: Expr, expected: Type | None) -> tuple[int, str]:
+        match e:
+            case Const():
+                return _constant(e, expected)
+            case Var():
+                return _ATOM, self.name(e)
+            case Lin():
+                return self._sum(e.terms, e.const)
+            case Op():
+                return self._op(e, expected)
+            case Cast():
+                return _ATOM, f"{e.type.name}({self.expr(e.value, expected=None)})"
+            case Read():
+                item = f"[{e.item}]" if len(e.array.types) > 1 else ""
+                return _ATOM, self._guarded(f"{self.name(e.array)}[{self._subscript(e.indices)}]{item}", e.pred)
+            case Load():
+                return _ATOM, self._guarded(f"{self.name(e.buffer)}[{self.expr(e.index)}]", e.pred)
+            case Ramp():
+                return _ATOM, f"ramp({self._list((e.base, e.stride), e.type)}, {e.n})"
+            case Broadcast():
+                return _ATOM, f"broadcast({self.expr(e.value, expected=expected)}, {e.n})"
+            case Shuffle():
+                return _ATOM, f"shuffle(({self._list(e.vectors, None)},), {e.picks})"
+            case Reduce():
+                return _ATOM, f"reduce_{e.name}({self.expr(e.value, expected=expected)}, {e.n})"
+        return _ATOM, repr(e)
+
+    def _guarded(self, read: str, pred: Expr | None) -> str:
+        return read if pred is None else f"where({self.expr(pred)}, {read})"
+
+    def _subscript(self, indices: Sequence[Expr]) -> str:
+        return ", ".join(self.expr(i) for i in indices) or "()"
+
+    def _list(self, es: Iterable[Expr], expected: Type | None) -> str:
+        return ", ".join(self.expr(e, expected=expected) for e in es)
+
+    def _sum(self, terms: tuple[tuple[Expr, int], ...], constant: int) -> tuple[int, str]:
+        """`constant + sum(coef * atom)` (the parts of a `Lin`), what is subtracted last."""
+        ordered = sorted(terms, key=lambda term: term[1] < 0)
+        if len(ordered) == 1 and not constant:
+            level = _UNARY if ordered[0][1] == -1 else _ATOM if ordered[0][1] == 1 else _MUL
+        else:
+            level = _ADD
+        text = ""
+        if not ordered or (constant > 0 and ordered[0][1] < 0):
+            text, constant = str(constant), 0
+        for atom, k in ordered:
+            sign = (" - " if k < 0 else " + ") if text else ("-" if k < 0 else "")
+            coefficient = "" if abs(k) == 1 else f"{abs(k)}*"
+            text += sign + coefficient + self.expr(atom, _UNARY if coefficient else _MUL)
+        if constant:
+            text += f" {'-' if constant < 0 else '+'} {abs(constant)}"
+        return level, text
+
+    def _op(self, e: Op, expected: Type | None) -> tuple[int, str]:
+        operands = e.args[1:] if e.name in ("select", "rare") else e.args
+        kind = next((a.type for a in operands if not _is_literal(a)), expected if expected is e.type else None)
+        if e.name in _MIXED:
+            kind = index
+        logical = all(a.type.is_bool for a in e.args)
+        if e.name in ("min", "max") and len(e.args) == 2:
+            return _ATOM, f"{e.name}({self._list(_flattened(e), kind)})"
+        if e.name in ("neg", "not") and not logical:
+            return _UNARY, ("-" if e.name == "neg" else "~") + self.expr(e.args[0], _UNARY, kind)
+        if e.name == "not":
+            return _NOT, f"not {self.expr(e.args[0], _NOT, kind)}"
+        if e.name in _INFIX and len(e.args) == 2:
+            level, sign = (_LOGIC if logical else _INFIX).get(e.name, _INFIX[e.name])
+            return level, self._infix(e, level, sign, kind)
+        name = e.name if e.data is None else f"{e.name}[{e.data!r}]"
+        result = [] if e.type is (kind or e.type) or e.type.is_bool else [e.type.name]
+        arguments = ", ".join(self.expr(a, expected=kind) for a in e.args)
+        return _ATOM, f"{name}({', '.join(filter(None, [arguments, *result]))})"
+
+    def _infix(self, e: Op, level: int, sign: str, kind: Type | None) -> str:
+        left, right = e.args
+        if level == _COMPARE:
+            if _is_literal(left) and e.name in _FLIPPED:
+                left, right, sign = right, left, _FLIPPED[e.name]
+            if e.name == "le" and isinstance(left, Lin) and left.const == 1 and sign == " <= ":
+                # what the index algebra writes for left - 1 < right
+                return f"{self._sum(left.terms, 0)[1]} < {self.expr(right, level + 1, kind)}"
+            return self.expr(left, level + 1, kind) + sign + self.expr(right, level + 1, kind)
+        if level == _MUL and e.type is not index and sign in ("//", "/"):
+            sign = f" {sign} "
+        return self.expr(left, level, kind) + sign + self.expr(right, level + 1, kind)
+
+    # Statements ----------------------------------------------------------------------------------------------------
+
+    def lines(self, s: Stmt, depth: int, last: bool) -> list[str]:
+        """The lines of `s`. What follows a `let` or an `alloc` that is not the `last` of its block is not under it."""
+        out: list[str] = []
+        bound: list[object] = []
+        while isinstance(s, Let | Realize | Allocate):  # a chain of these is as deep as the pipeline is long
+            thing, head = self.opening(s)
+            bound.append(thing)
+            out.append("  " * depth + head + ("" if last else ":"))
+            depth, s, last = depth + (not last), s.body, True
+        out += self.rest(s, depth)
+        for thing in reversed(bound):
+            self.release(thing)
+        return out
+
+    def opening(self, s: Let | Realize | Allocate) -> tuple[object, str]:
+        if isinstance(s, Let):
+            value = self.expr(s.value)
+            within = "" if s.within is None else f" within {self.expr(s.within[0])}..{self.expr(s.within[1])}"
+            return s.var, f"{self.bind(s.var)} = {value}{within}"
+        if isinstance(s, Allocate):
+            size, bound = self.expr(s.size), "" if s.bound is None else f" at most {s.bound}"
+            return s.buffer, f"alloc {s.buffer.type.name} {self.bind(s.buffer)}[{size}{bound}] {s.buffer.kind}"
+        fold = dict(s.fold)
+        sizes = [self.expr(n) for _, n in s.bounds]
+        axes = [f"{fold[d]} of {n}" if d in fold else n for d, n in enumerate(sizes)]
+        los = self._list([lo for lo, _ in s.bounds], index)
+        at = f" at [{los}]" if any(not _is_zero(lo) for lo, _ in s.bounds) else ""
+        memory = "" if s.memory == "auto" else f" {s.memory}"
+        return s.what, f"alloc {self.bind(s.what)}[{', '.join(axes) or '()'}]{at}{memory}"
+
+    def rest(self, s: Stmt, depth: int) -> list[str]:
+        pad = "  " * depth
+        match s:
+            case Block():
+                if not s.stmts:
+                    return [pad + "pass"]
+                end = len(s.stmts) - 1
+                return [line for k, child in enumerate(s.stmts) for line in self.lines(child, depth, last=k == end)]
+            case For():
+                bounds = self.bounds(s.lo, s.extent)
+                head = f"for {self.bind(s.var)} in {bounds}{self.marks(s)}:"
+                body = self.lines(s.body, depth + 1, last=True)
+                self.release(s.var)
+                return [pad + head, *body]
+            case If():
+                return self.conditional(s, depth, "if")
+            case Produce():
+                return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
+            case Provide():
+                return [pad + self.provide(s)]
+            case Store():
+                target = f"{self.name(s.buffer)}[{self.expr(s.index)}]"
+                return [pad + self.stored(target, self.expr(s.value, expected=s.value.type), s.pred, s.atomic)]
+            case Check():
+                arguments = self._list(s.args, index)
+                return [f"{pad}check {self.expr(s.cond)} else {s.code}" + (f", {arguments}" if arguments else "")]
+            case Evaluate():
+                return [pad + self.expr(s.value)]
+            case Extern():
+                inputs = ", ".join(self.name(a) for a in s.inputs)
+                box = ", ".join(self.bounds(lo, n) for lo, n in s.box)
+                function = getattr(s.function, "__name__", "extern")
+                return [f"{pad}extern {self.name(s.outputs)}[{box}] = {function}({inputs})"]
+        return [pad + repr(s)]
+
+    def bounds(self, lo: Expr, extent: Expr) -> str:
+        """`lo..hi`, with hi = lo + extent in canonical form."""
+        coefs: dict[Expr, int] = {}
+        (left, a), (right, b) = parts(lo), parts(extent)
+        for atom, k in (*left, *right):
+            coefs[atom] = coefs.get(atom, 0) + k
+        live = tuple(sorted(((x, k) for x, k in coefs.items() if k), key=lambda term: term[0].uid))
+        return f"{self.expr(lo)}..{self._sum(live, a + b)[1]}"
+
+    def marks(self, s: For) -> str:
+        kind = "" if s.kind == "serial" else f" {s.kind}"
+        return kind + ("" if s.partition == "auto" else f" partition {s.partition}")
+
+    def conditional(self, s: If, depth: int, word: str) -> list[str]:
+        pad = "  " * depth
+        cond = f"likely({self.expr(s.cond)})" if s.likely else self.expr(s.cond)
+        out = [f"{pad}{word} {cond}:", *self.lines(s.then, depth + 1, last=True)]
+        if isinstance(s.orelse, If):
+            return out + self.conditional(s.orelse, depth, "elif")
+        if s.orelse is not None:
+            out += [f"{pad}else:", *self.lines(s.orelse, depth + 1, last=True)]
+        return out
+
+    def provide(self, s: Provide) -> str:
+        values = ["..." if v is None else self.expr(v, expected=v.type) for v in s.values]
+        return self.stored(f"{self.name(s.what)}[{self._subscript(s.indices)}]", ", ".join(values), s.pred, s.atomic)
+
+    def stored(self, target: str, value: str, pred: Expr | None, atomic: bool) -> str:
+        where = "" if pred is None else f" where {self.expr(pred)}"
+        return f"{'atomic ' if atomic else ''}{target} = {value}{where}"
+
+
+class _LoopPrinter(_Printer):
+    """Leaves out the arithmetic: values, checks, and the lets that no printed bound needs."""
+
+    def __init__(self, nest: Stmt) -> None:
+        super().__init__()
+        self.needed: set[Expr] = set()
+        todo, outside_in = [nest], []
+        while todo:
+            outside_in.append(todo.pop())
+            todo += _children(outside_in[-1])
+        for s in reversed(outside_in):
+            self._need(s)
+
+    def _need(self, s: Stmt) -> None:
+        match s:
+            case For():
+                self._use(s.lo, s.extent)
+            case Realize():
+                self._use(*(e for pair in s.bounds for e in pair))
+            case If():
+                self._use(s.cond)
+            case Let() if s.var in self.needed:
+                self._use(s.value)
+
+    def _use(self, *es: Expr) -> None:
+        todo = list(es)
+        while todo:
+            e = todo.pop()
+            if e not in self.needed:
+                self.needed.add(e)
+                todo += children(e)
+
+    def lines(self, s: Stmt, depth: int, last: bool) -> list[str]:
+        while isinstance(s, Let) and s.var not in self.needed:
+            s = s.body
+        return super().lines(s, depth, last)
+
+    def rest(self, s: Stmt, depth: int) -> list[str]:
+        match s:
+            case Let():
+                return self.lines(s, depth, last=True)
+            case Block():
+                kept = [c for c in s.stmts if not isinstance(c, Check | Evaluate)]
+                return super().rest(Block(tuple(kept)), depth)
+            case Provide():
+                return [f"{'  ' * depth}{self.name(s.what)}[{', '.join(['...'] * bool(s.indices)) or '()'}] = ..."]
+        return super().rest(s, depth)
+
+
+def _constant(e: Const, expected: Type | None) -> tuple[int, str]:
+    if e.type.is_bool:
+        return _ATOM, str(bool(e.value))
+    if e.type is f32:
+        text = str(np.float32(e.value))
+    else:
+        text = repr(e.value)
+    if expected is not e.type:
+        return _ATOM, f"{e.type.name}({text})"
+    return (_UNARY if text.startswith("-") else _ATOM), text
+
+
+def _is_literal(e: Expr) -> bool:
+    """Whether the text of `e` does not show its type."""
+    return isinstance(e, Const) or (isinstance(e, Broadcast | Reduce) and _is_literal(e.value))
+
+
+def _is_zero(e: Expr) -> bool:
+    return isinstance(e, Const) and e.value == 0
+
+
+def _flattened(e: Op) -> list[Expr]:
+    """The operands of a `min` of `min`s (or `max` of `max`es) that lean to the left."""
+    first, second = e.args
+    if isinstance(first, Op) and first.name == e.name:
+        return [*_flattened(first), second]
+    return [first, second]
+
+
+def _children(s: Stmt) -> tuple[Stmt, ...]:
+    if isinstance(s, Block):
+        return s.stmts
+    if isinstance(s, If):
+        return (s.then,) if s.orelse is None else (s.then, s.orelse)
+    return (s.body,) if isinstance(s, For | Let | Realize | Produce | Allocate) else ()
