@@ -1,0 +1,343 @@
+"""The reference backends: a lowered nest as a Python function, run by Python itself or by Numba.
+
+The source is what `inspect_source()` shows and what `target="python"` and `target="numba"` execute; machine code is
+tested against it bit for bit. Loops that the schedule vectorises, unrolls or spreads over threads are plain loops.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..errors import CompileError
+from ..ir.algebra import add, mod, not_, sub, substitute
+from ..ir.expr import Array, Const, Expr, Lin, Op, Read, Var, is_true
+from ..ir.facts import const_bounds
+from ..ir.node import interning
+from ..ir.pipeline import Lowered, Port
+from ..ir.stmt import Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt
+from ..types import Type, bf16, f16, index
+from .python_expr import Code, Expressions, Names, NumbaCode, NumPyCode, call, item, literal, name, np_
+from .python_print import Comment, to_text
+from .python_share import shared
+
+__all__ = ["compile_function", "function_source", "run", "to_source"]
+
+BACKENDS = {"python": NumPyCode, "numba": NumbaCode}
+_AUGMENTED = {"add": ast.Add, "sub": ast.Sub, "mul": ast.Mult}
+
+
+def to_source(lowered: Lowered, backend: str = "python", origin: bool = False) -> str:
+    """The nest as the source of a function `kernel(arrays..., params...)`.
+
+    `backend` is python or numba. With `origin`, the function also takes the coordinate of each output's first
+    element (after the arrays); without, it is zero. If the nest has checks the function takes an int64 array `error`
+    last, and returns the status: 0, or the code of the failed check, whose values are then in `error`.
+    """
+    with interning():
+        return _Kernel(lowered, backend, origin).text()
+
+
+def run(
+    lowered: Lowered,
+    backend: str,
+    arrays: Sequence[np.ndarray[Any, Any]],
+    params: Sequence[Any] = (),
+    mins: Sequence[Sequence[int]] | None = None,
+) -> tuple[int, list[int]]:
+    """Execute the nest: `arrays` in the order of `lowered.ports`, `params` of `lowered.params`, `mins` one an output.
+
+    Returns the status and, where a check failed, its values.
+    """
+    outputs = [p for p in lowered.ports if p.kind == "output"]
+    flat = [int(m) for own in mins or () for m in own]
+    origin = any(flat)
+    if len(arrays) != len(lowered.ports) or (origin and len(flat) != sum(p.ndim for p in outputs)):
+        raise CompileError("a kernel is run with one array a port, and one origin an axis of its outputs")
+    kernel = compile_function("kernel", to_source(lowered, backend, origin))
+    args: list[Any] = [_array(a, p.type, backend) for a, p in zip(arrays, lowered.ports, strict=True)]
+    args += flat if origin else []
+    args += [_scalar(v, p.var.type, backend) for v, p in zip(params, lowered.params, strict=True)]
+    checks = [s for s in _walk(lowered.nest) if isinstance(s, Check)]
+    if not checks:
+        kernel(*args)
+        return 0, []
+    error = np.zeros(max(len(c.args) for c in checks) or 1, np.int64)
+    status = int(kernel(*args, error))
+    return status, error.tolist() if status else []
+
+
+def function_source(title: str, parameters: Sequence[Var], value: Expr, backend: str) -> str:
+    """The source of a scalar function of `parameters` that returns `value`."""
+    with interning():
+        code, names = BACKENDS[backend](), Names()
+        for v in parameters:
+            code.bound[v] = Code(name(names.take(v.name, v.type)))
+        body: list[ast.stmt] = []
+        arguments = [code.bound[v].tree.id for v in parameters]  # type: ignore[attr-defined]
+        for e in shared((value,), code.bound):
+            own = names.take("t", e.type)
+            body.append(ast.Assign([name(own)], code.typed(e)))
+            code.bound[e] = Code(name(own))
+        body.append(ast.Return(code.typed(value)))
+        function = ast.FunctionDef(title, _arguments(arguments), body, [], None)
+        return "import numpy as np\nfrom halo import ref\n" + to_text(function)
+
+
+def compile_function(title: str, source: str) -> Any:
+    """The function `title` that `source` defines."""
+    scope: dict[str, Any] = {"__name__": f"halo.{title}"}
+    exec(compile(source, f"<halo {title}>", "exec"), scope)
+    return scope[title]
+
+
+def _array(a: np.ndarray[Any, Any], type: Type, backend: str) -> np.ndarray[Any, Any]:
+    return a.view(np.uint16) if backend == "numba" and type in (f16, bf16) else a
+
+
+def _scalar(value: Any, type: Type, backend: str) -> Any:
+    value = type.dtype.type(value)
+    return np.float32(value) if backend == "numba" and type in (f16, bf16) else value
+
+
+def _walk(s: Stmt | None) -> Iterator[Stmt]:
+    if s is None:
+        return
+    yield s
+    if isinstance(s, Block):
+        for each in s.stmts:
+            yield from _walk(each)
+    elif isinstance(s, If):
+        yield from _walk(s.then)
+        yield from _walk(s.orelse)
+    elif isinstance(s, (For, Let, Produce, Realize)):
+        yield from _walk(s.body)
+
+
+class _Kernel:
+    """One nest being printed. Each `_stmt` method returns the Python statements of one node."""
+
+    def __init__(self, lowered: Lowered, backend: str, origin: bool) -> None:
+        if backend not in BACKENDS:
+            raise CompileError(f"there is no backend {backend!r}", legal=tuple(BACKENDS))
+        self.lowered, self.backend, self.origin = lowered, backend, origin
+        self.code: Expressions = BACKENDS[backend]()
+        self.code.locate = self.locate
+        self.names = Names()
+        self.arrays: dict[tuple[Array, int], str] = {}
+        self.boxes: dict[Array, tuple[tuple[Expr, ...], dict[int, int]]] = {}
+        self.tables: dict[str, ast.expr] = {}
+        self.zero: dict[Any, Expr] = {}
+        self.memo: dict[Expr, Expr] = {}
+
+    def text(self) -> str:
+        parameters = self._signature()
+        checked = any(isinstance(s, Check) for s in _walk(self.lowered.nest))
+        body = self.stmt(self.lowered.nest) or [ast.Pass()]
+        if checked:
+            parameters.append("error")
+            body.append(ast.Return(literal(0)))
+        function = ast.FunctionDef("kernel", _arguments(parameters), body, [self._decorator()], None)
+        tables: list[ast.stmt] = [ast.Assign([name(n)], table) for n, table in self.tables.items()]
+        source = "\n".join(to_text(s) for s in tables) + "\n" + to_text(function)
+        ml_dtypes = "from ml_dtypes import bfloat16\n" if "bfloat16" in source else ""
+        return f"import numpy as np\n{ml_dtypes}from halo import ref\n{source}"
+
+    def _decorator(self) -> ast.expr:
+        if self.backend == "numba":
+            return np_("njit", "ref")
+        quiet = call(np_("errstate"))
+        quiet.keywords = [ast.keyword("all", literal("ignore"))]
+        return quiet
+
+    def _signature(self) -> list[str]:
+        """Names for the ports' arrays, origins and the parameters, in the order of the call."""
+        found = []
+        for p in self.lowered.ports:
+            own = self.names.take(p.name, p.buffer)
+            self.arrays[p.array, p.item] = own
+            found.append(own)
+            self._shape(p, own)
+        for p in self.lowered.ports:
+            for d, m in enumerate(p.mins):
+                if self.origin:
+                    found.append(self._define(m, f"{p.name}_min{d}"))
+                else:
+                    self.zero[m] = Const(0, index)
+            if p.mins and self.origin:
+                self.boxes[p.array] = (p.mins, {})
+        found += [self._define(p.var, p.name) for p in self.lowered.params]
+        return found
+
+    def _shape(self, p: Port, own: str) -> None:
+        for d in range(p.ndim):
+            self.code.bound[p.extents[d]] = Code(item(np_("shape", own), [literal(d)]))
+            stride = ast.BinOp(item(np_("strides", own), [literal(d)]), ast.FloorDiv(), np_("itemsize", own))
+            self.code.bound[p.strides[d]] = Code(stride)
+
+    def _define(self, v: Expr, display: str) -> str:
+        own = self.names.take(display, v.type)
+        self.code.bound[v] = Code(name(own))
+        return own
+
+    def _forget(self, v: Expr) -> None:
+        self.names.release(self.code.bound.pop(v).tree.id)  # type: ignore[attr-defined]
+
+    def locate(self, array: Array, k: int, indices: tuple[Expr, ...]) -> tuple[ast.expr, tuple[Expr, ...]]:
+        """The Python variable that holds element `k` of `array`, and the indices relative to its first element."""
+        if array.table is not None and (array, k) not in self.arrays:
+            own = self.names.take(array.name, array)
+            self.arrays[array, k] = own
+            self.tables[own] = self.code.table(array.table, array.types[k])
+        mins, fold = self.boxes.get(array, ((), {}))
+        if mins:
+            indices = tuple(_placed(i, lo, fold.get(d)) for d, (i, lo) in enumerate(zip(indices, mins, strict=True)))
+        return name(self.arrays[array, k]), indices
+
+    # Statements
+
+    def stmt(self, s: Stmt) -> list[ast.stmt]:
+        method = getattr(self, f"_{type(s).__name__.lower()}", None)
+        if method is None:
+            raise CompileError(f"no Python for the statement {type(s).__name__}")
+        return method(s)  # type: ignore[no-any-return]
+
+    def suite(self, s: Stmt) -> list[ast.stmt]:
+        return self.stmt(s) or [ast.Pass()]
+
+    def _block(self, s: Block) -> list[ast.stmt]:
+        return list(itertools.chain.from_iterable(self.stmt(each) for each in s.stmts))
+
+    def _produce(self, s: Produce) -> list[ast.stmt]:
+        return [Comment(s.what.name), *self.stmt(s.body)]
+
+    def _for(self, s: For) -> list[ast.stmt]:
+        with self.shared(s.lo, add(s.lo, s.extent)) as (before, (lo, end)):
+            bounds = [self.code.value(e) for e in ((end,) if isinstance(lo, Const) and lo.value == 0 else (lo, end))]
+        target = name(self._define(s.var, s.var.name))
+        loop: Any = ast.For(target, call("range", *bounds), self.suite(s.body), [])
+        loop.note = "" if s.kind == "serial" else s.kind
+        self._forget(s.var)
+        return [*before, loop]
+
+    def _let(self, s: Let) -> list[ast.stmt]:
+        with self.shared(s.value) as (before, (value,)):
+            tree = self.code.typed(value)
+        own = self._define(s.var, s.var.name)
+        body = self.stmt(s.body)
+        self._forget(s.var)
+        return [*before, ast.Assign([name(own)], tree), *body]
+
+    def _if(self, s: If) -> list[ast.stmt]:
+        with self.shared(s.cond) as (before, (cond,)):
+            test = self.code.value(cond)
+        orelse = [] if s.orelse is None else self.stmt(s.orelse)
+        return [*before, ast.If(test, self.suite(s.then), orelse)]
+
+    def _realize(self, s: Realize) -> list[ast.stmt]:
+        fold = dict(s.fold)
+        with self.shared(*(e for box in s.bounds for e in box)) as (before, flat):
+            trees = [(lo, self.code.value(lo), self._size(extent)) for lo, extent in zip(flat[::2], flat[1::2], strict=True)]
+        mins: list[Expr] = []
+        helpers: list[Expr] = []
+        for d, (lo, tree, _) in enumerate(trees):
+            if d not in fold and not _is_plain(lo):
+                lo = Var(f"{s.what.name}_min{d}", index)
+                before.append(ast.Assign([name(self._define(lo, lo.name))], tree))
+                helpers.append(lo)
+            mins.append(lo)
+        sizes = [literal(fold[d]) if d in fold else size for d, (_, _, size) in enumerate(trees)]
+        self.boxes[s.what] = (tuple(mins), fold)
+        for k, t in enumerate(s.what.types):
+            own = self.names.take(s.what.name if len(s.what.types) == 1 else f"{s.what.name}_{k}", s.what)
+            self.arrays[s.what, k] = own
+            shape = sizes[0] if len(sizes) == 1 else ast.Tuple(sizes, ast.Load())
+            before.append(ast.Assign([name(own)], call(np_("empty"), shape, self.code.element(t))))
+        body = self.stmt(s.body)
+        for k in range(len(s.what.types)):
+            self.names.release(self.arrays.pop((s.what, k)))
+        del self.boxes[s.what]
+        for v in helpers:
+            self._forget(v)
+        return [*before, *body]
+
+    def _size(self, extent: Expr) -> ast.expr:
+        lo, _ = const_bounds(extent)
+        tree = self.code.value(extent)
+        return tree if lo is not None and lo >= 0 else call("max", tree, literal(0))
+
+    def _provide(self, s: Provide) -> list[ast.stmt]:
+        if s.pred is not None and not is_true(s.pred):
+            return self._if(If(s.pred, s.replace(pred=None)))
+        given = [k for k, v in enumerate(s.values) if v is not None]
+        with self.shared(*s.indices, *(v for v in s.values if v is not None)) as (before, found):
+            indices, values = found[: len(s.indices)], found[len(s.indices) :]
+            targets = [self._element(s.what, k, indices) for k in given]
+            if len(given) == 1 and (step := self._augmented(s.what, given[0], indices, values[0])) is not None:
+                return [*before, ast.AugAssign(targets[0], *step)]
+            trees = [self.code.stored(v) for v in values]
+        if len(trees) == 1:
+            return [*before, ast.Assign(targets, trees[0])]
+        return [*before, ast.Assign([ast.Tuple(targets, ast.Store())], ast.Tuple(trees, ast.Load()))]
+
+    def _element(self, array: Array, k: int, indices: tuple[Expr, ...]) -> ast.expr:
+        tree, placed = self.locate(array, k, indices)
+        return item(tree, [self.code.subscript(i) for i in placed])
+
+    def _augmented(self, what: Array, k: int, indices: tuple[Expr, ...], value: Expr) -> Any:
+        """(operator, operand) when `value` is the element itself combined with something else."""
+        if not isinstance(value, Op) or value.name not in _AUGMENTED or value in self.code.bound:
+            return None
+        first, second = value.args
+        same = isinstance(first, Read) and first.array is what and first.item == k and first.indices == indices
+        if not same or first.pred is not None or value.type in (f16, bf16):  # type: ignore[attr-defined]
+            return None
+        c = self.code.code(second)
+        return _AUGMENTED[value.name](), self.code.meet((Code(name("_")), c), value.type)[1].tree
+
+    def _check(self, s: Check) -> list[ast.stmt]:
+        with self.shared(s.cond, *s.args) as (before, (cond, *args)):
+            test = self.code.value(not_(cond))
+            trees = [self.code.value(a) for a in args]
+        report = [ast.Assign([item(name("error"), [literal(k)])], tree) for k, tree in enumerate(trees)]
+        return [*before, ast.If(test, [*report, ast.Return(literal(s.code))], [])]
+
+    def _evaluate(self, s: Evaluate) -> list[ast.stmt]:
+        with self.shared(s.value) as (before, (value,)):
+            return [*before, ast.Expr(self.code.value(value))]
+
+    def _extern(self, s: Extern) -> list[ast.stmt]:
+        raise CompileError("extern stages are not run by the reference backends", loc=None)
+
+    @contextmanager
+    def shared(self, *exprs: Expr) -> Iterator[tuple[list[ast.stmt], tuple[Expr, ...]]]:
+        """Assignments that name what `exprs` use more than once, and `exprs`; inside, the names stand for the values."""
+        exprs = tuple(substitute(e, self.zero, self.memo) if self.zero else e for e in exprs)
+        statements: list[ast.stmt] = []
+        named = shared(exprs, self.code.bound)
+        for e in named:
+            tree = self.code.typed(e)
+            statements.append(ast.Assign([name(self._define(e, "t"))], tree))
+        yield statements, exprs
+        for e in named:
+            self._forget(e)
+
+
+def _is_plain(lo: Expr) -> bool:
+    """Whether subtracting `lo` in every subscript reads better than a name for it."""
+    return isinstance(lo, (Const, Var)) or (isinstance(lo, Lin) and len(lo.terms) <= 2 and all(isinstance(a, Var) for a, _ in lo.terms))
+
+
+def _placed(i: Expr, lo: Expr, fold: int | None) -> Expr:
+    if fold is not None:
+        return mod(i, Const(fold, index))
+    return sub(i, lo)
+
+
+def _arguments(parameters: list[str]) -> ast.arguments:
+    return ast.arguments([], [ast.arg(p, None) for p in parameters], None, [], [], None, [])
