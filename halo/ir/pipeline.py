@@ -74,7 +74,9 @@ class Function:
     align_storage: tuple[tuple[int, int], ...] = ()  # (axis, multiple)
     fold: tuple[tuple[int, int], ...] = ()  # (axis, extent)
     bound: tuple[tuple[int, Expr, Expr], ...] = ()  # (axis, lo, extent)
-    align_bounds: tuple[tuple[int, int, int], ...] = ()  # (axis, modulus, remainder)
+    align_bounds: tuple[tuple[int, int, int], ...] = ()  # (axis, modulus, remainder): lo and extent are aligned
+    align_extent: tuple[tuple[int, int], ...] = ()  # (axis, modulus): the extent grows to a multiple, lo stays
+    bound_storage: tuple[tuple[int, Expr], ...] = ()  # (axis, the extent that is allocated)
     memory: str = "auto"
     compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
     extern: Any = None
