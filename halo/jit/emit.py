@@ -1,0 +1,166 @@
+"""A lowered pipeline as LLVM IR text.
+
+The kernel is `i32 name(ptr slots, ptr error)`: it returns 0, or the status of a failed check or allocation.
+`emit_stmt` walks the statements, `emit_expr` (with `emit_int`, `emit_float`, `emit_cast`) the expressions, and
+`emit_memory` makes addresses, loads and stores; all append to an `emit_function.Function`. Halo has vectorised and
+unrolled already: the text says what the machine is to do, and LLVM selects instructions and registers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..ir.expr import Buffer
+from ..ir.pipeline import Lowered
+from ..types import Type
+from . import emit_expr  # noqa: F401  (fills the tables of expressions)
+from .emit_function import Function
+from .emit_stmt import emit_body
+from .target import Target
+
+__all__ = ["Module", "emit"]
+
+
+def emit(lowered: Lowered, target: Target, name: str) -> str:
+    """The LLVM IR of `lowered` as text: one kernel `name`, and a function a parallel loop.
+
+    Raises CompileError for a body that is not flattened.
+    """
+    module = Module(target, name, kernel_slots(lowered))
+    kernel = Function(module, name, "ptr noalias readonly %slots, ptr noalias %error")
+    emit_body(kernel, lowered.body)
+    module.add(kernel)
+    return module.text()
+
+
+def kernel_slots(lowered: Lowered) -> dict[Any, int]:
+    """Where each buffer and variable of the call is among the kernel's 8-byte slots."""
+    slots: dict[Any, int] = {}
+    for port in lowered.ports:
+        for key in (port.buffer, *port.extents, *port.strides, *port.mins):
+            slots[key] = len(slots)
+    for param in lowered.params:
+        slots[param.var] = len(slots)
+    return slots
+
+
+class Module:
+    """What the functions of one kernel share: constants, tables, buffers' numbers, alias scopes."""
+
+    def __init__(self, target: Target, name: str, slots: dict[Any, int]) -> None:
+        self.target, self.name, self.slots = target, name, slots
+        self.functions: list[str] = []
+        self.globals: list[str] = []
+        self.tasks = 0
+        self.tables: dict[Buffer, str] = {}
+        self.zeros = 0  # bytes of zero that some load needs
+        self.literals: dict[tuple[Any, str], str] = {}
+        self.numbers: dict[Buffer, int] = {}
+        self.accesses: dict[Buffer, str] = {}
+        self.apart: dict[Buffer, set[Buffer]] = {}  # buffers with lower numbers that are accessed in the same loops
+
+    # -- constants ---------------------------------------------------------------------------------------------------
+
+    def literal(self, value: Any, t: Type) -> str:
+        """A scalar constant in a register of type `t`."""
+        key = (struct.pack("<d", value) if t.is_float else value, t.name)
+        found = self.literals.get(key)
+        if found is None:
+            found = self.literals[key] = _literal(value, t)
+        return found
+
+    def table(self, buffer: Buffer) -> str:
+        """The global that holds a constant table."""
+        found = self.tables.get(buffer)
+        if found is None:
+            found = self.tables[buffer] = f"@table{len(self.tables)}"
+            data = np.ascontiguousarray(buffer.table).tobytes()
+            text = "".join(f"\\{byte:02x}" for byte in data)
+            self.globals.append(
+                f'{found} = private unnamed_addr constant [{len(data)} x i8] c"{text}", align 64' if data
+                else f"{found} = private unnamed_addr constant [1 x i8] zeroinitializer, align 64")  # fmt: skip
+        return found
+
+    def zero(self, bytes: int) -> str:
+        """Memory full of zeros: what a load reads whose condition is false."""
+        self.zeros = max(self.zeros, bytes)
+        return "@zero"
+
+    # -- buffers -----------------------------------------------------------------------------------------------------
+
+    def bit(self, buffer: Buffer) -> int:
+        """The bit that stands for `buffer`, or 0 if it is never written to."""
+        return 0 if buffer.kind in ("input", "table") else 1 << self.number(buffer)
+
+    def number(self, buffer: Buffer) -> int:
+        found = self.numbers.get(buffer)
+        if found is None:
+            found = self.numbers[buffer] = len(self.numbers)
+        return found
+
+    def access(self, buffer: Buffer) -> str:
+        """The metadata of a load or store: different buffers do not overlap; inputs do not change."""
+        found = self.accesses.get(buffer)
+        if found is None:
+            first = _METADATA + 2 * self.number(buffer)
+            found = self.accesses[buffer] = f", !alias.scope !{first}, !noalias !{first + 1}"
+        return found
+
+    def separate(self, buffers: Iterable[Buffer]) -> None:
+        """Record that `buffers` are accessed in one loop nest, where it matters that they do not overlap."""
+        ordered = sorted(buffers, key=self.number)
+        for k, buffer in enumerate(ordered):
+            self.apart.setdefault(buffer, set()).update(ordered[:k])
+
+    # -- text --------------------------------------------------------------------------------------------------------
+
+    def add(self, function: Function) -> None:
+        self.separate(function.nearby)
+        self.functions.append(function.finish())
+
+    def text(self) -> str:
+        if self.zeros:
+            self.globals.append(f"@zero = private unnamed_addr constant [{self.zeros} x i8] zeroinitializer, align 64")
+        return "\n".join([f'target triple = "{self.target.triple}"', *self.globals, *self.functions, _DECLARATIONS,
+                          self._attributes(), *self._metadata(), ""])  # fmt: skip
+
+    def _attributes(self) -> str:
+        width = f' "prefer-vector-width"="{self.target.vector_bits}"' if self.target.is_x86 else ""
+        features = f' "target-features"="{self.target.features}"' if self.target.features else ""
+        cpu = f' "target-cpu"="{self.target.cpu}"' if self.target.cpu else ""
+        return f"attributes #0 = {{ nounwind{cpu}{features}{width} }}"
+
+    def _metadata(self) -> list[str]:
+        """One alias scope a buffer, named by its own list. The later of two buffers names the earlier."""
+        lines = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 2000}', '!2 = !{!"branch_weights", i32 2000, i32 1}',
+                 "!3 = distinct !{!3}"]  # fmt: skip
+        lists = _METADATA + 2 * len(self.numbers)
+        for buffer, n in self.numbers.items():
+            scope, others = lists + n, sorted(self.number(b) for b in self.apart.get(buffer, ()))
+            lines += [f"!{_METADATA + 2 * n} = !{{!{scope}}}",
+                      f"!{_METADATA + 2 * n + 1} = !{{{', '.join(f'!{lists + k}' for k in others)}}}",
+                      f"!{scope} = distinct !{{!{scope}, !3}}"]  # fmt: skip
+        return lines
+
+
+_METADATA = 4  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain
+_DECLARATIONS = """declare noalias align 64 ptr @halo_malloc(i64)
+declare void @halo_free(ptr)
+declare i32 @halo_par_for(ptr, ptr, i64, i64)"""
+
+
+def _literal(value: Any, t: Type) -> str:
+    if t.is_bool:
+        return "true" if value else "false"
+    if not t.is_float:
+        return str(int(value) - (1 << t.bits) if int(value) >> (t.bits - 1) == 1 else int(value))
+    return f"0x{struct.unpack('<Q', struct.pack('<d', rounded(value, t)))[0]:016X}"
+
+
+def rounded(value: float, t: Type) -> float:
+    """`value` as the float type `t` holds it."""
+    return value if t.bits == 64 or value != value else float(np.array(value, dtype=np.float64).astype(t.dtype))

@@ -1,0 +1,281 @@
+"""One LLVM function while it is written: registers, blocks, scopes, and what the values of expressions are called.
+
+Text is appended in program order. A value is its operand as text: a register (`%v7`), a constant (`3`,
+`splat (i16 3)`) or a global. Every expression node is emitted once per scope; whoever stores to memory says so
+(`stored`), and values that were read from there are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CompileError
+from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
+from ..types import Type
+
+if TYPE_CHECKING:
+    from .emit import Module
+
+__all__ = ["EMIT", "ERROR", "MEMORY", "REGISTER", "Function", "memory_type", "register_type", "vec"]
+
+# bf16 and f16 live in f32 registers, always holding a value of their own type, and in memory as 16 bits.
+REGISTER = {"bool_": "i1", "i8": "i8", "u8": "i8", "i16": "i16", "u16": "i16", "i32": "i32", "u32": "i32", "i64": "i64",
+            "u64": "i64", "index": "i64", "f16": "float", "bf16": "float", "f32": "float", "f64": "double"}  # fmt: skip
+MEMORY = {**REGISTER, "bool_": "i8", "f16": "i16", "bf16": "i16"}
+
+ERROR = "error"  # the key under which a function knows where a failed check leaves its values
+
+
+def vec(scalar: str, lanes: int) -> str:
+    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+
+
+def register_type(e: Expr) -> str:
+    return vec(REGISTER[e.type.name], e.lanes)
+
+
+def memory_type(t: Type, lanes: int) -> str:
+    return vec(MEMORY[t.name], lanes)
+
+
+class Function:
+    """`define i32 @name(parameters)`. Inside a parallel task, what its parent knows is captured at first use."""
+
+    def __init__(self, module: Module, name: str, parameters: str, parent: Function | None = None) -> None:
+        self.module, self.name, self.parameters, self.parent = module, name, parameters, parent
+        self.head: list[str] = []  # allocas and captured values, before the first block
+        self.lines: list[str] = []
+        self.tail: list[str] = []  # error exits
+        self.block = "start"
+        self.count = 0
+        self.values: dict[Any, str] = {}
+        self.trail: list[Any] = []  # the keys of `values` in order, for leaving scopes
+        self.reads: dict[Expr, int] = {}  # the writable buffers under an expression, as bits
+        self.readers: dict[int, list[Any]] = {}  # bit -> values to forget when its buffer is stored to
+        self.levels: dict[Expr, int] = {}  # the depth of the loop that a variable, or what is made of it, varies in
+        self.depth = 0
+        self.nearby: set[Buffer] = set()  # accessed in the present outermost loop
+        self.captures: list[Any] = []
+        self.owned: set[Buffer] = set()  # allocated here: no other thread sees them
+        self.exits: list[tuple[str, str]] = []  # live heap memory: (pointer, label of the exit that frees it)
+        self.used_exits: set[str] = set()
+        self.stack_bytes = 0
+
+    # -- text --------------------------------------------------------------------------------------------------------
+
+    def new(self, text: str) -> str:
+        """A new register holding what the instruction `text` gives."""
+        self.count = n = self.count + 1
+        name = f"%v{n}"
+        self.lines.append(f"{name} = {text}")
+        return name
+
+    def do(self, text: str) -> None:
+        self.lines.append(text)
+
+    def label(self) -> str:
+        self.count += 1
+        return f"b{self.count}"
+
+    def begin(self, label: str) -> None:
+        """Start the block `label`."""
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def jump(self, label: str) -> None:
+        """End the block by going to `label`, and start that."""
+        self.lines.append(f"br label %{label}")
+        self.begin(label)
+
+    def at_entry(self, text: str) -> str:
+        """A register computed once, on entry to the function."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.head.append(f"{name} = {text}")
+        return name
+
+    def finish(self) -> str:
+        """The whole function as text."""
+        if self.used_exits:
+            self.head.append("%status = alloca i32")
+            self.tail += ["leave:", "%left = load i32, ptr %status", "ret i32 %left"]
+        body = "\n".join([*self.head, "br label %start", "start:", *self.lines, "ret i32 0", *self.tail])
+        return f"define {'internal ' if self.parent else ''}i32 @{self.name}({self.parameters}) #0 {{\n{body}\n}}"
+
+    # -- error exits -------------------------------------------------------------------------------------------------
+
+    def fail(self, status: str) -> None:
+        """End the block by leaving the function with `status`, freeing what is live."""
+        target = self.exits[-1][1] if self.exits else "leave"
+        self.used_exits.add(target)
+        self.lines.append(f"store i32 {status}, ptr %status")
+        self.lines.append(f"br label %{target}")
+
+    def fail_if(self, cond: str, status: str) -> None:
+        bad, good = self.label(), self.label()
+        self.lines.append(f"br i1 {cond}, label %{bad}, label %{good}, !prof !1")
+        self.begin(bad)
+        self.fail(status)
+        self.begin(good)
+
+    def own(self, pointer: str) -> None:
+        """From here on every error exit frees `pointer`."""
+        self.exits.append((pointer, self.label()))
+
+    def disown(self) -> None:
+        """Free the heap memory owned last, on this path as on the error exits that passed it."""
+        pointer, label = self.exits.pop()
+        self.lines.append(f"call void @halo_free(ptr {pointer})")
+        if label in self.used_exits:
+            outer = self.exits[-1][1] if self.exits else "leave"
+            self.used_exits.add(outer)
+            self.tail += [f"{label}:", f"call void @halo_free(ptr {pointer})", f"br label %{outer}"]
+
+    # -- scopes ------------------------------------------------------------------------------------------------------
+
+    def bind(self, key: Any, value: str) -> None:
+        """Within the present scope `key` is `value`."""
+        self.values[key] = value
+        self.trail.append(key)
+
+    def mark(self) -> int:
+        return len(self.trail)
+
+    def restore(self, mark: int) -> None:
+        """Forget all that was computed since `mark`: it does not dominate what follows."""
+        values = self.values
+        for key in self.trail[mark:]:
+            values.pop(key, None)
+        del self.trail[mark:]
+
+    def stored(self, buffer: Buffer) -> None:
+        """Memory of `buffer` changed: forget what was read from it."""
+        for key in self.readers.pop(self.module.bit(buffer), ()):
+            self.values.pop(key, None)
+
+    def stored_all(self) -> None:
+        """Any memory may have changed (a loop's back edge, a call)."""
+        for keys in self.readers.values():
+            for key in keys:
+                self.values.pop(key, None)
+        self.readers.clear()
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def value(self, e: Expr) -> str:
+        """The operand that holds `e`. Iterative, because sums of a thousand terms are as deep."""
+        values = self.values
+        found = values.get(e)
+        if found is not None:
+            return found
+        stack = [e]
+        while stack:
+            e = stack[-1]
+            if e in values:
+                stack.pop()
+                continue
+            kind = type(e)
+            waiting = [k for k in BEFORE[kind](e) if k not in values]
+            if waiting:
+                waiting.reverse()
+                stack += waiting
+                continue
+            stack.pop()
+            result = EMIT[kind](self, e)
+            values[e] = result
+            if kind is Const or kind is Var:
+                continue  # constants, and variables captured on entry: good everywhere
+            self.trail.append(e)
+            bits = self.reads_of(e)
+            if bits:
+                self.remember(e, bits)
+        return result
+
+    def remember(self, e: Expr, bits: int) -> None:
+        while bits:
+            low = bits & -bits
+            self.readers.setdefault(low, []).append(e)
+            bits ^= low
+
+    def reads_of(self, e: Expr) -> int:
+        """The set of writable buffers that `e` reads, as bits."""
+        found = self.reads.get(e)
+        if found is None:
+            found = self.module.bit(e.buffer) if isinstance(e, Load) else 0
+            for k in CHILDREN[type(e)](e):
+                found |= self.reads_of(k)
+            self.reads[e] = found
+        return found
+
+    def level(self, e: Expr) -> int:
+        """The depth of the innermost loop that `e` varies in: terms are added up outermost first."""
+        found = self.levels.get(e)
+        if found is None:
+            found = self.levels[e] = max((self.level(k) for k in CHILDREN[type(e)](e)), default=0)
+        return found
+
+    def constant(self, value: float, e: Expr) -> str:
+        """The number `value` as an operand of `e`'s type and lanes."""
+        scalar = self.module.literal(value, e.type)
+        return scalar if e.lanes == 1 else f"splat ({REGISTER[e.type.name]} {scalar})"
+
+    def capture(self, key: Any, type: str) -> str:
+        """An argument of the function: of the kernel, or, in a task, a value of its parent's carried by the closure."""
+        if self.parent is None:
+            if key is ERROR:
+                return "%error"
+            slot = self.module.slots.get(key)
+            if slot is None:
+                raise CompileError(f"{key!r} has no value where it is used")
+            where = "%slots"
+        else:
+            slot = len(self.captures)
+            self.captures.append((key, type))
+            where = "%closure"
+        address = self.at_entry(f"getelementptr i64, ptr {where}, i64 {slot}") if slot else where
+        result = self.at_entry(f"load {type}, ptr {address}, align 8, !invariant.load !0")
+        self.values[key] = result
+        return result
+
+    def error(self) -> str:
+        return self.values.get(ERROR) or self.capture(ERROR, "ptr")
+
+    def pointer(self, buffer: Buffer) -> str:
+        """The address of element 0 of `buffer`."""
+        found = self.values.get(buffer)
+        if found is None:
+            found = self.module.table(buffer) if buffer.kind == "table" else self.capture(buffer, "ptr")
+            self.values[buffer] = found
+        return found
+
+
+def _args(e: Any) -> tuple[Expr, ...]:
+    return e.args  # type: ignore[no-any-return]
+
+
+def _none(e: Any) -> tuple[Expr, ...]:
+    return ()
+
+
+def _value(e: Any) -> tuple[Expr, ...]:
+    return (e.value,)
+
+
+def _load(e: Any) -> tuple[Expr, ...]:
+    return (e.index,) if e.pred is None else (e.index, e.pred)
+
+
+# Every expression directly under one of a kind...
+CHILDREN: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
+    Const: _none, Var: _none, Op: _args, Cast: _value, Broadcast: _value, Reduce: _value, Load: _load,
+    Lin: lambda e: tuple(a for a, _ in e.terms), Ramp: lambda e: (e.base, e.stride), Shuffle: lambda e: e.vectors,
+}  # fmt: skip
+
+# ... and those to emit before it: `rare` decides itself where its rare side goes, addresses are made by the load.
+BEFORE: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
+    **CHILDREN, Load: _none, Op: lambda e: (e.args[0], e.args[2]) if e.name == "rare" else e.args,
+}  # fmt: skip
+
+# How each kind of expression is emitted; filled by emit_expr.
+EMIT: dict[type, Callable[[Function, Any], str]] = {}

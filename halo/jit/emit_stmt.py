@@ -1,0 +1,221 @@
+"""Statements: loops, parallel tasks, memory, checks. A stack of what is left to do replaces recursion, so that
+pipelines of hundreds of stages nest as deeply as they like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import CompileError
+from ..ir.expr import Broadcast, Buffer, Const, Expr
+from ..ir.stmt import Allocate, Block, Check, Evaluate, For, If, Let, Produce, Stmt, Store
+from .emit_atomic import store_atomic
+from .emit_function import ERROR, REGISTER, Function
+from .emit_memory import store
+
+__all__ = ["emit_body"]
+
+STACK_ARRAY = 16 << 10  # bytes up to which an array of known size lives on the stack...
+STACK_FRAME = 256 << 10  # ... and all arrays of one function together
+
+Work = list[Any]  # statements, and functions to call between them
+
+
+def emit_body(f: Function, body: Stmt) -> None:
+    """All of `body`, appended to `f`."""
+    work: Work = [body]
+    while work:
+        step = work.pop()
+        if not isinstance(step, Stmt):
+            step()
+            continue
+        handler = STATEMENTS.get(type(step))
+        if handler is None:
+            raise CompileError(f"a {type(step).__name__} statement has no machine code")
+        handler(f, step, work)
+
+
+def _block(f: Function, s: Block, work: Work) -> None:
+    work += reversed(s.stmts)
+
+
+def _produce(f: Function, s: Produce, work: Work) -> None:
+    work.append(s.body)
+
+
+def _let(f: Function, s: Let, work: Work) -> None:
+    level = f.level(s.value)
+    f.bind(s.var, f.value(s.value))
+    f.levels[s.var] = level
+    work.append(s.body)
+
+
+def _evaluate(f: Function, s: Evaluate, work: Work) -> None:
+    f.value(s.value)
+
+
+def _if(f: Function, s: If, work: Work) -> None:
+    then, other, done = f.label(), f.label() if s.orelse else "", f.label()
+    f.do(f"br i1 {f.value(s.cond)}, label %{then}, label %{other or done}{', !prof !2' if s.likely else ''}")
+    f.begin(then)
+    mark = f.mark()
+
+    def otherwise() -> None:
+        f.restore(mark)
+        f.do(f"br label %{done}")
+        f.begin(other)
+
+    def end() -> None:
+        f.restore(mark)
+        f.jump(done)
+
+    work.append(end)
+    if s.orelse is not None:
+        work += [s.orelse, otherwise]
+    work.append(s.then)
+
+
+# -- loops -----------------------------------------------------------------------------------------------------------
+
+
+def _for(f: Function, s: For, work: Work) -> None:
+    if isinstance(s.extent, Const) and s.extent.value <= 0:
+        return
+    if s.kind == "parallel":
+        _parallel(f, s)
+    elif isinstance(s.extent, Const) and s.extent.value == 1:
+        f.bind(s.var, f.value(s.lo))
+        f.levels[s.var] = f.level(s.lo)
+        work.append(s.body)
+    else:
+        _serial(f, s, work)
+
+
+def _serial(f: Function, s: For, work: Work) -> None:
+    """A loop that tests at its end, behind a test whether it runs at all."""
+    lo, extent = f.value(s.lo), f.value(s.extent)
+    hi = extent if isinstance(s.lo, Const) and s.lo.value == 0 else f.new(f"add nsw i64 {lo}, {extent}")
+    body, done = f.label(), f.label()
+    if isinstance(s.extent, Const):
+        f.do(f"br label %{body}")
+    else:
+        f.do(f"br i1 {f.new(f'icmp sgt i64 {extent}, 0')}, label %{body}, label %{done}, !prof !2")
+    before = f.block
+    f.stored_all()
+    mark = f.mark()
+    f.begin(body)
+    at = len(f.lines)
+    var = f.new("")
+    f.bind(s.var, var)
+    f.depth += 1
+    f.levels[s.var] = f.depth
+
+    def end() -> None:
+        following = f.new(f"add nsw i64 {var}, 1")
+        f.lines[at] = f"{var} = phi i64 [ {lo}, %{before} ], [ {following}, %{f.block} ]"
+        f.do(f"br i1 {f.new(f'icmp slt i64 {following}, {hi}')}, label %{body}, label %{done}")
+        f.begin(done)
+        f.restore(mark)
+        f.stored_all()
+        f.depth -= 1
+        if f.depth == 0:
+            f.module.separate(f.nearby)
+            f.nearby = set()
+
+    work += [end, s.body]
+
+
+def _parallel(f: Function, s: For) -> None:
+    """The body as a function of its own, `i32 task(i64 var, ptr closure)`; the closure holds 8 bytes a value."""
+    module = f.module
+    module.tasks += 1
+    task = Function(module, f"{module.name}.{module.tasks}", "i64 %i, ptr noalias readonly %closure", parent=f)
+    task.values[s.var] = "%i"
+    emit_body(task, s.body)
+    module.add(task)
+    lo, extent = f.value(s.lo), f.value(s.extent)
+    closure = f.at_entry(f"alloca [{max(len(task.captures), 1)} x i64], align 8")
+    for k, (key, type) in enumerate(task.captures):
+        where = f.new(f"getelementptr i64, ptr {closure}, i64 {k}") if k else closure
+        f.do(f"store {type} {_captured(f, key)}, ptr {where}, align 8")
+    status = f.new(f"call i32 @halo_par_for(ptr @{task.name}, ptr {closure}, i64 {lo}, i64 {extent})")
+    f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
+    f.stored_all()
+
+
+def _captured(f: Function, key: Any) -> str:
+    if key is ERROR:
+        return f.error()
+    return f.pointer(key) if isinstance(key, Buffer) else f.value(key)
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+
+def _allocate(f: Function, s: Allocate, work: Work) -> None:
+    """On the stack where the size is known and small, else from the pool."""
+    size = s.size.value if isinstance(s.size, Const) else s.bound
+    bytes = None if size is None else max(size, 1) * s.buffer.type.bytes
+    fits = bytes is not None and bytes <= STACK_ARRAY and f.stack_bytes + bytes <= STACK_FRAME
+    f.owned.add(s.buffer)
+    mark = f.mark()
+    if bytes is not None and (fits or s.buffer.kind == "stack"):
+        f.stack_bytes += bytes
+        f.bind(s.buffer, f.at_entry(f"alloca [{bytes} x i8], align 64"))
+        work += [lambda: f.restore(mark), s.body]
+        return
+    if s.buffer.kind == "stack":
+        raise CompileError(f"the size of {s.buffer.name} on the stack has no constant bound")
+    wanted = f.new(f"mul nsw i64 {f.value(s.size)}, {s.buffer.type.bytes}")
+    wanted = f.new(f"call i64 @llvm.smax(i64 {wanted}, i64 1)")
+    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted})")
+    f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
+    f.bind(s.buffer, pointer)
+    f.own(pointer)
+
+    def end() -> None:
+        f.disown()
+        f.restore(mark)
+
+    work += [end, s.body]
+
+
+def _store(f: Function, s: Store, work: Work) -> None:
+    """A condition that all lanes share becomes a branch round the whole statement."""
+    pred = s.pred
+    while isinstance(pred, Broadcast):
+        pred = pred.value
+    if pred is not None and pred.lanes == 1:
+        work.append(If(pred, s.replace(pred=None)))
+    elif s.atomic:
+        store_atomic(f, s)
+    else:
+        store(f, s)
+
+
+def _check(f: Function, s: Check, work: Work) -> None:
+    bad, good = f.label(), f.label()
+    f.do(f"br i1 {f.value(s.cond)}, label %{good}, label %{bad}, !prof !2")
+    f.begin(bad)
+    mark = f.mark()
+    for k, arg in enumerate(s.args):
+        where = f.new(f"getelementptr i64, ptr {f.error()}, i64 {k}") if k else f.error()
+        f.do(f"store i64 {_as_i64(f, arg)}, ptr {where}, align 8")
+    f.restore(mark)
+    f.fail(str(s.code))
+    f.begin(good)
+
+
+def _as_i64(f: Function, e: Expr) -> str:
+    """What a failed check reports: integers as they are, floats as the bits of a double."""
+    value, type = f.value(e), REGISTER[e.type.name]
+    if e.type.is_float:
+        wide = value if type == "double" else f.new(f"fpext float {value} to double")
+        return f.new(f"bitcast double {wide} to i64")
+    return value if type == "i64" else f.new(f"{'sext' if e.type.kind == 'int' else 'zext'} {type} {value} to i64")
+
+
+STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
+    Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate,
+    Store: _store, Check: _check,
+}  # fmt: skip

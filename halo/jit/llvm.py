@@ -1,0 +1,124 @@
+"""LLVM: text to machine code to memory. The only file that imports llvmlite.
+
+    compile_ir(text, target) -> object code as bytes        (what the disk cache keeps)
+    load_object(bytes, symbols) -> Library                  (unloaded when the Library is dropped)
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ..errors import CompileError
+from .target import Target
+
+__all__ = ["Library", "asm", "compile_ir", "host", "load_object", "optimized"]
+
+T = TypeVar("T")
+_lock = threading.RLock()
+_machines: dict[Target, Any] = {}
+_numbers = itertools.count()
+_jit: Any = None
+_ready = False
+
+
+def _binding() -> Any:
+    global _ready
+    import llvmlite.binding as binding
+
+    if not _ready:
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        _ready = True
+    return binding
+
+
+@contextmanager
+def _reported(doing: str) -> Iterator[None]:
+    """LLVM's complaints are faults of halo's own."""
+    with _lock:
+        try:
+            yield
+        except (RuntimeError, OSError, ValueError) as error:
+            raise CompileError(f"{doing} failed: {error}") from error
+
+
+def host() -> tuple[str, str, str]:
+    """(triple, cpu, features) of this machine."""
+    binding = _binding()
+    return binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+
+
+def _machine(target: Target) -> Any:
+    found = _machines.get(target)
+    if found is None:
+        description = _binding().Target.from_triple(target.triple)
+        found = description.create_target_machine(target.cpu, target.features, opt=3, reloc="pic", codemodel="small")
+        _machines[target] = found
+    return found
+
+
+def _module(text: str, target: Target, use: Callable[[Any, Any], T]) -> T:
+    """What `use` makes of the optimised module, in a context of its own that leaves nothing behind."""
+    binding = _binding()
+    with _reported("compiling"):
+        machine = _machine(target)
+        context = binding.create_context()
+        module = binding.parse_assembly(text, context)
+        try:
+            module.verify()
+            _optimize(binding, module, machine)
+            return use(machine, module)
+        finally:
+            module.close()
+            context.close()
+
+
+def _optimize(binding: Any, module: Any, machine: Any) -> None:
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = options.loop_interleaving = False
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def compile_ir(text: str, target: Target) -> bytes:
+    """Object code for the LLVM IR `text`, position-independent. Raises CompileError if LLVM refuses it."""
+    return _module(text, target, lambda machine, module: machine.emit_object(module))
+
+
+def asm(text: str, target: Target) -> str:
+    """The assembly of the LLVM IR `text`."""
+    return _module(text, target, lambda machine, module: machine.emit_assembly(module))
+
+
+def optimized(text: str, target: Target) -> str:
+    """The LLVM IR `text` as it is after optimisation."""
+    return _module(text, target, lambda machine, module: str(module))
+
+
+class Library:
+    """Object code in memory. Its addresses are good for as long as it lives."""
+
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+
+    def address(self, name: str) -> int:
+        return int(self._tracker[name])
+
+
+def load_object(data: bytes, symbols: Mapping[str, int], names: tuple[str, ...] = ()) -> Library:
+    """Load object code, its undefined names resolved by `symbols` (name -> address), and export `names`."""
+    global _jit
+    binding = _binding()
+    with _reported("loading"):
+        if _jit is None:
+            _jit = binding.create_lljit_compiler(use_jit_link=True)
+        builder = binding.JITLibraryBuilder().add_object_img(data).add_current_process()
+        for name, address in symbols.items():
+            builder.import_symbol(name, address)
+        for name in names:
+            builder.export_symbol(name)
+        return Library(builder.link(_jit, f"halo{next(_numbers)}"))
