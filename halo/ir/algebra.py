@@ -423,6 +423,8 @@ def ramp(base: Expr, stride: Expr, n: int) -> Expr:
 def _ring(name: str, a: Expr, b: Expr, build: Callable[[Expr, Expr], Expr]) -> Expr:
     """`+`, `-`, `*` of vectors: ramps and broadcasts of integers stay what they are."""
     if a.type.is_int:
+        if _uniform(b, 1 if name == "mul" else 0):
+            return a
         if name == "mul" and isinstance(b, Ramp) and isinstance(a, Broadcast):
             a, b = b, a
         if isinstance(a, Ramp):
@@ -464,7 +466,12 @@ def map_children(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
             return e
         total: Expr = Const(e.const, index)
         for x, k in new:
-            total = add(total, _scaled(x, k)) if x.lanes == 1 else _vector_sum(total, x, k)
+            if x.lanes == 1:
+                total = add(total, _scaled(x, k))
+        for x, k in new:
+            if x.lanes > 1:
+                x = mul(x, broadcast(Const(k, index), x.lanes))
+                total = add(x, broadcast(total, x.lanes))
         return total
     if isinstance(e, Op):
         args = tuple([f(a) for a in e.args])
@@ -486,11 +493,6 @@ def map_children(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
     if isinstance(e, Reduce):
         return Reduce(e.name, f(e.value), e.n)
     return e
-
-
-def _vector_sum(total: Expr, x: Expr, k: int) -> Expr:
-    scaled = x if k == 1 else mul(x, broadcast(Const(k, index), x.lanes))
-    return add(broadcast(total, x.lanes), scaled) if total.lanes == 1 else add(total, scaled)
 
 
 def rewrite(e: Expr, f: Callable[[Expr], Expr | None], memo: dict[Expr, Expr]) -> Expr:

@@ -124,6 +124,12 @@ def _lin_by_cases(e: Lin) -> Bounds:
             return _low(l1, l2), _high(h1, h2)
         if atom.name == "floordiv" and isinstance(atom.args[1], Const):
             c = atom.args[1].value
+            # x//c - y//c lies between the floor and the ceiling of (x - y)/c
+            for j, (other, back) in enumerate(rest):
+                if back == -coef and coef > 0 and isinstance(other, Op) and other.name == "floordiv" and other.args[1] is atom.args[1]:
+                    ends = const_bounds(_minus(atom.args[0], other.args[0]))
+                    apart = (None if ends[0] is None else ends[0] // c), (None if ends[1] is None else -(-ends[1] // c))
+                    return _add(_mul((coef, coef), apart), const_bounds(linear(rest[:j] + rest[j + 1 :], e.const)))
             if c > 0 and coef % c == 0:
                 terms, k0 = parts(atom.args[0])
                 q = coef // c
@@ -131,6 +137,11 @@ def _lin_by_cases(e: Lin) -> Bounds:
                 slack = q * (c - 1)
                 return (None if lo is None else lo - max(slack, 0)), (None if hi is None else hi - min(slack, 0))
     return UNBOUNDED
+
+
+def _minus(a: Expr, b: Expr) -> Expr:
+    (ta, ca), (tb, cb) = parts(a), parts(b)
+    return linear((*ta, *((x, -k) for x, k in tb)), ca - cb)
 
 
 def _tighter(a: Bounds, b: Bounds) -> Bounds:

@@ -23,8 +23,8 @@ REDUCTIONS = ("sum", "prod", "min", "max", "any", "all", "mean", "argmin", "argm
 __all__ = ["PAD_MODES", "REDUCTIONS", "abs", "absd", "acos", "acosh", "all", "any", "argmax", "argmin", "asin",
            "asinh", "atan", "atan2", "atanh", "avg_down", "avg_up", "cbrt", "ceil", "clamp", "clz", "concat_bits",
            "copysign", "cos", "cosh", "ctz", "debug_print", "erf", "exp", "exp2", "expm1", "extract_bits", "floor",
-           "fma", "fmax", "fmin", "gather", "hypot", "isfinite", "isinf", "isnan", "lerp", "likely", "log", "log10",
-           "log1p", "log2", "max", "mean", "min", "mul_high", "pad", "popcount", "pow", "prod", "random_f32",
+           "fma", "fmax", "fmin", "gather", "hypot", "isfinite", "isinf", "isnan", "lerp", "likely", "log",
+           "log1p", "log2", "log10", "max", "mean", "min", "mul_high", "pad", "popcount", "pow", "prod", "random_f32",
            "random_i32", "random_u32", "range", "rdom", "reduce", "reinterpret", "require", "round", "rsqrt",
            "sat_add", "sat_sub", "saturate", "scatter", "select", "sin", "sinh", "sqrt", "sum", "tan", "tanh",
            "trunc", "undef", "vars", "widening_add", "widening_mul", "widening_sub"]  # fmt: skip

@@ -1,0 +1,156 @@
+"""Flatten: multi-dimensional storage becomes flat buffers, `f[y, x]` becomes `f[(y - min)*stride + x - min]`.
+
+A Realize becomes one allocation per element of the tuple. Inputs and outputs take their strides from the call; in the
+fast variant the last one is 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import algebra as A
+from ..ir.expr import Array, Buffer, Const, Expr, Lin, Load, Read, Var
+from ..ir.facts import const_bounds
+from ..ir.pipeline import Function, Pipeline, Port
+from ..ir.stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store, block
+from ..types import index
+
+STACK_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where element `item` of an Array lies: buffers[item][sum((i - mins) % fold * strides)]."""
+
+    buffers: tuple[Buffer, ...]
+    mins: tuple[Expr, ...]
+    strides: tuple[tuple[Expr, ...], ...]  # an item each
+    fold: dict[int, int]
+
+    def at(self, indices: tuple[Expr, ...], item: int) -> Expr:
+        total: Expr = Const(0, index)
+        for d, (i, lo, stride) in enumerate(zip(indices, self.mins, self.strides[item], strict=True)):
+            offset = A.mod(i, Const(self.fold[d], index)) if d in self.fold else A.sub(i, lo)
+            total = A.add(total, A.mul(offset, stride))
+        return total
+
+
+def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
+    layouts: dict[Array, Layout] = {}
+    by_array: dict[Array, list[Port]] = {}
+    for port in ports:
+        by_array.setdefault(port.array, []).append(port)
+    for array, group in by_array.items():
+        mins = group[0].mins or (Const(0, index),) * array.ndim
+        strides = tuple((*q.strides[:-1], Const(1, index)) if q.ndim and dense_axis(q, dense) else q.strides for q in group)
+        layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
+    return _Flatten(layouts, {f.array: f for f in p.functions}).stmt(s)
+
+
+def dense_axis(port: Port, dense: bool) -> bool:
+    """Whether the last axis of this port is known to be contiguous: by promise, or in the variant that checks it."""
+    return dense or port.array.contiguous
+
+
+class _Flatten:
+    def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function]) -> None:
+        self.layouts, self.functions = layouts, functions
+        self.memo: dict[Expr, Expr] = {}
+
+    def expr(self, e: Expr) -> Expr:
+        return A.rewrite(e, self._read, self.memo)
+
+    def _read(self, e: Expr) -> Expr | None:
+        if not isinstance(e, Read):
+            return None
+        if e.array not in self.layouts and e.array.table is not None:
+            self.layouts[e.array] = _table(e.array)
+        indices = tuple(self.expr(i) for i in e.indices)
+        layout = self.layouts[e.array]
+        return Load(layout.buffers[e.item], layout.at(indices, e.item), None if e.pred is None else self.expr(e.pred))
+
+    def stmt(self, s: Stmt) -> Stmt:
+        match s:
+            case For():
+                return For(s.var, self.expr(s.lo), self.expr(s.extent), s.kind, self.stmt(s.body), s.partition, s.label)
+            case Let():
+                return Let(s.var, self.expr(s.value), self.stmt(s.body), s.within)
+            case If():
+                return If(self.expr(s.cond), self.stmt(s.then), None if s.orelse is None else self.stmt(s.orelse), s.likely)
+            case Block():
+                return block(*(self.stmt(t) for t in s.stmts))
+            case Produce():
+                return Produce(s.what, self.stmt(s.body))
+            case Check():
+                return Check(self.expr(s.cond), s.code, tuple(self.expr(a) for a in s.args))
+            case Evaluate():
+                return Evaluate(self.expr(s.value))
+            case Provide():
+                return self.provide(s)
+            case Realize():
+                return self.realize(s)
+            case Extern():
+                return s
+        raise TypeError(type(s))
+
+    def provide(self, s: Provide) -> Stmt:
+        layout = self.layouts[s.what]
+        indices = tuple(self.expr(i) for i in s.indices)
+        pred = None if s.pred is None else self.expr(s.pred)
+        stores = [
+            (layout.buffers[k], layout.at(indices, k), self.expr(v)) for k, v in enumerate(s.values) if v is not None
+        ]
+        if len(stores) == 1:
+            return Store(*stores[0], pred, s.atomic)
+        # a tuple is stored at once: every value is computed before the first store
+        held = [Var(f"{b.name}.value", v.type) for b, _, v in stores]
+        body = block(*(Store(b, i, h, pred, s.atomic) for (b, i, _), h in zip(stores, held, strict=True)))
+        for h, (_, _, v) in zip(reversed(held), reversed(stores), strict=True):
+            body = Let(h, v, body)
+        return body
+
+    def realize(self, s: Realize) -> Stmt:
+        f = self.functions[s.what]
+        lets: list[tuple[Var, Expr]] = []
+
+        def named(name: str, e: Expr) -> Expr:
+            if isinstance(e, Const | Var) or (isinstance(e, Lin) and len(e.terms) <= 2):
+                return e
+            lets.append((Var(name, index, *const_bounds(e)), e))
+            return lets[-1][0]
+
+        fold = dict(s.fold)
+        align = dict(f.align_storage)
+        extents = [self.expr(n) for _, n in s.bounds]
+        mins = tuple(named(f"{f.name}.min{d}", self.expr(lo)) for d, (lo, _) in enumerate(s.bounds))
+        strides: list[Expr] = [Const(1, index)] * len(extents)
+        size: Expr = Const(1, index)
+        for d in reversed(f.storage_order or range(len(extents))):
+            strides[d] = named(f"{f.name}.stride{d}", size)
+            n: Expr = Const(fold[d], index) if d in fold else extents[d]
+            if d in align:
+                m = Const(align[d], index)
+                n = A.mul(A.floordiv(A.add(n, A.sub(m, Const(1, index))), m), m)
+            size = A.mul(strides[d], n)
+        bound = const_bounds(size)[1]
+        buffers = []
+        for k, t in enumerate(f.types):
+            small = bound is not None and bound * t.bytes <= STACK_BYTES and s.memory != "heap"
+            name = f.name if len(f.types) == 1 else f"{f.name}.{k}"
+            buffers.append(Buffer(name, t, "stack" if small or s.memory in ("stack", "register") else "heap"))
+        self.layouts[s.what] = Layout(tuple(buffers), mins, (tuple(strides),) * len(buffers), fold)
+        self.memo = {}
+        body = self.stmt(s.body)
+        for b in reversed(buffers):
+            body = Allocate(b, size, body, bound)
+        for var, value in reversed(lets):
+            body = Let(var, value, body)
+        return body
+
+
+def _table(a: Array) -> Layout:
+    strides, size = [], 1
+    for n in reversed(a.table.shape):
+        strides.append(Const(size, index))
+        size *= n
+    return Layout((Buffer(a.name, a.types[0], "table", a.table),), (Const(0, index),) * a.ndim, (tuple(reversed(strides)),), {})

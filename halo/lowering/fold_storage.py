@@ -1,0 +1,147 @@
+"""Fold storage: along an axis that slides, keep only as many points as one iteration touches.
+
+If in every iteration of a serial loop between storage and computation the touched box of an axis moves one way and
+spans at most n points, its storage becomes a circular buffer of n rounded up to a power of two (or what `fold_storage`
+asks for, where that is enough): point i lies at i mod n.
+"""
+
+from __future__ import annotations
+
+from ..errors import ScheduleError
+from ..ir import algebra as A
+from ..ir.expr import Array, Expr
+from ..ir.facts import const_bounds, free_vars
+from ..ir.interval import Range, monotonic
+from ..ir.pipeline import Function, Pipeline
+from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt
+from .infer_bounds import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
+from .walk import exprs, map_stmt, substmts
+
+
+def fold_storage(s: Stmt, p: Pipeline) -> Stmt:
+    functions = {f.array: f for f in p.functions}
+
+    def visit(t: Stmt) -> Stmt:
+        t = map_stmt(t, visit)
+        return _fold(t, functions[t.what]) if isinstance(t, Realize) else t
+
+    return visit(s)
+
+
+def _fold(s: Realize, f: Function) -> Realize:
+    wanted = dict(f.fold)
+    outcome = _sliding(s)
+    if outcome is not None:
+        d, span = outcome
+        n = wanted.pop(d, None)
+        if n is not None and n < span:
+            raise ScheduleError(f"fold_storage: {f.name} needs {span} points of axis {f.vars[d].name}, not {n}", loc=f.loc,
+                                hint=f'fold_storage("{f.vars[d].name}", {span})')  # fmt: skip
+        size = n if n is not None else 1 << (span - 1).bit_length()
+        full = const_bounds(s.bounds[d][1])[1]
+        if full is None or size < full or n is not None:
+            s = s.replace(fold=((d, size),))
+    if wanted:
+        axis = f.vars[next(iter(wanted))].name
+        raise ScheduleError(f"fold_storage: nothing moves along axis {axis} of {f.name} between its storage and its "
+                            "computation", loc=f.loc, hint="store it outside of a serial loop that it is computed in")  # fmt: skip
+    return s
+
+
+def _sliding(s: Realize) -> tuple[int, int] | None:
+    """(axis, span): the axis that moves with the first loop that contains everything, and what an iteration touches."""
+    lets: list[Let] = []
+    t = s.body
+    while isinstance(t, Let | If | Realize | Block | Produce):
+        if isinstance(t, Block):
+            users = [c for c in t.stmts if _uses(c, s.what)]
+            if len(users) != 1:
+                return None
+            t = users[0]
+            continue
+        if isinstance(t, If):
+            if t.orelse is not None and _uses(t.orelse, s.what):
+                return None
+            t = t.then
+            continue
+        if isinstance(t, Let):
+            lets.append(t)
+        t = t.body
+    if not isinstance(t, For) or t.kind != "serial":
+        return None
+    if not _produced_inside(t.body, s.what):
+        return None
+    box = _touched(t.body, s.what)
+    moving = [d for d, (lo, hi) in enumerate(box) if lo is None or hi is None or t.var in free_vars(lo) | free_vars(hi)]
+    for d in moving:
+        lo, hi = box[d]
+        if lo is None or hi is None:
+            continue
+        directions = monotonic(lo, t.var), monotonic(hi, t.var)
+        if None in directions or {1, -1} <= set(directions):
+            continue
+        span = const_bounds(extent_of(lo, hi))[1]
+        if span is not None and span > 0 and len(moving) == 1:
+            return d, int(span)
+    return None
+
+
+def _produced_inside(s: Stmt, what: Array) -> bool:
+    stack = [s]
+    while stack:
+        t = stack.pop()
+        if isinstance(t, Produce) and t.what is what:
+            return True
+        stack.extend(substmts(t))
+    return False
+
+
+def _uses(s: Stmt, what: Array) -> bool:
+    stack = [s]
+    while stack:
+        t = stack.pop()
+        if isinstance(t, Produce) and t.what is what:
+            return True
+        if isinstance(t, Extern) and what in t.inputs:
+            return True
+        if any(a is what for _, a in boxes_of_exprs(exprs(t), ())):
+            return True
+        stack.extend(substmts(t))
+    return False
+
+
+def _touched(s: Stmt, what: Array) -> Box:
+    """What `s` reads or writes of `what`, in terms of the variables around it."""
+    boxes = _boxes(s, what, ())
+    both = Boxes()
+    for (_, a), box in boxes.items():
+        both.touch("touch", a, box)
+    return both[("touch", what)]
+
+
+def _boxes(s: Stmt, what: Array, under: tuple[Expr, ...]) -> Boxes:
+    boxes = Boxes()
+    match s:
+        case For():
+            boxes = _boxes(s.body, what, under).over(Range(s.var, s.lo, last_of(s.lo, s.extent)))
+        case Let():
+            boxes = _boxes(s.body, what, under).let({s.var: s.value})
+        case If():
+            boxes = _boxes(s.then, what, (*under, *A.conjuncts(s.cond)))
+            if s.orelse is not None:
+                boxes.merge(_boxes(s.orelse, what, (*under, *A.conjuncts(A.not_(s.cond)))))
+        case Provide():
+            boxes = touched(s, under)
+        case Extern():
+            for a, needed in zip(s.inputs, s.function.required(s.box), strict=True):
+                boxes.touch("read", a, tuple((lo, last_of(lo, n)) for lo, n in needed))
+        case _:
+            for t in substmts(s):
+                boxes.merge(_boxes(t, what, under))
+            if isinstance(s, Produce) and s.what is what:
+                boxes.touch("write", what, tuple((m, last_of(m, n)) for m, n in zip(what.mins, what.extents, strict=True)))
+    own = Boxes()
+    for (kind, a), box in (*boxes_of_exprs(exprs(s) if not isinstance(s, Provide) else (), under).items(), *boxes.items()):
+        if a is what:
+            own.touch(kind, a, box)
+    return own

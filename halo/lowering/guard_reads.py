@@ -1,0 +1,66 @@
+"""Guard reads: an access in one arm of a select whose condition bounds its indices happens only where that arm is taken.
+
+`img[y, x - 1] if x > 0 else 0` needs, and touches, `img` only where x > 0: the `Read` gets the condition as its
+predicate. Conditions on data, and those that are not affine in a variable of the indices, do not narrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..ir import algebra as A
+from ..ir.expr import Expr, Lin, Op, Read, is_true
+from ..ir.facts import free_vars
+from ..ir.pipeline import Definition, Function, Pipeline
+from ..types import index
+
+
+def guard_reads(p: Pipeline) -> Pipeline:
+    memo: dict[tuple[Expr, Expr], Expr] = {}
+
+    def guarded(e: Expr, under: Expr) -> Expr:
+        key = (e, under)
+        if key not in memo:
+            memo[key] = _visit(e, under)
+        return memo[key]
+
+    def _visit(e: Expr, under: Expr) -> Expr:
+        if isinstance(e, Read):
+            pred = A.all_of(c for c in A.conjuncts(under) if _narrows(c, e))
+            indices = tuple(guarded(i, under) for i in e.indices)
+            own = pred if e.pred is None else A.and_(e.pred, pred)
+            return Read(e.array, indices, e.item, None if is_true(own) else own)
+        if isinstance(e, Op) and e.name == "select":
+            cond, then, other = e.args
+            c = guarded(cond, under)
+            return A.select(
+                c, guarded(then, A.and_(under, _affine(cond))), guarded(other, A.and_(under, _affine(A.not_(cond))))
+            )
+        return A.map_children(e, lambda c: guarded(c, under))
+
+    return replace(p, functions=tuple(_map(f, lambda e: guarded(e, A.true())) for f in p.functions))
+
+
+def _map(f: Function, go: object) -> Function:
+    assert callable(go)
+
+    def definition(d: Definition) -> Definition:
+        return replace(
+            d, indices=tuple(go(i) for i in d.indices), values=tuple(None if v is None else go(v) for v in d.values)
+        )
+
+    return replace(f, definitions=tuple(definition(d) for d in f.definitions))
+
+
+def _affine(cond: Expr) -> Expr:
+    """The conjuncts of `cond` that compare index expressions."""
+    return A.all_of(c for c in A.conjuncts(cond) if isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index)
+
+
+def _narrows(cond: Expr, read: Read) -> bool:
+    """Whether `cond` is affine in a variable that the indices of `read` depend on."""
+    of_read = frozenset().union(*(free_vars(i) for i in read.indices)) if read.indices else frozenset()
+    assert isinstance(cond, Op)
+    d = A.sub(cond.args[1], cond.args[0])
+    atoms = {a for a, _ in d.terms} if isinstance(d, Lin) else {d}
+    return any(a in of_read for a in atoms)

@@ -1,0 +1,334 @@
+"""Infer bounds: how much of each Function its readers need, at every site where it is computed.
+
+From the last statement of a site to the first, the boxes that are read are collected (`Boxes`), the variables of inner
+loops eliminated by intervals; then the region of each Function (`mins`, `extents` of its Array) is defined round its
+production, in terms of its readers' regions at that site:
+
+    let g.min[0] = f.min[0] - 1; let g.extent[0] = f.extent[0] + 2; produce g ...; f ... reads g
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import BoundsError
+from ..ir import algebra as A
+from ..ir.expr import Array, Const, Expr, Op, Read, Var, children
+from ..ir.facts import const_bounds, free_vars
+from ..ir.interval import Range, lower, monotonic, narrow, upper
+from ..ir.pipeline import Function, Pipeline
+from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
+from ..types import index
+from .outputs import reads
+
+End = Expr | None
+Box = tuple[tuple[End, End], ...]  # inclusive (lo, hi) an axis; None is unbounded
+
+
+class Boxes(dict[tuple[str, Array], Box]):
+    """What a statement touches: ("read", array) and ("write", array) -> box, in terms of the variables outside it."""
+
+    def touch(self, kind: str, array: Array, box: Box) -> None:
+        key = (kind, array)
+        old = self.get(key)
+        self[key] = box if old is None else join(old, box)
+
+    def merge(self, other: Boxes) -> Boxes:
+        for (kind, array), box in other.items():
+            self.touch(kind, array, box)
+        return self
+
+    def over(self, r: Range) -> Boxes:
+        """The boxes while `r.var` runs over its range."""
+        result = Boxes()
+        for key, box in self.items():
+            result[key] = tuple(
+                (None if lo is None else lower(lo, r), None if hi is None else upper(hi, r)) for lo, hi in box
+            )
+        return result
+
+    def let(self, values: dict[Var, Expr]) -> Boxes:
+        memo: dict[Expr, Expr] = {}
+        result = Boxes()
+        for key, box in self.items():
+            result[key] = tuple(
+                (
+                    None if lo is None else A.substitute(lo, values, memo),
+                    None if hi is None else A.substitute(hi, values, memo),
+                )
+                for lo, hi in box
+            )
+        return result
+
+
+def join(a: Box, b: Box) -> Box:
+    return tuple(
+        (
+            None if l1 is None or l2 is None else A.minimum(l1, l2),
+            None if h1 is None or h2 is None else A.maximum(h1, h2),
+        )
+        for (l1, h1), (l2, h2) in zip(a, b, strict=True)
+    )
+
+
+def infer_bounds(s: Stmt, p: Pipeline) -> tuple[Stmt, Boxes]:
+    """Define the region of every Function and size every Realize. Also gives the boxes that the root reads of the
+    inputs and writes of the outputs, in terms of the regions defined there."""
+    functions = {f.array: f for f in p.functions}
+    inference = _Inference(functions, {f.array for f in p.functions if f.name in p.outputs})
+    stmt, lets, boxes = inference.site(s, ())
+    return _wrap(lets, stmt), boxes
+
+
+Lets = list[tuple[Var, Expr]]
+
+
+class _Inference:
+    def __init__(self, functions: dict[Array, Function], outputs: set[Array]) -> None:
+        self.functions, self.outputs = functions, outputs
+
+    def visit(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Boxes]:
+        """`s` with regions defined, and what it touches where the conditions `under` hold."""
+        match s:
+            case Provide():
+                return s, touched(s, under)
+            case For():
+                body, boxes = self.visit(s.body, under)
+                mine = boxes_of_exprs((s.lo, s.extent), under)
+                r = Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index)))
+                return s.replace(body=body), mine.merge(boxes.over(r))
+            case Let():
+                body, boxes = self.visit(s.body, under)
+                return s.replace(body=body), boxes_of_exprs((s.value,), under).merge(boxes.let({s.var: s.value}))
+            case If():
+                then, boxes = self.visit(s.then, (*under, *A.conjuncts(s.cond)))
+                orelse = None
+                if s.orelse is not None:
+                    orelse, other = self.visit(s.orelse, (*under, *A.conjuncts(A.not_(s.cond))))
+                    boxes.merge(other)
+                return s.replace(then=then, orelse=orelse), boxes.merge(boxes_of_exprs((s.cond,), under))
+            case Extern():
+                return s, self._extern(s)
+        stmt, lets, boxes = self.site(s, under)
+        return _wrap(lets, stmt), boxes.let(_closed(lets))
+
+    def site(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Lets, Boxes]:
+        """Storage, then productions and what reads them: regions are defined from the last reader to the first producer.
+        The definitions go round all of it; the boxes are in terms of what they define."""
+        stores: list[Realize] = []
+        while isinstance(s, Realize):
+            stores.append(s)
+            s = s.body
+        result: Stmt | None = None
+        boxes, lets = Boxes(), Lets()
+        for t in reversed(s.stmts if isinstance(s, Block) else (s,)):
+            if isinstance(t, Produce):
+                region = self._region(t.what, boxes)
+                body, inner = self.visit(t.body, under)
+                lets += self._grow(t.what, region, inner)
+                t = t.replace(body=body)
+                inner.pop(("read", t.what), None)
+                inner.pop(("self", t.what), None)
+                inner.touch("write", t.what, tuple((m, last_of(m, n)) for m, n in zip(t.what.mins, t.what.extents, strict=True)))
+            else:
+                t, inner = self.visit(t, under)
+            boxes = inner.merge(boxes)
+            result = block(t, result)
+        body = result or Block(())
+        closed = _closed(lets) if stores else {}
+        for r in reversed(stores):
+            body = r.replace(body=body, bounds=self._storage(r.what, boxes, closed))
+        return body, lets, boxes
+
+    def _extern(self, s: Extern) -> Boxes:
+        boxes = Boxes()
+        for a, needed in zip(s.inputs, s.function.required(s.box), strict=True):
+            boxes.touch("read", a, tuple((lo, last_of(lo, n)) for lo, n in needed))
+        boxes.touch("write", s.outputs, tuple((lo, last_of(lo, n)) for lo, n in s.box))
+        return boxes
+
+    def _storage(self, what: Array, boxes: Boxes, closed: dict[Var, Expr]) -> tuple[tuple[Expr, Expr], ...]:
+        """What is written or read of `what` anywhere inside its storage."""
+        touched = Boxes()
+        for kind in ("write", "read"):
+            if (kind, what) in boxes:
+                touched.touch("any", what, Boxes({("any", what): boxes.pop((kind, what))}).let(closed)["any", what])
+        box = touched["any", what]
+        return tuple((lo, extent_of(lo, hi)) for lo, hi in self._bounded(what, box))
+
+    def _region(self, what: Array, boxes: Boxes) -> Lets:
+        """The definitions of the region of `what`, from what is read of it after its production."""
+        if what in self.outputs:
+            return []
+        box = boxes.get(("read", what))
+        if box is None:
+            return [(v, Const(0, index)) for v in (*what.mins, *what.extents)]
+        f = self.functions[what]
+        fixed = {axis: (lo, n) for axis, lo, n in f.bound}
+        aligned = {axis: (m, r) for axis, m, r in f.align_bounds}
+        lets = Lets()
+        for d, (lo, hi) in enumerate(self._bounded(what, box)):
+            if d in aligned:
+                m, r = (Const(k, index) for k in aligned[d])
+                first = A.add(A.mul(A.floordiv(A.sub(lo, r), m), m), r)
+                hi = A.sub(A.add(first, A.mul(A.floordiv(A.add(A.sub(hi, first), m), m), m)), Const(1, index))
+                lo = first
+            if d in fixed:
+                lo, hi = fixed[d][0], last_of(*fixed[d])
+            lets += [(what.mins[d], lo), (what.extents[d], extent_of(lo, hi))]
+        return lets
+
+    def _grow(self, what: Array, region: Lets, inner: Boxes) -> Lets:
+        """`region`, grown to what the updates of `what` read of it outside: computed too, though nobody else reads it.
+
+        Where the stores are masked to the region, reads that stay in it need nothing; else the whole range read counts,
+        which may not move with the region itself."""
+        masked, whole = inner.get(("read", what)), inner.get(("self", what))
+        if masked is None or whole is None or not region:
+            return region
+        own = {*what.mins, *what.extents}
+        values = dict(region)
+        grown = Lets()
+        for d, ((lo, hi), (first, final)) in enumerate(zip(masked, whole, strict=True)):
+            m, n = what.mins[d], what.extents[d]
+            low, high = values[m], last_of(values[m], values[n])
+            if lo is None or not _never_negative(A.sub(lo, m)):
+                low = A.minimum(low, self._own_free(what, d, first, own))
+            if hi is None or not _never_negative(A.sub(last_of(m, n), hi)):
+                high = A.maximum(high, self._own_free(what, d, final, own))
+            grown += [(m, low), (n, extent_of(low, high))]
+        return grown
+
+    def _own_free(self, what: Array, d: int, end: End, own: set[Var]) -> Expr:
+        if end is None or not own.isdisjoint(free_vars(end)):
+            raise self._unbounded(what, d)
+        return end
+
+    def _bounded(self, what: Array, box: Box) -> list[tuple[Expr, Expr]]:
+        for d, (lo, hi) in enumerate(box):
+            if lo is None or hi is None:
+                raise self._unbounded(what, d)
+        return list(box)  # type: ignore[arg-type]
+
+    def _unbounded(self, what: Array, d: int) -> BoundsError:
+        return unbounded_of(self.functions.get(what), what, d)
+
+
+def unbounded_of(f: Function | None, what: Array, d: int) -> BoundsError:
+    return BoundsError(
+        f"{what.name} is needed over an unbounded range of axis {d}",
+        loc=f.loc if f else None,
+        hint="clamp the index: halo.clamp(i, lo, hi)",
+    )
+
+
+def unbounded(p: Pipeline, what: Array, d: int) -> BoundsError:
+    """The error for an input that some definition reads at an index without bounds."""
+    reader = next((f for f in p.functions for e in f.definitions for r in reads(e) if r.array is what), None)
+    return unbounded_of(reader, what, d)
+
+
+def _never_negative(e: Expr) -> bool:
+    lo, _ = const_bounds(e)
+    return lo is not None and lo >= 0
+
+
+def last_of(lo: Expr, n: Expr) -> Expr:
+    return A.sub(A.add(lo, n), Const(1, index))
+
+
+def extent_of(lo: Expr, hi: Expr) -> Expr:
+    """The number of points in lo..hi; never negative."""
+    return A.maximum(A.add(A.sub(hi, lo), Const(1, index)), Const(0, index))
+
+
+def _closed(lets: Lets) -> dict[Var, Expr]:
+    """What each definition comes to in terms of the variables outside all of them."""
+    closed: dict[Var, Expr] = {}
+    for var, value in lets:
+        closed[var] = A.substitute(value, closed)
+    return closed
+
+
+def _wrap(lets: Lets, body: Stmt) -> Stmt:
+    for var, value in reversed(lets):
+        body = Let(var, value, body)
+    return body
+
+
+# What a single statement touches -------------------------------------------------------------------------------------
+
+
+def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
+    roots = (*s.indices, *(v for v in s.values if v is not None))
+    boxes = boxes_of_exprs(roots, under, at=(s.what, s.indices))
+    if ("read", s.what) in boxes:
+        own = {*s.what.mins, *s.what.extents}
+        free = tuple(c for c in under if own.isdisjoint(free_vars(c)))
+        boxes[("self", s.what)] = boxes_of_exprs(roots, free, at=(s.what, s.indices))[("read", s.what)]
+    boxes.touch("write", s.what, box_of(s.indices, under))
+    return boxes
+
+
+def boxes_of_exprs(roots: Iterable[Expr], under: tuple[Expr, ...], at: tuple[Array, tuple[Expr, ...]] | None = None) -> Boxes:
+    """The boxes of all reads under `roots`; a read at the very index that is being stored (`at`) needs nothing more."""
+    boxes = Boxes()
+    seen: set[Expr] = set()
+    stack = list(roots)
+    while stack:
+        e = stack.pop()
+        if e in seen:
+            continue
+        seen.add(e)
+        stack.extend(children(e))
+        if isinstance(e, Read) and e.array.kind != "table" and at != (e.array, e.indices):
+            conditions = under if e.pred is None else (*under, *A.conjuncts(e.pred))
+            boxes.touch("read", e.array, box_of(e.indices, conditions))
+    return boxes
+
+
+def box_of(indices: tuple[Expr, ...], under: tuple[Expr, ...]) -> Box:
+    return tuple(_clamped(i, under) for i in indices)
+
+
+def _clamped(i: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
+    """(lo, hi) of the single index `i` where the conditions hold: what they say of its variables, said of it."""
+    if isinstance(i, Const):
+        return i, i
+    lo, hi = _data_bounds(i)
+    for c in under:
+        if not isinstance(c, Op) or c.name not in ("le", "eq") or c.args[0].type is not index:
+            continue
+        for v in free_vars(c) & free_vars(i):
+            assert isinstance(v, Var)
+            direction = monotonic(i, v)
+            if not direction:
+                continue
+            r = narrow(c, Range(v, None, None))
+            low, high = (r.lo, r.hi) if direction > 0 else (r.hi, r.lo)
+            if low is not None and lo is not None:
+                lo = A.maximum(lo, A.substitute(i, {v: low}))
+            if high is not None and hi is not None:
+                hi = A.minimum(hi, A.substitute(i, {v: high}))
+    return lo, hi
+
+
+def _data_bounds(i: Expr) -> tuple[End, End]:
+    """The ends of `i` when what it reads from arrays may be any value of its type."""
+    unknown: dict[Expr, Expr] = {}
+
+    def hide(e: Expr) -> Expr | None:
+        if not isinstance(e, Read):
+            return None
+        low, high = const_bounds(e)
+        unknown[e] = Var("data", e.type, low, high)
+        return unknown[e]
+
+    hidden = A.rewrite(i, hide, {})
+    lo: End = hidden
+    hi: End = hidden
+    for v in unknown.values():
+        assert isinstance(v, Var)
+        r = Range(v, None, None)
+        lo, hi = (None if lo is None else lower(lo, r)), (None if hi is None else upper(hi, r))
+    return lo, hi

@@ -1,0 +1,85 @@
+"""Inline lets: inside loops every definition of an index variable is replaced by its value.
+
+Nothing is lost, because equal expressions are one node and are computed once per block; and every condition on a
+loop variable can now be seen, which `partition` and `vectorize` need. Loops of one iteration and decided branches go.
+"""
+
+from __future__ import annotations
+
+from ..ir import algebra as A
+from ..ir.expr import Const, Expr, Lin, Var, is_false, is_true
+from ..ir.facts import const_bounds
+from ..ir.stmt import Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
+
+
+def inline_lets(s: Stmt) -> Stmt:
+    return substitute(s, {}, outside_loops=True)
+
+
+class Values(dict[Var, Expr]):
+    """Variables to replace, with the memo that one set of replacements shares."""
+
+    def __init__(self, values: dict[Var, Expr]) -> None:
+        super().__init__(values)
+        self.memo: dict[Expr, Expr] = {}
+
+    def __call__(self, e: Expr) -> Expr:
+        return A.substitute(e, self, self.memo) if self else e
+
+    def without(self, v: Var) -> Values:
+        return Values({k: e for k, e in self.items() if k is not v}) if v in self else self
+
+    def having(self, v: Var, e: Expr) -> Values:
+        return Values({**self, v: e})
+
+
+def substitute(s: Stmt, values: dict[Var, Expr], outside_loops: bool = False) -> Stmt:
+    """`s` with variables replaced, `Let`s inlined (those outside loops kept if so asked), and simplified."""
+    return _visit(s, values if isinstance(values, Values) else Values(values), outside_loops)
+
+
+def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
+    match s:
+        case For():
+            extent = values(s.extent)
+            if const_bounds(extent)[1] is not None and const_bounds(extent)[1] <= 0:
+                return Block(())
+            if isinstance(extent, Const) and extent.value == 1:
+                return _visit(s.body, values.having(s.var, values(s.lo)), keep)
+            body = _visit(s.body, values.without(s.var), False)
+            return For(s.var, values(s.lo), extent, s.kind, body, s.partition, s.label)
+        case Let():
+            value = values(s.value)
+            if keep and not _cheap(value):
+                return Let(s.var, value, _visit(s.body, values.without(s.var), keep), s.within)
+            return _visit(s.body, values.having(s.var, value), keep)
+        case If():
+            cond = values(s.cond)
+            if is_true(cond):
+                return _visit(s.then, values, keep)
+            orelse = None if s.orelse is None else _visit(s.orelse, values, keep)
+            if is_false(cond):
+                return orelse or Block(())
+            return If(cond, _visit(s.then, values, keep), orelse, s.likely)
+        case Block():
+            return block(*(_visit(t, values, keep) for t in s.stmts))
+        case Produce():
+            return Produce(s.what, _visit(s.body, values, keep))
+        case Realize():
+            bounds = tuple((values(lo), values(n)) for lo, n in s.bounds)
+            return Realize(s.what, bounds, _visit(s.body, values, keep), s.memory, s.fold)
+        case Provide():
+            stored = tuple(None if v is None else values(v) for v in s.values)
+            pred = None if s.pred is None else values(s.pred)
+            return Provide(s.what, tuple(values(i) for i in s.indices), stored, pred, s.atomic)
+        case Extern():
+            return Extern(s.function, s.outputs, s.inputs, tuple((values(lo), values(n)) for lo, n in s.box))
+        case Check():
+            return Check(values(s.cond), s.code, tuple(values(a) for a in s.args))
+        case Evaluate():
+            return Evaluate(values(s.value))
+    raise TypeError(type(s))
+
+
+def _cheap(e: Expr) -> bool:
+    return isinstance(e, Const | Var) or (isinstance(e, Lin) and len(e.terms) <= 2 and all(isinstance(a, Var) for a, _ in e.terms))

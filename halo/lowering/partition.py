@@ -1,0 +1,162 @@
+"""Partition loops: a prologue, a steady state and an epilogue, so that boundaries and tails cost nothing inside.
+
+In the body of a loop every condition, `min` and `max` of index expressions is settled one way nearly everywhere. Which
+way is guessed by evaluating it once in the middle of large loops; where it is *proven* to hold, whatever the inner loops
+do, is found by intervals and solved for the loop variable. The intersection of these ranges is the steady state:
+
+    for x in 0..w: f[x] = g[max(x - 1, 0)]   ->   for x in 0..1: g[max(x - 1, 0)]; for x in 1..w: g[x - 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..ir import algebra as A
+from ..ir.expr import Const, Expr, Op, Var, children
+from ..ir.facts import free_vars
+from ..ir.interval import Range, _slacks, _solve, lower
+from ..ir.stmt import Block, For, If, Let, Produce, Realize, Stmt, block
+from ..types import bool_, index
+from .inline_lets import substitute
+from .probe import probe
+from .walk import exprs, map_exprs, map_stmt, substmts
+
+
+def partition(s: Stmt) -> Stmt:
+    """Split every serial or parallel loop, outermost first; the ends are not split further (unless `always`)."""
+    if isinstance(s, For) and s.kind in ("serial", "parallel") and s.partition != "never":
+        return _split(s)
+    return map_stmt(s, partition)
+
+
+def _split(s: For) -> Stmt:
+    settled, lo, hi = _steady(s)
+    if not settled:
+        return s.replace(body=partition(s.body))
+    end = A.add(s.lo, s.extent)
+    first = s.lo if lo is None else A.clamp(lo, s.lo, end)
+    last = end if hi is None else A.clamp(A.add(hi, Const(1, index)), first, end)
+    inner = partition(_replace(s.body, settled))
+    tail = partition(s.body) if s.partition == "always" else s.body
+    if s.kind == "parallel":
+        steady = A.and_(A.le(first, s.var), A.lt(s.var, last))
+        return s.replace(body=If(steady, inner, tail, likely=True))
+    return block(
+        _loop(s, s.lo, first, tail),
+        _loop(s, first, last, inner),
+        _loop(s, last, end, tail),
+    )
+
+
+def _loop(s: For, lo: Expr, end: Expr, body: Stmt) -> Stmt | None:
+    extent = A.sub(end, lo)
+    if isinstance(extent, Const) and extent.value <= 0:
+        return None
+    if isinstance(extent, Const) and extent.value == 1:
+        return substitute(body, {s.var: lo})
+    return s.replace(lo=lo, extent=extent, body=body)
+
+
+def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
+    """What is settled in the steady state, and its ends (inclusive; None where the loop's own end will do)."""
+    settled: dict[Expr, Expr] = {}
+    lows: list[Expr] = []
+    highs: list[Expr] = []
+    environment = {s.var: (s.lo, s.extent)}
+    for e, inner in _candidates(s.body, ()):
+        if e in settled or s.var not in free_vars(e) and not any(_moves(r, s.var) for r in inner):
+            continue
+        decided = _decide(e, s.var, inner, environment)
+        if decided is None:
+            continue
+        value, low, high = decided
+        settled[e] = value
+        lows += low
+        highs += high
+    first = None if not lows else _fold(A.maximum, lows)
+    last = None if not highs else _fold(A.minimum, highs)
+    return settled, first, last
+
+
+def _moves(r: Range, v: Var) -> bool:
+    return any(end is not None and v in free_vars(end) for end in (r.lo, r.hi))
+
+
+def _fold(f: object, items: list[Expr]) -> Expr:
+    assert callable(f)
+    result = items[0]
+    for e in items[1:]:
+        result = f(result, e)
+    return result  # type: ignore[no-any-return]
+
+
+def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Expr, tuple[Range, ...]]]:
+    """Conditions and extremes of index expressions in `s`, with the ranges of the loops inside that they may use."""
+    seen: set[Expr] = set()
+    for e in exprs(s):
+        yield from ((c, inner) for c in _undecided(e, seen))
+    if isinstance(s, For):
+        inner = (Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index))), *inner)
+    for t in substmts(s):
+        yield from _candidates(t, inner)
+
+
+def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Expr]:
+    stack = [e]
+    while stack:
+        e = stack.pop()
+        if e in seen:
+            continue
+        seen.add(e)
+        stack.extend(children(e))
+        if isinstance(e, Op) and e.args and e.args[0].type is index and e.name in ("le", "eq", "ne", "min", "max"):
+            yield e
+
+
+def _decide(
+    e: Op, v: Var, inner: tuple[Range, ...], loops: dict[Var, tuple[Expr, Expr]]
+) -> tuple[Expr, list[Expr], list[Expr]] | None:
+    """The value that `e` has in the steady state, and the lower and upper ends of `v` that prove it."""
+    ranges = {**loops, **{r.var: (r.lo, A.sub(r.hi, r.lo)) for r in inner if r.lo is not None and r.hi is not None}}
+    truth = probe(e, ranges)
+    if truth is None:
+        return None
+    if e.name in ("min", "max"):
+        a, b = e.args
+        pick, other = (a, b) if truth else (b, a)
+        slack = A.sub(other, pick) if e.name == "min" else A.sub(pick, other)
+        value, slacks = pick, [slack]
+    else:
+        cond = e if truth else A.not_(e)
+        if not (isinstance(cond, Op) and cond.name in ("le", "eq")):
+            return None  # `!=` is not one range
+        value, slacks = Const(int(truth), bool_), _slacks(cond)
+    lows: list[Expr] = []
+    highs: list[Expr] = []
+    for slack in slacks:
+        least: Expr | None = slack
+        for r in inner:
+            least = None if least is None else lower(least, r)
+        if least is None:
+            return None
+        for part in _slacks(Op("le", (Const(0, index), least), bool_)):
+            if v not in free_vars(part):
+                if isinstance(part, Const) and part.value >= 0:
+                    continue
+                return None
+            low, high = _solve(part, v)
+            if low is None and high is None:
+                return None
+            lows += [] if low is None else [low]
+            highs += [] if high is None else [high]
+    return value, lows, highs
+
+
+def _replace(s: Stmt, settled: dict[Expr, Expr]) -> Stmt:
+    memo: dict[Expr, Expr] = {}
+
+    def visit(e: Expr) -> Expr | None:
+        found = settled.get(e)
+        return None if found is None else A.rewrite(found, visit, memo)
+
+    return substitute(map_exprs(s, lambda e: A.rewrite(e, visit, memo)), {})

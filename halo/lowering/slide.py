@@ -1,0 +1,164 @@
+"""Slide: compute only what the last iteration did not.
+
+A Function stored outside the loop that it is computed in keeps what earlier iterations computed. If, as the innermost
+such serial loop advances, exactly one axis of its region moves, always the same way, then only the new part is needed:
+
+    for y: let g.min = y - 1, g.extent = 3   ->   for y: let g.min = (y - 1 if first y else y + 1), g.extent = (3 or 1)
+
+(Halide's sliding window. Not where updates touch other points of that axis: they must run over the whole region.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..ir import algebra as A
+from ..ir.expr import Array, Const, Expr, Read, Var, children
+from ..ir.facts import const_bounds, free_vars
+from ..ir.interval import monotonic
+from ..ir.pipeline import Function, Pipeline
+from ..ir.stmt import Block, For, Let, Produce, Realize, Stmt
+from ..types import index
+from .infer_bounds import last_of
+from .walk import map_stmt
+
+
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What is around a statement: the definitions so far (closed), the loops inside each Realize, outermost first."""
+
+    values: dict[Var, Expr]
+    loops: dict[Array, tuple[For, ...]]
+
+    def let(self, var: Var, value: Expr) -> _Scope:
+        return replace(self, values={**self.values, var: A.substitute(value, self.values)})
+
+    def enter(self, loop: For) -> _Scope:
+        return replace(self, loops={a: (*loops, loop) for a, loops in self.loops.items()})
+
+    def store(self, a: Array) -> _Scope:
+        return replace(self, loops={**self.loops, a: ()})
+
+
+def slide(s: Stmt, p: Pipeline) -> Stmt:
+    functions = {f.array: f for f in p.functions}
+    return _slide(s, _Scope({}, {}), functions)
+
+
+def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
+    match s:
+        case For():
+            return s.replace(body=_slide(s.body, scope.enter(s), functions))
+        case Realize():
+            return s.replace(body=_slide(s.body, scope.store(s.what), functions))
+        case Let():
+            region = _region(s)
+            if region is None:
+                return s.replace(body=_slide(s.body, scope.let(s.var, s.value), functions))
+            what, lets, body = region
+            inner = scope
+            for var, value in lets:
+                inner = inner.let(var, value)
+            lets = _slid(what, lets, scope, inner, functions[what])
+            result = _slide(body, inner, functions)
+            for var, value in reversed(lets):
+                result = Let(var, value, result)
+            return result
+    return map_stmt(s, lambda t: _slide(t, scope, functions))
+
+
+def _region(s: Let) -> tuple[Array, list[tuple[Var, Expr]], Stmt] | None:
+    """The definitions of one Array's region that begin here: (min, extent) for each of its axes."""
+    lets: list[tuple[Var, Expr]] = []
+    t: Stmt = s
+    while isinstance(t, Let):
+        lets.append((t.var, t.value))
+        t = t.body
+        what = _owner(lets, t)
+        if what is not None:
+            return what, lets, t
+    return None
+
+
+def _owner(lets: list[tuple[Var, Expr]], body: Stmt) -> Array | None:
+    """The Array whose whole region `lets` defines, among those produced in the body's first site."""
+    names = [v for v, _ in lets]
+    for what in _produced(body):
+        wanted = [v for d in range(what.ndim) for v in (what.mins[d], what.extents[d])]
+        if wanted and names == wanted:
+            return what
+    return None
+
+
+def _produced(s: Stmt) -> list[Array]:
+    while isinstance(s, Let | Realize):
+        s = s.body
+    return [t.what for t in (s.stmts if isinstance(s, Block) else (s,)) if isinstance(t, Produce)]
+
+
+def _slid(
+    what: Array, lets: list[tuple[Var, Expr]], scope: _Scope, inner: _Scope, f: Function
+) -> list[tuple[Var, Expr]]:
+    for loop in reversed(scope.loops.get(what, ())):
+        if loop.kind not in ("serial", "unroll"):
+            return lets
+        moved = [
+            d
+            for d in range(what.ndim)
+            if loop.var in free_vars(inner.values[what.mins[d]]) | free_vars(inner.values[what.extents[d]])
+        ]
+        if moved:
+            return _along(what, lets, loop, moved[0], inner, f) if len(moved) == 1 else lets
+    return lets
+
+
+def _along(
+    what: Array, lets: list[tuple[Var, Expr]], loop: For, d: int, inner: _Scope, f: Function
+) -> list[tuple[Var, Expr]]:
+    lo = inner.values[what.mins[d]]
+    hi = last_of(lo, inner.values[what.extents[d]])
+    up = monotonic(lo, loop.var), monotonic(hi, loop.var)
+    if None in up or not _pure_along(f, d):
+        return lets
+    first = A.le(loop.var, loop.lo)
+    before = {loop.var: A.sub(loop.var, Const(1, index))}
+    if up[0] in (0, 1) and up[1] in (0, 1):
+        start = A.add(A.substitute(hi, before), Const(1, index))
+        low, high = A.select(first, lo, A.maximum(start, lo)), hi
+    elif up[0] in (0, -1) and up[1] in (0, -1):
+        end = A.sub(A.substitute(lo, before), Const(1, index))
+        low, high = lo, A.select(first, hi, A.minimum(end, hi))
+    else:
+        return lets
+    slid = {what.mins[d]: low, what.extents[d]: _count(low, high)}
+    return [(var, slid.get(var, value)) for var, value in lets]
+
+
+def _count(lo: Expr, hi: Expr) -> Expr:
+    n = A.add(A.sub(hi, lo), Const(1, index))
+    low, _ = const_bounds(n)
+    return n if low is not None and low >= 0 else A.maximum(n, Const(0, index))
+
+
+def _pure_along(f: Function, d: int) -> bool:
+    """Whether every definition computes each point along axis d from nothing else of the Function along it."""
+    v = f.vars[d]
+    for definition in f.definitions[1:]:
+        if definition.indices[d] is not v:
+            return False
+        stack = [*definition.indices, *(e for e in definition.values if e is not None)]
+        stack += [] if definition.pred is None else [definition.pred]
+        seen: set[Expr] = set()
+        while stack:
+            e = stack.pop()
+            if e in seen:
+                continue
+            seen.add(e)
+            stack.extend(children(e))
+            if isinstance(e, Read) and e.array is f.array and e.indices[d] is not v:
+                return False
+    return True
+
+

@@ -1,0 +1,90 @@
+"""Walking statements: the children of a statement, and the statement with its children or expressions mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir.expr import Expr
+from ..ir.stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store, block
+
+
+def substmts(s: Stmt) -> tuple[Stmt, ...]:
+    match s:
+        case For() | Let() | Produce() | Realize() | Allocate():
+            return (s.body,)
+        case If():
+            return (s.then,) if s.orelse is None else (s.then, s.orelse)
+        case Block():
+            return s.stmts
+    return ()
+
+
+def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
+    """`s` with f applied to each statement directly inside it."""
+    match s:
+        case For() | Let() | Produce() | Realize() | Allocate():
+            body = f(s.body)
+            return s if body is s.body else s.replace(body=body)
+        case If():
+            return If(s.cond, f(s.then), None if s.orelse is None else f(s.orelse), s.likely)
+        case Block():
+            return block(*(f(t) for t in s.stmts))
+    return s
+
+
+def exprs(s: Stmt) -> tuple[Expr, ...]:
+    """The expressions of `s` itself, not of the statements inside it."""
+    match s:
+        case For():
+            return (s.lo, s.extent)
+        case Let() | Evaluate():
+            return (s.value,)
+        case If():
+            return (s.cond,)
+        case Realize():
+            return tuple(e for pair in s.bounds for e in pair)
+        case Provide():
+            return (*s.indices, *(v for v in (*s.values, s.pred) if v is not None))
+        case Store():
+            return (s.index, s.value) if s.pred is None else (s.index, s.value, s.pred)
+        case Allocate():
+            return (s.size,)
+        case Check():
+            return (s.cond, *s.args)
+        case Extern():
+            return tuple(e for pair in s.box for e in pair)
+    return ()
+
+
+def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
+    """`s` with f applied to every expression in it, those of the statements inside it too."""
+
+    def optional(e: Expr | None) -> Expr | None:
+        return None if e is None else f(e)
+
+    def pairs(box: tuple[tuple[Expr, Expr], ...]) -> tuple[tuple[Expr, Expr], ...]:
+        return tuple((f(lo), f(n)) for lo, n in box)
+
+    match s:
+        case For():
+            return For(s.var, f(s.lo), f(s.extent), s.kind, map_exprs(s.body, f), s.partition, s.label)
+        case Let():
+            return Let(s.var, f(s.value), map_exprs(s.body, f), s.within)
+        case Evaluate():
+            return Evaluate(f(s.value))
+        case If():
+            return If(f(s.cond), map_exprs(s.then, f), None if s.orelse is None else map_exprs(s.orelse, f), s.likely)
+        case Realize():
+            return Realize(s.what, pairs(s.bounds), map_exprs(s.body, f), s.memory, s.fold)
+        case Provide():
+            values = tuple(optional(v) for v in s.values)
+            return Provide(s.what, tuple(f(i) for i in s.indices), values, optional(s.pred), s.atomic)
+        case Store():
+            return Store(s.buffer, f(s.index), f(s.value), optional(s.pred), s.atomic)
+        case Allocate():
+            return Allocate(s.buffer, f(s.size), map_exprs(s.body, f), s.bound)
+        case Check():
+            return Check(f(s.cond), s.code, tuple(f(a) for a in s.args))
+        case Extern():
+            return Extern(s.function, s.outputs, s.inputs, pairs(s.box))
+    return map_stmt(s, lambda t: map_exprs(t, f))
