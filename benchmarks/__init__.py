@@ -1,0 +1,1 @@
+"""Measurements of what README states: `python -m benchmarks [name ...]`. Never part of a test: machines differ."""

@@ -1,0 +1,33 @@
+"""What a program waits for before its first picture."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+
+from .measure import Result, in_fresh_process
+
+IMPORT = """
+import time, numpy
+start = time.perf_counter()
+import halo
+print(time.perf_counter() - start)
+"""
+
+FIRST_CALL = """
+import time, numpy as np, halo, numba
+img = np.random.default_rng(0).integers(0, 21845, (512, 512), np.uint16)
+import llvmlite.binding
+start = time.perf_counter()
+from benchmarks.blur import scheduled_blur
+scheduled_blur()(img=halo.pad(img, "edge"))
+print(time.perf_counter() - start)
+"""
+
+
+def run() -> Iterator[Result]:
+    yield Result("import halo, beyond NumPy", in_fresh_process(IMPORT), "s", 0.3)
+    yield Result("3x3 blur: first call, nothing cached", in_fresh_process(FIRST_CALL), "s", 0.5)
+    with tempfile.TemporaryDirectory() as cache:
+        in_fresh_process(FIRST_CALL, cache, repeat=1)
+        yield Result("3x3 blur: first call, from the disk cache", in_fresh_process(FIRST_CALL, cache), "s", 0.1)
