@@ -58,7 +58,7 @@ def per_call(f: Callable[[], object], calls: int = 2000, rounds: int = 20) -> fl
 
 
 def in_fresh_process(code: str, cache: str | None = None, repeat: int = 3) -> float:
-    """The least number that `code` prints, in new processes; without `cache` each has an empty disk cache of its own."""
+    """The least number that `code` prints, in new processes, each with an empty disk cache if no `cache` is given."""
 
     def run(directory: str) -> float:
         environment = {**os.environ, "HALO_CACHE_DIR": directory, "PYTHONPATH": str(ROOT)}
