@@ -1,0 +1,1 @@
+"""What programs are: types of nodes, algebra on them, and how they print."""
