@@ -187,11 +187,21 @@ def _extreme(name: str, a: Expr, b: Expr) -> Expr:
             kept.append(e)
     # max(min(x, y), y) = y
     kept = [k for k in kept if not any(o is not k and o in _flatten(other, k) for o in kept)] or kept
-    kept.sort(key=lambda e: e.uid)
+    if len(kept) == 1:
+        return kept[0]
+    common = _common(kept)  # min(x + a, x + b) = x + min(a, b)
+    kept = sorted((sub(k, common) for k in kept), key=lambda e: e.uid)
     result = kept[0]
     for e in kept[1:]:
         result = Op(name, (result, e), index)
-    return result
+    return add(common, result)
+
+
+def _common(sums: list[Expr]) -> Expr:
+    """The terms that all of the sums have, and their constant if it is the same."""
+    (first, c), *others = (parts(e) for e in sums)
+    shared = [t for t in first if all(t in terms for terms, _ in others)]
+    return linear(shared, c if all(k == c for _, k in others) else 0)
 
 
 def _flatten(name: str, e: Expr) -> list[Expr]:

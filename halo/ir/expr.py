@@ -211,7 +211,9 @@ class Array:
                  contiguous: bool = False) -> None:  # fmt: skip
         self.name, self.types, self.ndim, self.kind, self.table, self.contiguous = name, types, ndim, kind, table, contiguous
         axes = range(ndim)
-        self.extents = tuple(Var(f"{name}.shape[{d}]", index, 0, 2**31 - 1) for d in axes)
+        # the region of a Function may come out empty in a negative way; the shape of an array may not
+        known = (None, None) if kind == "func" else (0, 2**31 - 1)
+        self.extents = tuple(Var(f"{name}.shape[{d}]", index, *known) for d in axes)
         self.strides = tuple(Var(f"{name}.strides[{d}]") for d in axes)
         self.mins = tuple(Var(f"{name}.min[{d}]") for d in axes)
 

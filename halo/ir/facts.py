@@ -98,7 +98,7 @@ def _lin(e: Lin) -> Bounds:
             a, b = b, a
         lo = None if lo is None or a is None else lo + k * a
         hi = None if hi is None or b is None else hi + k * b
-    if (lo is None or hi is None) and len(e.terms) > 1:
+    if len(e.terms) > 1:
         lo, hi = _tighter((lo, hi), _lin_by_cases(e))
     return lo, hi
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Buffer, Const, Expr, Lin, Load, Read, Var
+from ..ir.expr import Array, Buffer, Const, Expr, Load, Read, Var
 from ..ir.facts import const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
 from ..ir.stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store, block
 from ..types import index
+from .inline_lets import is_plain
 
 STACK_BYTES = 16 * 1024
 
@@ -114,14 +115,14 @@ class _Flatten:
         lets: list[tuple[Var, Expr]] = []
 
         def named(name: str, e: Expr) -> Expr:
-            if isinstance(e, Const | Var) or (isinstance(e, Lin) and len(e.terms) <= 2):
+            if is_plain(e):
                 return e
             lets.append((Var(name, index, *const_bounds(e)), e))
             return lets[-1][0]
 
         fold = dict(s.fold)
         align = dict(f.align_storage)
-        extents = [self.expr(n) for _, n in s.bounds]
+        extents = [named(f"{f.name}.extent{d}", self.expr(n)) for d, (_, n) in enumerate(s.bounds)]
         mins = tuple(named(f"{f.name}.min{d}", self.expr(lo)) for d, (lo, _) in enumerate(s.bounds))
         strides: list[Expr] = [Const(1, index)] * len(extents)
         size: Expr = Const(1, index)

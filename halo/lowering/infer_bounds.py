@@ -238,8 +238,8 @@ def last_of(lo: Expr, n: Expr) -> Expr:
 
 
 def extent_of(lo: Expr, hi: Expr) -> Expr:
-    """The number of points in lo..hi; never negative."""
-    return A.maximum(A.add(A.sub(hi, lo), Const(1, index)), Const(0, index))
+    """The number of points in lo..hi; zero or less of an empty range."""
+    return A.add(A.sub(hi, lo), Const(1, index))
 
 
 def _closed(lets: Lets) -> dict[Var, Expr]:

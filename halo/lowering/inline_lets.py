@@ -50,7 +50,7 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             return For(s.var, values(s.lo), extent, s.kind, body, s.partition, s.label)
         case Let():
             value = values(s.value)
-            if keep and not _cheap(value):
+            if keep and not is_plain(value):
                 return Let(s.var, value, _visit(s.body, values.without(s.var), keep), s.within)
             return _visit(s.body, values.having(s.var, value), keep)
         case If():
@@ -81,5 +81,6 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
     raise TypeError(type(s))
 
 
-def _cheap(e: Expr) -> bool:
+def is_plain(e: Expr) -> bool:
+    """A constant, a variable, or a sum of at most two variables: cheaper written out than named."""
     return isinstance(e, Const | Var) or (isinstance(e, Lin) and len(e.terms) <= 2 and all(isinstance(a, Var) for a, _ in e.terms))

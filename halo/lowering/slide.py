@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Read, Var, children
-from ..ir.facts import const_bounds, free_vars
+from ..ir.facts import free_vars
 from ..ir.interval import monotonic
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, For, Let, Produce, Realize, Stmt
 from ..types import index
-from .infer_bounds import last_of
+from .infer_bounds import extent_of, last_of
 from .walk import map_stmt
 
 
@@ -132,14 +132,8 @@ def _along(
         low, high = lo, A.select(first, hi, A.minimum(end, hi))
     else:
         return lets
-    slid = {what.mins[d]: low, what.extents[d]: _count(low, high)}
+    slid = {what.mins[d]: low, what.extents[d]: extent_of(low, high)}
     return [(var, slid.get(var, value)) for var, value in lets]
-
-
-def _count(lo: Expr, hi: Expr) -> Expr:
-    n = A.add(A.sub(hi, lo), Const(1, index))
-    low, _ = const_bounds(n)
-    return n if low is not None and low >= 0 else A.maximum(n, Const(0, index))
 
 
 def _pure_along(f: Function, d: int) -> bool:
