@@ -266,8 +266,9 @@ def pad(target: Any, mode: str, value: Any = 0, bounds: Any = None) -> Pad:
 
 def reduce(op: str, values: tuple[Any, ...], over: RDom, where: Any = None, start: Any = None) -> Any:
     """`values` folded by `op` over `over`; argmin and argmax give the tuple (coordinates..., value)."""
-    node = Reduction(op, tuple(as_expr(v) for v in values), over, None if where is None else as_expr(where),
-                     None if start is None else as_expr(start))  # fmt: skip
+    conditions = [c for c in (over.condition(), where) if c is not None]
+    pred = _fold("all", "land", tuple(conditions)) if conditions else None
+    node = Reduction(op, tuple(as_expr(v) for v in values), over, pred, None if start is None else as_expr(start))
     return tuple(Item(node, k) for k in builtins.range(len(over) + 1)) if op.startswith("arg") else node
 
 

@@ -429,17 +429,22 @@ class RDom(Located):
 
     def __init__(self, axes: tuple[tuple[Expr, Expr], ...], names: tuple[str, ...]) -> None:
         self.axes, self.names, self._where = axes, names, _site()
-        self.pred: Expr | None = None
-        self.used = False
+        self._condition: Expr | None = None
+        self._used = False
         self.vars = tuple(RVarRef(self, k) for k in range(len(axes)))
 
     def where(self, condition: Any) -> RDom:
         """Run only at the points where `condition` (of these and of pure variables) holds."""
-        if self.used:
+        if self._used:
             raise DefinitionError("the domain is used already: give its condition before the first use", loc=self.loc)
         condition = as_expr(condition)
-        self.pred = condition if self.pred is None else Call("and", (self.pred, condition))
+        self._condition = condition if self._condition is None else Call("and", (self._condition, condition))
         return self
+
+    def condition(self) -> Expr | None:
+        """What `where` was given; none can be added from now on."""
+        self._used = True
+        return self._condition
 
     def __getattr__(self, name: str) -> RVarRef:
         if name in self.__dict__.get("names", ()):

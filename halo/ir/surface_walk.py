@@ -31,9 +31,8 @@ def _of_pad(pad: Pad) -> tuple[Expr, ...]:
 
 
 def domain(rdom: RDom) -> tuple[Expr, ...]:
-    """The bounds of a domain and its condition."""
-    bounds = tuple(x for axis in rdom.axes for x in axis)
-    return bounds if rdom.pred is None else (*bounds, rdom.pred)
+    """The bounds of a domain."""
+    return tuple(x for axis in rdom.axes for x in axis)
 
 
 def roots(d: Define) -> tuple[Expr, ...]:
@@ -106,13 +105,11 @@ class Rewriter:
     def rdom(self, r: RDom) -> RDom:
         if r not in self._rdoms:
             axes = tuple((self.expr(lo), self.expr(n)) for lo, n in r.axes)
-            same = all(a is b and c is d for (a, c), (b, d) in zip(axes, r.axes, strict=True))
-            if same and (r.pred is None or self.expr(r.pred) is r.pred):
+            if all(a is b and c is d for (a, c), (b, d) in zip(axes, r.axes, strict=True)):
                 self._rdoms[r] = r
             else:
                 with at(r.loc):
-                    new = self._rdoms[r] = RDom(axes, r.names)
-                new.pred = self.optional(r.pred)
+                    self._rdoms[r] = RDom(axes, r.names)
         return self._rdoms[r]
 
     def view(self, t: Indexable) -> Indexable:
@@ -143,7 +140,7 @@ class Rewriter:
                 target = self.view(e.target)
                 return e if target is e.target else Extent(target, e.axis)
             if isinstance(e, RVarRef):
-                rdom = self._rdoms.get(e.rdom, e.rdom)
+                rdom = self.rdom(e.rdom)
                 return e if rdom is e.rdom else rdom[e.axis]
             if isinstance(e, Item):
                 reduction = cast(Reduction, self._memo[e.reduction])
