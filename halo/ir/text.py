@@ -15,6 +15,7 @@ Expressions are written in Python's grammar, with Python's precedence.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ra
 from .linear import parts
 from .stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store
 
-__all__ = ["loops_text", "to_text"]
+__all__ = ["loops_text", "printed_name", "to_text"]
 
 # Python's precedences, loosest first.
 _OR, _AND, _NOT, _COMPARE, _BITOR, _XOR, _BITAND, _SHIFT, _ADD, _MUL, _UNARY, _ATOM = range(12)
@@ -59,6 +60,11 @@ def loops_text(nest: Stmt) -> str:
     return "\n".join(_LoopPrinter(nest).lines(nest, 0, last=True))
 
 
+def printed_name(thing: Var | Array | Buffer) -> str:
+    """The name of `thing` as it is written: element 0 of a tuple, `f.0`, is `f_0`."""
+    return re.sub(r"\.(\d)", r"_\1", thing.name)
+
+
 class _Printer:
     def __init__(self) -> None:
         self.names: dict[object, str] = {}
@@ -72,7 +78,7 @@ class _Printer:
     def bind(self, thing: Var | Array | Buffer) -> str:
         """A name for `thing` that nothing else in scope has."""
         self.release(thing)
-        base = name = thing.name
+        base = name = printed_name(thing)
         k = 0
         while name in self.used:
             k += 1
@@ -115,7 +121,8 @@ class _Printer:
             case Broadcast():
                 return _ATOM, f"broadcast({self.expr(e.value, expected=expected)}, {e.n})"
             case Shuffle():
-                return _ATOM, f"shuffle(({self._list(e.vectors, None)},), {e.picks})"
+                vectors = self._list(e.vectors, None) + ("," if len(e.vectors) == 1 else "")
+                return _ATOM, f"shuffle(({vectors}), {e.picks})"
             case Reduce():
                 return _ATOM, f"reduce_{e.name}({self.expr(e.value, expected=expected)}, {e.n})"
         return _ATOM, repr(e)

@@ -116,7 +116,7 @@ def test_vectors() -> None:
     assert to_text(load) == "tmp[ramp(x, 1, 8)]"
     assert to_text(op("add", load, Broadcast(Const(2, u8), 8))) == "tmp[ramp(x, 1, 8)] + broadcast(2, 8)"
     assert to_text(Shuffle((load, load), (0, 8, 1, 9))) == (
-        "shuffle((tmp[ramp(x, 1, 8)], tmp[ramp(x, 1, 8)],), (0, 8, 1, 9))"
+        "shuffle((tmp[ramp(x, 1, 8)], tmp[ramp(x, 1, 8)]), (0, 8, 1, 9))"
     )
     assert to_text(Reduce("add", load, 2)) == "reduce_add(tmp[ramp(x, 1, 8)], 2)"
 
