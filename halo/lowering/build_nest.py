@@ -8,38 +8,20 @@ site (a loop of a stage, or the root) the Functions computed there are produced,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
-from ..errors import ScheduleError
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Read, Var, children, is_true
+from ..ir.expr import Array, Expr, Read, Var, children
 from ..ir.pipeline import Definition, Function, Pipeline, Place
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
-from ..types import index
+from ..schedule.loops import Loops
+from .compute_with import Step, fused_groups, shared_depth, stage_order
+from .placement import check_placed
+from .stage_loops import LoopRange, StageLoops
 
 
 def build_nest(p: Pipeline) -> Stmt:
     return _Nest(p).root()
-
-
-@dataclass(frozen=True)
-class _Loop:
-    """One loop of a stage while its nest is made: iterations lo..lo+extent of `var`."""
-
-    var: Var
-    lo: Expr
-    extent: Expr
-
-
-@dataclass(frozen=True)
-class _Derived:
-    """A variable of the plain nest (or of an earlier op) as a function of loops: `var = value`, meant only where `guard`."""
-
-    var: Var
-    value: Expr
-    guard: Expr | None
-    needs: frozenset[Var]
 
 
 class _Body:
@@ -63,68 +45,104 @@ class _Body:
 class _Nest:
     def __init__(self, p: Pipeline) -> None:
         self.p = p
-        self.roots: list[Function] = []
-        self.placed: dict[tuple[str, str], list[Function]] = {}
-        self.inner: list[Function] = []  # computed at the innermost loop of each reader
-        for f in p.functions:
-            if f.name in p.outputs or f.compute.kind == "root":
-                self.roots.append(f)
-            elif f.compute.kind == "inline":
-                self.inner.append(f)
-            for place in {f.compute, f.store or f.compute}:
-                if place.kind == "at":
-                    self.placed.setdefault((place.func, place.loop), []).append(f)
+        self.groups = fused_groups(p)  # in the order of computation, the Functions that compute_with joins together
+        self.placed: dict[tuple[str, str], list[list[Function]]] = {}
+        self.stored: dict[tuple[str, str], list[Function]] = {}
+        for group in self.groups:
+            f = group[-1]
+            if f.compute.kind == "at":
+                self.placed.setdefault((f.compute.func, f.compute.loop), []).append(group)
+            for g in group:
+                store = g.store or g.compute
+                if store.kind == "at":
+                    self.stored.setdefault((store.func, store.loop), []).append(g)
 
     def root(self) -> Stmt:
         body = _Body(Block(()), set())
-        for f in reversed(self.roots):
-            if f.name in self.p.outputs or f.array in body.reads:
-                body.prepend(self.produce(f))
-        stored = (f for f in self.p.functions if f.name not in self.p.outputs)
-        body.store([f for f in stored if (f.store or f.compute).kind == "root"])
-        _check_placed(self.p, body.stmt)
+        for group in reversed(self.groups):
+            self._produce(group, body, lambda f: f.compute.kind == "root" or f.name in self.p.outputs)
+        body.store([f for f in self.p.functions if f.name not in self.p.outputs and (f.store or f.compute).kind == "root"])
+        check_placed(self.p, body.stmt)
         return body.stmt
 
-    def produce(self, f: Function) -> _Body:
-        box = tuple(zip(f.array.mins, f.array.extents, strict=True))
+    def _produce(self, group: list[Function], body: _Body, belongs: Callable[[Function], bool]) -> None:
+        """Put the production of those of the group that belong here, and are needed, before `body`."""
+        needed = [f for f in group if belongs(f) and (f.array in body.reads or f.name in self.p.outputs)]
+        if needed:
+            body.prepend(self.produce(needed))
+
+    def produce(self, group: list[Function]) -> _Body:
+        """The stages of a Function; of several, joined as `compute_with` says: the last one is marked as producing
+        everything, the others come before it with nothing of their own."""
+        *joined, f = group
         if f.extern is not None:
+            box = tuple(zip(f.array.mins, f.array.extents, strict=True))
             body = _Body(Extern(f.extern, f.array, tuple(f.extern.arrays), box), set(f.extern.arrays))
         else:
             body = _Body(Block(()), set())
-            for k in range(len(f.definitions) - 1, -1, -1):
-                body.prepend(self.stage(f, k, f.definitions[k]))
-        body.reads.discard(f.array)
-        body.made.add(f.array)
-        body.stmt = Produce(f.array, body.stmt)
+            for steps in reversed(stage_order(group)):
+                body.prepend(self.stage(*steps[0]) if len(steps) == 1 else self.joined(steps))
+        body.stmt = block(*(Produce(g.array, Block(())) for g in joined), Produce(f.array, body.stmt))
+        for g in group:
+            body.reads.discard(g.array)
+            body.made.add(g.array)
         return body
 
-    def stage(self, f: Function, k: int, d: Definition) -> _Body:
+    def stage(self, f: Function, k: int) -> _Body:
+        d = f.definitions[k]
         if k == 0 and all(v is None for v in d.values):  # halo.undef: nothing is stored
             return _Body(Block(()), set())
-        result = self.loops(f, k, d, d.loops)
+        result = self.loops(f, k, d.loops)
         for cond, loops in reversed(d.specializations):
-            special = self.loops(f, k, d, loops)
+            special = self.loops(f, k, loops)
             special.stmt = If(cond, special.stmt, result.stmt)
             special.reads |= result.reads
             special.made |= result.made
             result = special
         return result
 
-    def loops(self, f: Function, k: int, d: Definition, loops: Any) -> _Body:
-        ranges, derived = _ranges(f, d, loops)
-        leaf = self._leaf(f, k, d)
+    def loops(self, f: Function, k: int, loops: Loops) -> _Body:
+        nest = StageLoops(f, f.definitions[k], loops)
+        return self._inside(f, k, nest, 0)
+
+    def _inside(self, f: Function, k: int, nest: StageLoops, depth: int) -> _Body:
+        """The body of the stage with all loops but the `depth` outermost round it."""
+        leaf = self._leaf(f, k, f.definitions[k])
         body = _Body(leaf, set(_arrays(_all_exprs(leaf))))
-        here = [g for g in self.inner if g.array is not f.array]
-        for g in reversed(here):
-            if g.array in body.reads:
-                body.prepend(self.produce(g))
-        body.store([g for g in here if g.array in body.made])
-        order = [ranges[dim.name] for dim in loops.dims]
-        for depth in range(len(order) - 1, -1, -1):
-            dim, loop = loops.dims[depth], order[depth]
-            self._site(f, k, dim.name, body)
-            inside = _define(derived, [o.var for o in order[: depth + 1]], loop.var, body.stmt)
-            body.stmt = For(loop.var, loop.lo, loop.extent, dim.kind, inside, dim.partition, f"{f.name}.{dim.name}")
+        for group in reversed(self.groups):
+            self._produce(group, body, lambda g: g.compute.kind == "inline" and g.array is not f.array)
+        body.store([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
+        for at in range(len(nest.dims) - 1, depth - 1, -1):
+            self._site([(f, k, nest.dims[at].name)], body)
+            body.stmt = self._for(f, nest, at, nest.define(at, body.stmt))
+        return body
+
+    def _for(self, f: Function, nest: StageLoops, at: int, body: Stmt) -> For:
+        dim, r = nest.dims[at], nest.ranges[at]
+        return For(r.var, r.lo, r.extent, dim.kind, body, dim.partition, f"{f.name}.{dim.name}")
+
+    def joined(self, steps: list[Step]) -> _Body:
+        """Stages that run in one nest down to the loop that `compute_with` names, one after the other inside it.
+
+        Each shared loop runs over the union of its ranges; each stage does its part where the iteration is its own."""
+        nests = [StageLoops(f, f.definitions[k], f.definitions[k].loops) for f, k in steps]
+        depth = shared_depth(steps)
+        ranges = [_union([n.ranges[e] for n in nests]) for e in range(depth)]
+        body = _Body(Block(()), set())
+        for (f, k), nest in zip(reversed(steps), reversed(nests), strict=True):
+            part = self._inside(f, k, nest, depth)
+            for e in range(depth - 1, -1, -1):
+                part.stmt = nest.define(e, part.stmt)
+            for e in range(depth - 1, -1, -1):
+                own, shared = nest.ranges[e], ranges[e]
+                inside = A.and_(A.le(own.lo, own.var), A.lt(own.var, own.end))
+                part.stmt = Let(own.var, shared.var, If(inside, part.stmt, likely=True))
+            body.prepend(part)
+        f, _ = steps[0]
+        for e in range(depth - 1, -1, -1):
+            self._site([(g, k, n.dims[e].name) for (g, k), n in zip(steps, nests, strict=True)], body)
+            dim, r = nests[0].dims[e], ranges[e]
+            body.stmt = For(r.var, r.lo, r.extent, dim.kind, body.stmt, dim.partition, f"{f.name}.{dim.name}")
         return body
 
     def _leaf(self, f: Function, k: int, d: Definition) -> Stmt:
@@ -136,86 +154,23 @@ class _Nest:
                     conditions += [A.le(lo, i), A.lt(i, A.add(lo, n))]
         return leaf if not conditions else If(A.all_of(conditions), leaf)
 
-    def _site(self, f: Function, k: int, loop: str, body: _Body) -> None:
-        """What is computed and stored at this loop of this stage, round `body`."""
-        here = Place("at", f.name, loop, k)
-        candidates = self.placed.get((f.name, loop), [])
-        for g in reversed([g for g in candidates if _same_place(g.compute, here)]):
-            if g.array in body.reads:
-                body.prepend(self.produce(g))
-        body.store([g for g in candidates if _same_place(g.store or g.compute, here)])
+    def _site(self, loops: list[tuple[Function, int, str]], body: _Body) -> None:
+        """What is computed and stored at this loop (of each of the stages that share it), round `body`."""
+        for f, k, loop in loops:
+
+            def here(place: Place, k: int = k) -> bool:
+                return place.stage in (None, k)
+
+            for group in reversed(self.placed.get((f.name, loop), [])):
+                self._produce(group, body, lambda g: here(g.compute))
+            body.store([g for g in self.stored.get((f.name, loop), []) if here(g.store or g.compute)])
 
 
-def _same_place(place: Place, here: Place) -> bool:
-    if place.kind != here.kind:
-        return False
-    return place.kind == "root" or (
-        place.func == here.func and place.loop == here.loop and place.stage in (None, here.stage)
-    )
-
-
-def _ranges(f: Function, d: Definition, loops: Any) -> tuple[dict[str, _Loop], list[_Derived]]:
-    """The range of every loop, and how the variables that ops consumed follow from them (in the order of the ops)."""
-    by_name: dict[str, _Loop] = {}
-    for v, lo, n in zip(f.vars, f.array.mins, f.array.extents, strict=True):
-        by_name[v.name] = _Loop(v, lo, n)
-    for r in d.rvars:
-        by_name[r.var.name] = _Loop(r.var, r.lo, r.extent)
-    derived: list[_Derived] = []
-    for op in loops.ops:
-        kind = type(op).__name__
-        if kind == "SplitOp":
-            _split(op, by_name, derived)
-        elif kind == "FuseOp":
-            _fuse(op, by_name, derived)
-        else:
-            by_name[op.new] = by_name.pop(op.old)
-    return by_name, derived
-
-
-def _split(op: Any, by_name: dict[str, _Loop], derived: list[_Derived]) -> None:
-    old = by_name.pop(op.old)
-    factor = Const(op.factor, index) if isinstance(op.factor, int) else A.cast(op.factor, index)
-    one = Const(1, index)
-    inner = Var(op.inner, index, 0, op.factor - 1 if isinstance(op.factor, int) else None)
-    tiles = A.floordiv(A.add(old.extent, A.sub(factor, one)), factor)
-    outer = Var(op.outer, index, 0, tiles.value - 1 if isinstance(tiles, Const) else None)
-    by_name[op.outer] = _Loop(outer, Const(0, index), tiles)
-    by_name[op.inner] = _Loop(inner, Const(0, index), factor)
-    base = A.mul(outer, factor)
-    if op.tail == "shift_inwards":
-        base = A.maximum(A.minimum(base, A.sub(old.extent, factor)), Const(0, index))
-    value = A.add(A.add(base, inner), old.lo)
-    end = A.add(old.lo, old.extent)
-    fits = op.tail == "round_up" or is_true(A.lt(value, end))
-    derived.append(_Derived(old.var, value, None if fits else A.lt(old.var, end), frozenset((outer, inner))))
-
-
-def _fuse(op: Any, by_name: dict[str, _Loop], derived: list[_Derived]) -> None:
-    outer, inner = by_name.pop(op.outer), by_name.pop(op.inner)
-    fused = Var(op.fused, index, 0)
-    by_name[op.fused] = _Loop(fused, Const(0, index), A.mul(outer.extent, inner.extent))
-    derived.append(_Derived(outer.var, A.add(A.floordiv(fused, inner.extent), outer.lo), None, frozenset((fused,))))
-    derived.append(_Derived(inner.var, A.add(A.mod(fused, inner.extent), inner.lo), None, frozenset((fused,))))
-
-
-def _define(derived: list[_Derived], known: list[Var], newest: Var, body: Stmt) -> Stmt:
-    """Wrap `body` in the definitions (and guards) that become possible once loop `newest` is entered."""
-    have, before = _closure(derived, known), _closure(derived, [v for v in known if v is not newest])
-    for d in derived:  # an op's value uses what later ops define, so later ones end up outermost
-        if d.var in have and d.var not in before:
-            if d.guard is not None:
-                body = If(d.guard, body, likely=True)
-            body = Let(d.var, d.value, body)
-    return body
-
-
-def _closure(derived: list[_Derived], known: list[Var]) -> set[Var]:
-    have = set(known)
-    for d in reversed(derived):
-        if d.needs <= have:
-            have.add(d.var)
-    return have
+def _union(ranges: list[LoopRange]) -> LoopRange:
+    lo, end = ranges[0].lo, ranges[0].end
+    for r in ranges[1:]:
+        lo, end = A.minimum(lo, r.lo), A.maximum(end, r.end)
+    return LoopRange(Var(ranges[0].var.name), lo, A.sub(end, lo))
 
 
 # Which arrays are read -----------------------------------------------------------------------------------------------
@@ -246,28 +201,3 @@ def _all_exprs(s: Stmt) -> list[Expr]:
         case Provide():
             return [*s.indices, *(v for v in s.values if v is not None)]
     return []
-
-
-def _check_placed(p: Pipeline, body: Stmt) -> None:
-    """Every read of a Function happens inside its storage."""
-    outputs = frozenset(f.array for f in p.functions if f.name in p.outputs)
-    functions = {f.array: f for f in p.functions}
-    stack: list[tuple[Stmt, frozenset[Array]]] = [(body, outputs)]
-    while stack:
-        s, stored = stack.pop()
-        match s:
-            case Realize():
-                stack.append((s.body, stored | {s.what}))
-            case For() | Let() | Produce():
-                stack.append((s.body, stored))
-            case If():
-                stack.append((s.then, stored))
-                if s.orelse is not None:
-                    stack.append((s.orelse, stored))
-            case Block():
-                stack.extend((c, stored) for c in s.stmts)
-        own = [] if isinstance(s, If) else _all_exprs(s)
-        for a in _arrays([s.cond] if isinstance(s, If) else own):
-            if a in functions and a not in stored:
-                f = functions[a]
-                raise ScheduleError(f"{f.name} is needed outside the loop it is computed in", loc=f.compute.loc or f.loc)

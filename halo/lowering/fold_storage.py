@@ -114,8 +114,9 @@ def _touched(s: Stmt, what: Array) -> Box:
     """What `s` reads or writes of `what`, in terms of the variables around it."""
     boxes = _boxes(s, what, ())
     both = Boxes()
-    for (_, a), box in boxes.items():
-        both.touch("touch", a, box)
+    for (kind, a), box in boxes.items():
+        if kind != "self":
+            both.touch("touch", a, box)
     return both[("touch", what)]
 
 

@@ -125,10 +125,9 @@ class _Inference:
             if isinstance(t, Produce):
                 region = self._region(t.what, boxes)
                 body, inner = self.visit(t.body, under)
-                lets += self._grow(t.what, region, inner)
+                own = Boxes(boxes).merge(inner)  # of stages joined by compute_with the other's production has both
+                lets += self._grow(t.what, region, own)
                 t = t.replace(body=body)
-                inner.pop(("read", t.what), None)
-                inner.pop(("self", t.what), None)
                 inner.touch("write", t.what, tuple((m, last_of(m, n)) for m, n in zip(t.what.mins, t.what.extents, strict=True)))
             else:
                 t, inner = self.visit(t, under)
@@ -150,9 +149,10 @@ class _Inference:
     def _storage(self, what: Array, boxes: Boxes, closed: dict[Var, Expr]) -> tuple[tuple[Expr, Expr], ...]:
         """What is written or read of `what` anywhere inside its storage."""
         touched = Boxes()
-        for kind in ("write", "read"):
+        for kind in ("write", "read", "own"):
             if (kind, what) in boxes:
                 touched.touch("any", what, Boxes({("any", what): boxes.pop((kind, what))}).let(closed)["any", what])
+        boxes.pop(("self", what), None)
         box = touched["any", what]
         return tuple((lo, extent_of(lo, hi)) for lo, hi in self._bounded(what, box))
 
@@ -183,7 +183,7 @@ class _Inference:
 
         Where the stores are masked to the region, reads that stay in it need nothing; else the whole range read counts,
         which may not move with the region itself."""
-        masked, whole = inner.get(("read", what)), inner.get(("self", what))
+        masked, whole = inner.get(("own", what)), inner.get(("self", what))
         if masked is None or whole is None or not region:
             return region
         own = {*what.mins, *what.extents}
@@ -263,6 +263,7 @@ def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
     roots = (*s.indices, *(v for v in s.values if v is not None))
     boxes = boxes_of_exprs(roots, under, at=(s.what, s.indices))
     if ("read", s.what) in boxes:
+        boxes[("own", s.what)] = boxes.pop(("read", s.what))
         own = {*s.what.mins, *s.what.extents}
         free = tuple(c for c in under if own.isdisjoint(free_vars(c)))
         boxes[("self", s.what)] = boxes_of_exprs(roots, free, at=(s.what, s.indices))[("read", s.what)]

@@ -1,0 +1,93 @@
+"""Placement: every Function is produced before, and outside of, everything that reads it."""
+
+from __future__ import annotations
+
+from ..errors import ScheduleError
+from ..ir.expr import Array, Expr, Read, children
+from ..ir.pipeline import Function, Pipeline
+from ..ir.stmt import Block, Extern, For, Produce, Realize, Stmt
+from .walk import exprs, substmts
+
+
+def check_placed(p: Pipeline, nest: Stmt) -> None:
+    """Raise ScheduleError, with the places that would be legal, if a Function is read where it is not yet there."""
+    functions = {f.array: f for f in p.functions}
+    stack: list[tuple[Stmt, frozenset[Array], frozenset[Array]]] = [(nest, frozenset(), frozenset(
+        f.array for f in p.functions if f.name in p.outputs))]  # fmt: skip
+    while stack:
+        s, made, stored = stack.pop()
+        for a in _read(s):
+            if a in functions and not (a in made and a in stored):
+                raise _misplaced(functions[a], p, nest)
+        if isinstance(s, Block):
+            for t in s.stmts:
+                stack.append((t, made, stored))
+                made |= _made(t)
+            continue
+        if isinstance(s, Realize):
+            stored |= {s.what}
+        if isinstance(s, Produce):
+            made |= {s.what}
+        stack.extend((t, made, stored) for t in substmts(s))
+
+
+def _made(s: Stmt) -> frozenset[Array]:
+    return frozenset((s.what,)) if isinstance(s, Produce) else frozenset()
+
+
+def _read(s: Stmt) -> set[Array]:
+    """The Arrays that `s` itself reads."""
+    found = set(s.inputs) if isinstance(s, Extern) else set()
+    seen: set[Expr] = set()
+    stack = list(exprs(s))
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen.add(e)
+            stack.extend(children(e))
+            if isinstance(e, Read):
+                found.add(e.array)
+    return found
+
+
+def _misplaced(f: Function, p: Pipeline, nest: Stmt) -> ScheduleError:
+    """Legal is the root, and every loop that all readers of `f` are inside."""
+    paths: list[list[str]] = []
+    stack: list[tuple[Stmt, list[str]]] = [(nest, [])]
+    while stack:
+        s, path = stack.pop()
+        if isinstance(s, Produce) and s.what is f.array:
+            continue
+        if f.array in _read(s):
+            paths.append(path)
+        if isinstance(s, For):
+            path = [*path, s.label]
+        stack.extend((t, path) for t in substmts(s))
+    shared = [] if not paths else [x for k, x in enumerate(paths[0]) if all(q[k : k + 1] == [x] for q in paths)]
+    inner_first = []
+    for label in reversed(shared):
+        func, _, loop = label.rpartition(".")
+        inner_first.append(f'compute_at({func}, "{loop}")')
+    legal = ("compute_root()", *inner_first)
+    best = inner_first[0] if inner_first else "compute_root()"
+    related = tuple((g.loc, "reads it here") for g in p.functions if g.loc and g is not f and _reads(g, f))
+    return ScheduleError(
+        f"{f.name} is needed outside the loop it is computed in",
+        loc=f.compute.loc or f.loc,
+        related=related[:3],
+        legal=legal,
+        hint=f"{f.name}.{best}",
+    )
+
+
+def _reads(g: Function, f: Function) -> bool:
+    stack = [e for d in g.definitions for e in (*d.indices, *d.values, d.pred) if e is not None]
+    seen: set[Expr] = set()
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen.add(e)
+            stack.extend(children(e))
+            if isinstance(e, Read) and e.array is f.array:
+                return True
+    return False
