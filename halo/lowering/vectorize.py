@@ -13,7 +13,7 @@ from ..ir import algebra as A
 from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var, children
 from ..ir.facts import const_bounds
 from ..ir.stmt import Allocate, Block, Evaluate, For, If, Let, Produce, Stmt, Store, block
-from ..types import index
+from ..types import i8, i32, index
 from .walk import map_stmt
 
 LIMIT = 1024
@@ -79,6 +79,8 @@ class _Lanes:
         if all(new.lanes == old.lanes for old, new in below):
             return A.map_children(e, self.expr)
         if isinstance(e, Op):
+            if e.name == "le" and e.args[0].type is index and e.lanes == 1:
+                return self._le(e)
             return A.op(e.name, *(self.wide(a) for a in e.args), type=e.type, data=e.data)
         if isinstance(e, Lin | Cast):
             return A.map_children(e, self.expr)
@@ -91,6 +93,22 @@ class _Lanes:
         if isinstance(e, Shuffle):
             return self._shuffle(e)
         raise _NotInLanes
+
+    def _le(self, e: Op) -> Expr:
+        """Compare lane numbers, not 64-bit indices: 0 <= base - s*k is k <= base // s."""
+        a, b = (self.wide(x) for x in e.args)
+        d = A.sub(b, a)
+        if not (isinstance(d, Ramp) and d.base.lanes == 1 and isinstance(d.stride, Const) and d.stride.value):
+            return A.le(a, b)
+        step, small = d.stride.value, i8 if self.n <= i8.max else i32
+        lanes = Ramp(Const(0, small), Const(1, small), self.n)
+
+        def limit(k: Expr) -> Expr:
+            return A.broadcast(A.cast(A.clamp(k, Const(-1, index), Const(self.n, index)), small), self.n)
+
+        if step < 0:
+            return A.le(lanes, limit(A.floordiv(d.base, Const(-step, index))))
+        return A.le(limit(A.neg(A.floordiv(d.base, Const(step, index)))), lanes)
 
     def _repeat(self, value: Expr, inner: int, times: int) -> Expr:
         """Each group of `inner` lanes repeated `times` times."""
