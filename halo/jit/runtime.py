@@ -1,0 +1,156 @@
+"""The native runtime: what kernels link against, compiled once a process (and kept on disk).
+
+`runtime.ll` holds it: `halo_par_for` runs the iterations of a parallel loop on a threading layer, and
+`halo_malloc`/`halo_free` serve intermediates from a pool that keeps freed blocks, so that a big intermediate costs its
+page faults once and not at every call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import config
+from . import cache, threads
+from .target import Target
+
+__all__ = ["MemoryInfo", "Runtime", "memory", "runtime", "trim"]
+
+_SOURCE = Path(__file__).with_name("runtime.ll")
+_EXPORTS = ("halo_par_for", "halo_malloc", "halo_free")
+_INTERNALS = ("halo_state", "halo_trim", "halo_one_thread", "halo_after_fork")
+_PATIENCE = 0.5  # seconds
+_VOID = ctypes.CFUNCTYPE(None)
+
+
+class State(ctypes.Structure):
+    """The head of `@halo_state`."""
+
+    _fields_ = (
+        ("parallel_for", ctypes.c_void_p),
+        ("thread_count", ctypes.c_void_p),
+        ("load", ctypes.c_void_p),
+        ("exclusive", ctypes.c_int64),
+        ("busy", ctypes.c_int64),
+        ("running", ctypes.c_int64),
+        ("forking", ctypes.c_int64),
+        ("limit", ctypes.c_int64),
+        ("kept", ctypes.c_int64),
+        ("live", ctypes.c_int64),
+        ("peak", ctypes.c_int64),
+        ("calls", ctypes.c_int64),
+    )
+
+
+@dataclass(frozen=True)
+class MemoryInfo:
+    """Bytes that kernels use now, the most they ever did, those kept for the next call; and blocks asked for."""
+
+    live: int
+    peak: int
+    kept: int
+    calls: int
+
+
+class Runtime:
+    """The runtime, loaded. `symbols` are the addresses that kernels link against."""
+
+    def __init__(self) -> None:
+        from . import llvm
+
+        target = Target.host()
+        source = _SOURCE.read_text()
+        self._library = llvm.load_object(_compiled(source, target), _system(), (*_EXPORTS, *_INTERNALS))
+        self.symbols = {name: self._library.address(name) for name in _EXPORTS}
+        self.state = State.from_address(self._library.address("halo_state"))
+        self.state.limit = config.current().memory_pool
+        self._load = _VOID(self._load_layer)  # runs when the first parallel loop does
+        self.state.load = ctypes.cast(self._load, ctypes.c_void_p).value
+        self.trim = _VOID(self._library.address("halo_trim"))
+        self._after_fork = _VOID(self._library.address("halo_after_fork"))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before_fork, after_in_parent=self._in_parent, after_in_child=self._in_child
+            )
+
+    def _load_layer(self) -> None:
+        found = threads.layer()
+        if found is None:
+            self._run_serially()
+        else:
+            self.state.exclusive = found.exclusive
+            self.state.thread_count = found.thread_count
+            self.state.parallel_for = found.parallel_for  # last: it says that the rest is there
+
+    def _run_serially(self) -> None:
+        self.state.thread_count = self._library.address("halo_one_thread")
+        self.state.parallel_for = self.state.thread_count  # never called: one thread needs no layer
+
+    # A fork copies one thread and the locks of all. So it waits until no loop is on the layer, if that takes not too
+    # long (a task may be what forks), and a child whose layer may not work runs its loops serially.
+
+    def _before_fork(self) -> None:
+        self.state.forking = 1
+        patience = time.monotonic() + _PATIENCE
+        while self.state.running and time.monotonic() < patience:
+            time.sleep(0.0005)
+
+    def _in_parent(self) -> None:
+        self.state.forking = 0
+
+    def _in_child(self) -> None:
+        interrupted = self.state.running != 0
+        self._after_fork()
+        if self.state.parallel_for and not threads.survives_fork(interrupted):
+            self._run_serially()
+
+
+_loaded: Runtime | None = None
+_lock = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """The runtime of this process. Raises ArgumentError if `NUMBA_THREADING_LAYER` names none."""
+    global _loaded
+    if _loaded is None:
+        threads.chosen()
+        with _lock:
+            _loaded = _loaded or Runtime()
+    return _loaded
+
+
+def memory() -> MemoryInfo:
+    """What the pool holds.
+
+    >>> memory().live >= 0
+    True
+    """
+    state = runtime().state
+    return MemoryInfo(state.live, state.peak, state.kept, state.calls)
+
+
+def trim() -> None:
+    """Give all kept memory back to the system."""
+    runtime().trim()
+
+
+def _compiled(source: str, target: Target) -> bytes:
+    from . import llvm
+
+    key = cache.digest(b"runtime", source.encode(), repr(target).encode())
+    code = cache.get(key)
+    if code is None:
+        code = llvm.compile_ir(source, target)
+        cache.put(key, code)
+    return code
+
+
+def _system() -> dict[str, int]:
+    """The C library's allocator."""
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else ctypes.CDLL("msvcrt")
+    return {name: ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in ("malloc", "free")}
