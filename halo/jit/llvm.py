@@ -21,6 +21,7 @@ T = TypeVar("T")
 _lock = threading.RLock()
 _machines: dict[Target, Any] = {}
 _numbers = itertools.count()
+_GENERATION = 64
 _jit: Any = None
 _ready = False
 
@@ -102,8 +103,8 @@ def optimized(text: str, target: Target) -> str:
 class Library:
     """Object code in memory. Its addresses are good for as long as it lives."""
 
-    def __init__(self, tracker: Any) -> None:
-        self._tracker = tracker
+    def __init__(self, tracker: Any, jit: Any) -> None:
+        self._tracker, self._jit = tracker, jit  # let go of in this order
 
     def address(self, name: str) -> int:
         return int(self._tracker[name])
@@ -114,11 +115,12 @@ def load_object(data: bytes, symbols: Mapping[str, int], names: tuple[str, ...] 
     global _jit
     binding = _binding()
     with _reported("loading"):
-        if _jit is None:
+        number = next(_numbers)
+        if number % _GENERATION == 0:  # an ORC session keeps 10 KB of every library it ever had
             _jit = binding.create_lljit_compiler(use_jit_link=True)
         builder = binding.JITLibraryBuilder().add_object_img(data).add_current_process()
         for name, address in symbols.items():
             builder.import_symbol(name, address)
         for name in names:
             builder.export_symbol(name)
-        return Library(builder.link(_jit, f"halo{next(_numbers)}"))
+        return Library(builder.link(_jit, f"halo{number}"), _jit)
