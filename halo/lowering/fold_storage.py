@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..errors import ScheduleError
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr
+from ..ir.expr import Array, Expr, Read, children
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, monotonic
 from ..ir.pipeline import Function, Pipeline
@@ -81,9 +81,38 @@ def _sliding(s: Realize) -> tuple[int, int] | None:
         if None in directions or {1, -1} <= set(directions):
             continue
         span = const_bounds(extent_of(lo, hi))[1]
-        if span is not None and span > 0 and len(moving) == 1:
+        if span is not None and span > 0 and len(moving) == 1 and not _in_lanes(t.body, s.what, d, frozenset()):
             return d, int(span)
     return None
+
+
+def _in_lanes(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:
+    """Whether neighbours along axis d are accessed as one vector: wrapping round would tear it apart."""
+    if isinstance(s, For) and s.kind == "vectorize":
+        lanes |= {s.var}
+    if isinstance(s, Let) and not lanes.isdisjoint(free_vars(s.value)):
+        lanes |= {s.var}
+    if isinstance(s, Provide) and s.what is what and not lanes.isdisjoint(free_vars(s.indices[d])):
+        return True
+    for e in exprs(s):
+        for r in _reads_of(e, what):
+            if not lanes.isdisjoint(free_vars(r.indices[d])):
+                return True
+    return any(_in_lanes(t, what, d, lanes) for t in substmts(s))
+
+
+def _reads_of(e: Expr, what: Array) -> list[Read]:
+    found: list[Read] = []
+    seen: set[Expr] = set()
+    stack = [e]
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen.add(e)
+            stack.extend(children(e))
+            if isinstance(e, Read) and e.array is what:
+                found.append(e)
+    return found
 
 
 def _produced_inside(s: Stmt, what: Array) -> bool:

@@ -46,8 +46,10 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
                 return Block(())
             if isinstance(extent, Const) and extent.value == 1:
                 return _visit(s.body, values.having(s.var, values(s.lo)), keep)
-            body = _visit(s.body, values.without(s.var), False)
-            return For(s.var, values(s.lo), extent, s.kind, body, s.partition, s.label)
+            # every loop gets a variable of its own: what is proven of it must not be said of another one
+            var = Var(s.var.name, s.var.type, s.var.lo, s.var.hi)
+            body = _visit(s.body, values.having(s.var, var), False)
+            return For(var, values(s.lo), extent, s.kind, body, s.partition, s.label)
         case Let():
             value = values(s.value)
             if keep and not is_plain(value):

@@ -12,8 +12,8 @@ from .walk import exprs, substmts
 def check_placed(p: Pipeline, nest: Stmt) -> None:
     """Raise ScheduleError, with the places that would be legal, if a Function is read where it is not yet there."""
     functions = {f.array: f for f in p.functions}
-    stack: list[tuple[Stmt, frozenset[Array], frozenset[Array]]] = [(nest, frozenset(), frozenset(
-        f.array for f in p.functions if f.name in p.outputs))]  # fmt: skip
+    outputs = frozenset(f.array for f in p.functions if f.name in p.outputs)
+    stack: list[tuple[Stmt, frozenset[Array], frozenset[Array]]] = [(nest, frozenset(), outputs)]
     while stack:
         s, made, stored = stack.pop()
         for a in _read(s):
@@ -26,9 +26,31 @@ def check_placed(p: Pipeline, nest: Stmt) -> None:
             continue
         if isinstance(s, Realize):
             stored |= {s.what}
+            _check_not_shared(functions[s.what], s.body)
         if isinstance(s, Produce):
             made |= {s.what}
         stack.extend((t, made, stored) for t in substmts(s))
+
+
+def _check_not_shared(f: Function, s: Stmt) -> None:
+    """Storage outside of a parallel or vectorised loop that its values are computed in would be written by all at once."""
+    stack: list[tuple[Stmt, For | None]] = [(s, None)]
+    while stack:
+        s, loop = stack.pop()
+        if isinstance(s, Produce) and s.what is f.array:
+            if loop is not None:
+                raise ScheduleError(
+                    f"{f.name} is stored outside of the {_KINDS[loop.kind]} loop {loop.label} that it is computed in: "
+                    "a race", loc=(f.store or f.compute).loc or f.loc,
+                    hint=f"store it inside that loop, or make {loop.label} serial",
+                )  # fmt: skip
+            continue
+        if isinstance(s, For) and s.kind in _KINDS:
+            loop = s
+        stack.extend((t, loop) for t in substmts(s))
+
+
+_KINDS = {"parallel": "parallel", "vectorize": "vectorised"}
 
 
 def _made(s: Stmt) -> frozenset[Array]:

@@ -231,7 +231,11 @@ class _Lanes:
         if at.lanes > s.index.lanes:
             if s.atomic:
                 raise _NotInLanes  # two lanes may meet
-            return Store(s.buffer, at, self.wide(s.value), None if mask is None else self._to(mask, at.lanes), False)
+            value = self.wide(s.value)
+            if mask is not None:
+                mask = self._to(mask, at.lanes)
+                at, value = self._guarded(at, mask), self._guarded(value, mask)
+            return Store(s.buffer, at, value, mask, False)
         value = self.expr(s.value)
         if value.lanes == s.value.lanes and mask is None:
             return Store(s.buffer, at, value, None, s.atomic)
@@ -248,8 +252,22 @@ class _Lanes:
         value = self.wide(e)
         if mask is not None:
             neutral = A.broadcast(Const(IDENTITY[name](e.type), e.type), value.lanes)
-            value = A.select(self._to(mask, value.lanes), value, neutral)
+            mask = self._to(mask, value.lanes)
+            value = A.select(mask, self._guarded(value, mask), neutral)
         return Store(s.buffer, at, A.op(name, Load(s.buffer, at), Reduce(name, value, 1)), None, s.atomic)
+
+    def _guarded(self, e: Expr, mask: Expr) -> Expr:
+        """`e` with no memory touched for lanes that are masked; what all lanes share is read if any of them is on."""
+
+        def visit(e: Expr) -> Expr | None:
+            if not isinstance(e, Load) or e.buffer.kind == "table":
+                return None
+            on = mask if e.lanes == mask.lanes else Reduce("or", mask, e.lanes)
+            at = A.rewrite(e.index, visit, memo)
+            return Load(e.buffer, at, on if e.pred is None else A.and_(A.rewrite(e.pred, visit, memo), on))
+
+        memo: dict[Expr, Expr] = {}
+        return A.rewrite(e, visit, memo)
 
     def _reads(self, e: Expr, buffer: Buffer) -> bool:
         return (isinstance(e, Load) and e.buffer is buffer) or any(self._reads(c, buffer) for c in children(e))
