@@ -5,7 +5,6 @@ A rule is `rule(stage, call, args) -> Value`; `stage` is the `Stage` being typed
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from ..errors import TypeMismatchError
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Read, Var, children
 from ..ir.surface import Call
-from ..types import Type, as_type, bool_, f32, f64, i32, i64, index, u32
+from ..types import Type, as_type, bool_, f32, f64, i32, i64, index
 from .promotion import (
     Kind,
     Value,
@@ -33,7 +32,7 @@ from .promotion import (
     weak,
 )
 
-__all__ = ["RULES", "Stage", "binary"]
+__all__ = ["RULES", "Stage"]
 
 
 class Stage(Protocol):
@@ -87,7 +86,7 @@ def _reading(args: tuple[Value, ...], kind: Type, reading: Build | None) -> Expr
     return reading(*map(as_index, args))
 
 
-def _op(name: str) -> Build:
+def operation(name: str) -> Build:
     return lambda *args: A.op(name, *args)
 
 
@@ -113,7 +112,7 @@ def _is_product(e: Expr) -> bool:
     return isinstance(e, Op) and e.name == "mul"
 
 
-def _arithmetic(args: tuple[Value, ...]) -> Kind:
+def arithmetic(args: tuple[Value, ...]) -> Kind:
     kind = counted(args[0].kind)
     for a in args[1:]:
         kind = join(kind, counted(a.kind))
@@ -121,50 +120,50 @@ def _arithmetic(args: tuple[Value, ...]) -> Kind:
 
 
 @rule("add")
-def _add(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _arithmetic(args), contracted(stage, "add"), A.add, operator.add)
+def add(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
+    return lift(args, arithmetic(args), contracted(stage, "add"), A.add, operator.add)
 
 
 @rule("sub")
-def _sub(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _arithmetic(args), contracted(stage, "sub"), A.sub, operator.sub)
+def subtract(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
+    return lift(args, arithmetic(args), contracted(stage, "sub"), A.sub, operator.sub)
 
 
 @rule("mul")
-def _mul(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _arithmetic(args), A.mul, A.mul, operator.mul)
+def multiply(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
+    return lift(args, arithmetic(args), A.mul, A.mul, operator.mul)
 
 
 @rule("floordiv")
 def _floordiv(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _arithmetic(args), _op("floordiv"), A.floordiv, _number_floordiv)
+    return lift(args, arithmetic(args), operation("floordiv"), A.floordiv, _number_floordiv)
 
 
 @rule("mod")
 def _mod(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _arithmetic(args), _op("mod"), A.mod, _number_mod)
+    return lift(args, arithmetic(args), operation("mod"), A.mod, _number_mod)
 
 
 def _number_floordiv(a: Any, b: Any) -> Any:
     if isinstance(a, float) or isinstance(b, float):
-        return _quiet(np.floor_divide, a, b)
+        return quiet(np.floor_divide, a, b)
     return a // b if b else 0
 
 
 def _number_mod(a: Any, b: Any) -> Any:
     if isinstance(a, float) or isinstance(b, float):
-        return _quiet(np.mod, a, b)
+        return quiet(np.mod, a, b)
     return a % b if b else 0
 
 
-def _quiet(f: Callable[..., Any], *numbers: Any) -> float:
+def quiet(f: Callable[..., Any], *numbers: Any) -> float:
     with np.errstate(all="ignore"):
         return float(f(*(np.float64(x) for x in numbers)))
 
 
 @rule("neg")
 def _neg(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _arithmetic(args), A.neg, A.neg, operator.neg)
+    return lift(args, arithmetic(args), A.neg, A.neg, operator.neg)
 
 
 @rule("abs")
@@ -172,15 +171,15 @@ def _abs(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     def magnitude(e: Expr) -> Expr:
         return e if e.type.kind == "uint" else A.op("abs", e)
 
-    return lift(args, _arithmetic(args), magnitude, lambda e: A.maximum(e, A.neg(e)), abs)
+    return lift(args, arithmetic(args), magnitude, lambda e: A.maximum(e, A.neg(e)), abs)
 
 
 @rule("square")
 def _square(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return _mul(stage, call, (*args, *args))
+    return multiply(stage, call, (*args, *args))
 
 
-def _float_join(args: tuple[Value, ...]) -> Kind:
+def float_join(args: tuple[Value, ...]) -> Kind:
     """The float that the operands of `/` or of a float function meet in: theirs, or each integer's own."""
     kinds = [counted(a.kind) for a in args]
     if not any(isinstance(k, Type) and k.is_float for k in kinds):
@@ -193,13 +192,13 @@ def _float_join(args: tuple[Value, ...]) -> Kind:
 
 @rule("div")
 def _div(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _float_join(args), _op("div"), fold=lambda a, b: _quiet(np.divide, a, b))
+    return lift(args, float_join(args), operation("div"), fold=lambda a, b: quiet(np.divide, a, b))
 
 
 @rule("pow")
 def _pow(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     base, exponent = args
-    kind, n = _arithmetic(args), exponent.number
+    kind, n = arithmetic(args), exponent.number
     whole = isinstance(n, int)
     if base.is_constant and exponent.is_constant:
         return weak(_number_pow(base.number, n))
@@ -208,7 +207,7 @@ def _pow(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
             one = counted(base.kind)
             power = lift((base,), float_kind(one) if n == -1 else one, lambda e: _power(e, abs(n), number(1, e.type)))
             return power if n >= 0 else _div(stage, call, (weak(1.0), power))
-        return lift(args, _float_join(args), _op("pow"))
+        return lift(args, float_join(args), operation("pow"))
     if whole and n < 0:
         raise TypeMismatchError("an integer to a negative power", hint="convert it to a float: halo.f32(...) ** n")
     if whole:
@@ -220,7 +219,7 @@ def _pow(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
 def _number_pow(a: Any, b: Any) -> Any:
     if isinstance(a, int) and isinstance(b, int) and b >= 0:
         return a**b
-    return _quiet(np.power, a, b)
+    return quiet(np.power, a, b)
 
 
 def _power(e: Expr, n: int, one: Expr) -> Expr:
@@ -257,7 +256,7 @@ def _integer_power(base: Expr, exponent: Expr) -> Expr:
 # Bits ----------------------------------------------------------------------------------------------------------------
 
 
-def _integers(args: tuple[Value, ...], call: Call, kind: Kind) -> Kind:
+def integers(args: tuple[Value, ...], call: Call, kind: Kind) -> Kind:
     if kind is Weak.FLOAT or (isinstance(kind, Type) and kind.is_float):
         raise TypeMismatchError(f"{call.op} is of integers, not of {kind!r}", hint="halo.i32(...) converts")
     return kind
@@ -265,9 +264,9 @@ def _integers(args: tuple[Value, ...], call: Call, kind: Kind) -> Kind:
 
 def _bitwise(name: str, fold: Callable[[Any, Any], Any]) -> Rule:
     def apply(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-        kind = _integers(args, call, join(args[0].kind, args[1].kind))
+        kind = integers(args, call, join(args[0].kind, args[1].kind))
         reading = _masked if name == "and" and any(_mask(a) is not None for a in args) else None
-        return lift(args, kind, _op(name), reading, fold)
+        return lift(args, kind, operation(name), reading, fold)
 
     return apply
 
@@ -291,18 +290,18 @@ RULES["xor"] = _bitwise("xor", operator.xor)
 
 @rule("not")
 def _not(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _integers(args, call, args[0].kind), lambda e: A.op("not", e), None,
+    return lift(args, integers(args, call, args[0].kind), lambda e: A.op("not", e), None,
                 lambda n: not n if isinstance(n, bool) else ~n)  # fmt: skip
 
 
 @rule("shl", "shr")
 def _shift(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    kind, n = _integers(args, call, _arithmetic(args)), args[1].number
+    kind, n = integers(args, call, arithmetic(args)), args[1].number
     reading = None
     if isinstance(n, int) and 0 <= n < 31:
         scale = Const(1 << n, index)
         reading = lambda e, _: A.mul(e, scale) if call.op == "shl" else A.floordiv(e, scale)  # noqa: E731
-    return lift(args, kind, _op(call.op), reading, _number_shift[call.op])
+    return lift(args, kind, operation(call.op), reading, _number_shift[call.op])
 
 
 def _left(a: int, n: int) -> int:
@@ -314,16 +313,16 @@ _number_shift = {"shl": _left, "shr": lambda a, n: _left(a, -n)}
 
 @rule("popcount", "clz", "ctz")
 def _count_bits(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return _data_op(call, args, _integers(args, call, _arithmetic(args)))
+    return data_op(call, args, integers(args, call, arithmetic(args)))
 
 
-def _settled(kind: Kind) -> Type:
+def settled(kind: Kind) -> Type:
     """`kind`, where nothing else decides what is weak."""
     return kind if isinstance(kind, Type) else resolve(Value(kind))
 
 
-def _data_op(call: Call, args: tuple[Value, ...], kind: Kind, result: Type | None = None) -> Value:
-    type = _settled(kind)
+def data_op(call: Call, args: tuple[Value, ...], kind: Kind, result: Type | None = None) -> Value:
+    type = settled(kind)
     return data(A.op(call.op, *(convert(a, type) for a in args), type=result or type))
 
 
@@ -332,14 +331,14 @@ def _reinterpret(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     type, source = call.data, resolve(args[0])
     if type.is_bool or source.is_bool or type.bits != source.bits:
         raise TypeMismatchError(f"{source!r} and {type!r} differ in width", hint="halo.extract_bits, halo.concat_bits")
-    return data(_bits(convert(args[0], source), type))
+    return data(as_bits(convert(args[0], source), type))
 
 
-def _bits(e: Expr, type: Type) -> Expr:
+def as_bits(e: Expr, type: Type) -> Expr:
     return e if e.type is type else A.op("reinterpret", e, type=type)
 
 
-def _unsigned(type: Type) -> Type:
+def unsigned(type: Type) -> Type:
     return as_type(f"u{type.bits}")
 
 
@@ -348,9 +347,9 @@ def _extract_bits(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     source, type = resolve(args[0]), call.data
     if type.is_bool or source.is_bool or type.bits > source.bits:
         raise TypeMismatchError(f"{type!r} has more bits than {source!r}")
-    whole = _bits(convert(args[0], source), _unsigned(source))
+    whole = as_bits(convert(args[0], source), unsigned(source))
     part = A.op("shr", whole, convert(args[1], whole.type))
-    return data(_bits(A.cast(part, _unsigned(type)), type))
+    return data(as_bits(A.cast(part, unsigned(type)), type))
 
 
 @rule("concat_bits")
@@ -363,7 +362,7 @@ def _concat_bits(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     for k, a in enumerate(args):
         if resolve(a) is not type:
             raise TypeMismatchError(f"concat_bits takes parts of one type, not {type!r} and {resolve(a)!r}")
-        part = A.cast(_bits(convert(a, type), _unsigned(type)), wide)
+        part = A.cast(as_bits(convert(a, type), unsigned(type)), wide)
         total = A.op("or", total, A.op("shl", part, number(k * type.bits, wide)))
     return data(total)
 
@@ -388,10 +387,10 @@ def _compare(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     if name != call.op:
         a, b = b, a
     kind = join(a.kind, b.kind)
-    integers = kind is not Weak.FLOAT and not (isinstance(kind, Type) and not kind.is_int)
-    if integers and a.index is not None and b.index is not None:
+    whole = kind is not Weak.FLOAT and not (isinstance(kind, Type) and not kind.is_int)
+    if whole and a.index is not None and b.index is not None:
         return data(_ON_INDEX[name](a.index, b.index))
-    type = _settled(kind)
+    type = settled(kind)
     left, right = convert(a, type), convert(b, type)
     return data(_ON_BOOL[name](left, right) if type is bool_ else A.op(name, left, right, type=bool_))
 
@@ -399,7 +398,7 @@ def _compare(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
 @rule("min", "max")
 def _extremum(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     reading = A.minimum if call.op == "min" else A.maximum
-    return lift(args, join(args[0].kind, args[1].kind), _op(call.op), reading, min if call.op == "min" else max)
+    return lift(args, join(args[0].kind, args[1].kind), operation(call.op), reading, min if call.op == "min" else max)
 
 
 @rule("clamp")
@@ -484,7 +483,7 @@ def _cast(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
 
 
 def lossless_integer(kind: Kind, type: Type) -> bool:
-    source = _settled(kind)
+    source = settled(kind)
     return source.is_bool or (source.is_int and type.min <= source.min and source.max <= type.max)
 
 
@@ -502,156 +501,3 @@ def _saturate(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
         if hi < source.max:
             expr = A.op("min", expr, number(hi, source))
     return data(as_bool(value) if type.is_bool else A.cast(expr, type))
-
-
-# Fixed point ---------------------------------------------------------------------------------------------------------
-
-
-@rule("avg_up", "avg_down", "sat_add", "sat_sub", "mul_high")
-def _fixed_point(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return _data_op(call, args, _integers(args, call, _arithmetic(args)))
-
-
-@rule("absd")
-def _absd(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    type = _settled(_arithmetic(args))
-    if type.is_float:
-        return data(A.op("abs", A.op("sub", convert(args[0], type), convert(args[1], type))))
-    return _data_op(call, args, type, _unsigned(type))
-
-
-@rule("widening_add", "widening_mul", "widening_sub")
-def _widening(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    types = [resolve(a) if not _is_weak_number(a) else resolve(b) for a, b in (args, args[::-1])]
-    if any(t.bits == 64 or t.is_bool for t in types):
-        raise TypeMismatchError(f"there is no type twice as wide as {max(types, key=lambda t: t.bits)!r}")
-    bits = 2 * max(t.bits for t in types)
-    if any(t.is_float for t in types):
-        wide = as_type(f"f{max(2 * t.bits for t in types if t.is_float)}")
-    else:
-        signed = call.op == "widening_sub" or any(t.kind == "int" for t in types)
-        wide = as_type(f"{'i' if signed else 'u'}{bits}")
-    a, b = (convert(x, wide) for x in args)
-    return data(A.op(call.op.removeprefix("widening_"), a, b))
-
-
-def _is_weak_number(value: Value) -> bool:
-    return isinstance(value.kind, Weak) and value.kind is not Weak.INDEX
-
-
-@rule("lerp")
-def _lerp(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    a, b, w = args
-    kind = join(counted(a.kind), counted(b.kind))
-    weight = resolve(w)
-    if weight.kind == "int":
-        raise TypeMismatchError("lerp's weight is a float or an unsigned integer", hint="halo.f32(w) or halo.u8(w)")
-    if isinstance(kind, Type) and kind.is_int:
-        return data(_lerp_integers(kind, a, b, w))
-    if weight.is_int:
-        w = data(A.op("div", A.cast(convert(w, weight), f32 if weight.bits <= 16 else f64),
-                      number(weight.max, f32 if weight.bits <= 16 else f64)))  # fmt: skip
-    rest = _sub(stage, call, (weak(1.0), w))
-    return _add(stage, call, (_mul(stage, call, (a, rest)), _mul(stage, call, (b, w))))
-
-
-def _lerp_integers(type: Type, a: Value, b: Value, w: Value) -> Expr:
-    """Rounded to the nearest; by an unsigned weight exactly, in integers that hold the products."""
-    x, y, weight = convert(a, type), convert(b, type), resolve(w)
-    if weight.is_float:
-        real = f32 if type.bits <= 16 else f64
-        t = convert(w, real)
-        rest = A.op("sub", number(1, real), t)
-        blend = A.op("add", A.op("mul", A.cast(x, real), rest), A.op("mul", A.cast(y, real), t))
-        return A.cast(A.op("round", blend), type)
-    if type.bits + weight.bits > 64:
-        raise TypeMismatchError(f"lerp of {type!r} by a {weight!r} weight has no integers wide enough for it")
-    bits = next(n for n in (16, 32, 64) if n >= type.bits + weight.bits)
-    wide, plain = as_type(f"u{bits}"), _unsigned(type)
-    flip = number(1 << (type.bits - 1), plain) if type.kind == "int" else number(0, plain)
-    lifted = [A.cast(A.op("xor", _bits(e, plain), flip), wide) for e in (x, y)]
-    t = A.cast(convert(w, weight), wide)
-    top = number(weight.max, wide)
-    total = A.op("add", A.mul(lifted[0], A.op("sub", top, t)), A.mul(lifted[1], t))
-    mean = A.op("floordiv", A.op("add", total, number(int(weight.max) // 2, wide)), top)
-    return _bits(A.op("xor", A.cast(mean, plain), flip), type)
-
-
-# Floats --------------------------------------------------------------------------------------------------------------
-
-
-@rule("fma", "fmin", "fmax", "copysign")
-def _float_op(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _float_join(args), _op(call.op))
-
-
-@rule("floor", "ceil", "trunc", "round")
-def _whole(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    kind = args[0].kind
-    if kind is not Weak.FLOAT and not (isinstance(kind, Type) and kind.is_float):
-        return args[0]
-    fold = {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.rint}[call.op]
-    return lift(args, kind, _op(call.op), fold=lambda a: _quiet(fold, a))
-
-
-_NUMPY: dict[str, Any] = {
-    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh",
-    "atanh": "arctanh",
-}  # fmt: skip
-
-
-@rule("sqrt", "rsqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "hypot", "sin", "cos", "tan",
-      "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf")  # fmt: skip
-def _float_function(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, _float_join(args), _op(call.op), fold=lambda *numbers: _number_function(call.op, *numbers))
-
-
-def _number_function(name: str, *numbers: Any) -> float:
-    if name == "erf":
-        return math.erf(numbers[0])
-    if name == "rsqrt":
-        return _quiet(lambda x: 1 / np.sqrt(x), *numbers)
-    return _quiet(getattr(np, _NUMPY.get(name, name)), *numbers)
-
-
-@rule("isnan", "isinf", "isfinite")
-def _classify(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    type = resolve(args[0])
-    if args[0].is_constant:
-        return weak(bool(getattr(np, call.op)(float(args[0].number))))
-    if not type.is_float:
-        return data(Const(int(call.op == "isfinite"), bool_))
-    return _data_op(call, args, type, bool_)
-
-
-# At run time ---------------------------------------------------------------------------------------------------------
-
-
-@rule("random_u32", "random_i32", "random_f32")
-def _random(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    seeds = tuple(as_index(a) for a in args)
-    bits: Expr = Op("random", (*stage.coordinates, *seeds), u32, stage.stream(bool(seeds)))
-    if call.op == "random_i32":
-        return data(_bits(bits, i32))
-    if call.op == "random_u32":
-        return data(bits)
-    # 23 random bits of mantissa under the exponent of 1: uniform in [1, 2)
-    mantissa = A.op("or", A.op("shr", bits, number(9, u32)), number(0x3F800000, u32))
-    return data(A.op("sub", _bits(mantissa, f32), number(1.0, f32)))
-
-
-@rule("print")
-def _print(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    shown = tuple(convert(a, resolve(a)) for a in args)
-    return data(Op("print", shown, shown[0].type, call.data))
-
-
-@rule("require")
-def _require(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    condition, shown = as_bool(args[0]), tuple(convert(a, resolve(a)) for a in args[1:])
-    return data(Op("require", (condition, *shown), shown[0].type, (call.data, call.loc)))
-
-
-def binary(stage: Stage, name: str, a: Value, b: Value) -> Value:
-    """`a name b`, as the operator gives it."""
-    return RULES[name](stage, Call(name, ()), (a, b))

@@ -291,6 +291,8 @@ def _compare(name: str, a: Expr, b: Expr) -> Expr:
 
 
 def and_(a: Expr, b: Expr) -> Expr:
+    if a.type is not bool_:
+        return _broadcasting("and", a, b, and_)
     if a is b or _uniform(b, 1) or _uniform(a, 0):
         return a
     if _uniform(a, 1) or _uniform(b, 0):
@@ -299,6 +301,8 @@ def and_(a: Expr, b: Expr) -> Expr:
 
 
 def or_(a: Expr, b: Expr) -> Expr:
+    if a.type is not bool_:
+        return _broadcasting("or", a, b, or_)
     if a is b or _uniform(b, 0) or _uniform(a, 1):
         return a
     if _uniform(a, 0) or _uniform(b, 1):

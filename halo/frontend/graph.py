@@ -1,0 +1,181 @@
+"""The stages that some outputs need, before types are known: their order, their names, the inputs that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DefinitionError, Location
+from ..ir.surface import Access, Define, Extent, Function, Indexable, Input, Param, Table
+from ..ir.surface_walk import base, roots, walk
+from ..types import Type
+
+__all__ = ["Argument", "Graph", "reads"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An input as all the stages of a pipeline that name it agree on it. `ndim` None: a scalar."""
+
+    name: str
+    source: Input | Param
+    type: Type | None
+    ndim: int | None
+    contiguous: bool = False
+    default: Any = None
+    loc: Location | None = None
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What one Func's definitions name, in order of first reading."""
+
+    functions: tuple[Function, ...]
+    inputs: tuple[Input | Param, ...]
+    tables: tuple[Table, ...]
+    ranks: tuple[tuple[Input, int, Location | None], ...]  # how often inputs are subscripted, and where
+
+
+def stages(f: Function) -> tuple[Define, ...]:
+    """The pure stage, if it is written, and the updates of `f`."""
+    d = f.definitions
+    return d.updates if d.pure is None else (d.pure, *d.updates)
+
+
+def reads(f: Function) -> Iterable[Access]:
+    """Every access in the definitions of `f`, in order of first reading."""
+    return (e for e in walk(e for s in stages(f) for e in roots(s)) if isinstance(e, Access))
+
+
+def _uses(f: Function) -> Uses:
+    named: dict[Indexable | Param, None] = dict.fromkeys(f.definitions.inputs)
+    ranks: dict[tuple[Input, int], Location | None] = {}
+    for e in walk(e for s in stages(f) for e in roots(s)):
+        if isinstance(e, Param):
+            named[e] = None
+        elif isinstance(e, (Access, Extent)):
+            target = base(e.target)
+            named[target] = None
+            if isinstance(target, Input) and isinstance(e, Access) and (target, len(e.indices)) not in ranks:
+                ranks[target, len(e.indices)] = e.loc
+    return Uses(
+        tuple(t for t in named if isinstance(t, Function) and t is not f),
+        tuple(t for t in named if isinstance(t, (Input, Param))),
+        tuple(t for t in named if isinstance(t, Table)),
+        tuple((target, rank, loc) for (target, rank), loc in ranks.items()),
+    )
+
+
+class Graph:
+    """The stages of the pipeline that ends in `outputs`: `functions`, producers first, each with its unique name."""
+
+    def __init__(self, outputs: Sequence[Function]) -> None:
+        self.outputs = tuple(outputs)
+        self._uses: dict[Function, Uses] = {}
+        self.functions = self._sorted()
+        self.arguments = self._merged()
+        self.names = self._named()
+
+    def uses(self, f: Function) -> Uses:
+        found = self._uses.get(f)
+        if found is None:
+            found = self._uses[f] = _uses(f)
+        return found
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(dict.fromkeys(t for f in self.functions for t in self.uses(f).tables))
+
+    def __getitem__(self, name: str) -> Function:
+        return next(f for f, n in self.names.items() if n == name)
+
+    def _sorted(self) -> tuple[Function, ...]:
+        """Depth first, so that of independent producers the one that is read first comes first."""
+        done: dict[Function, None] = {}
+        open_: dict[Function, None] = {}
+        stack = list(self.outputs[::-1])
+        while stack:
+            f = stack[-1]
+            missing = [g for g in self.uses(f).functions if g not in done] if f not in done else []
+            if not missing:
+                done[f] = None
+                open_.pop(f, None)
+                stack.pop()
+            elif f in open_ and any(g in open_ for g in missing):
+                names = " and ".join(g.name for g in (f, *(g for g in missing if g in open_)))
+                raise DefinitionError(f"{names} read each other", loc=f.loc,
+                                      hint="one Func with an update that reads itself")  # fmt: skip
+            else:
+                open_[f] = None
+                stack.extend(reversed(missing))
+        return tuple(done)
+
+    def _merged(self) -> dict[str, Argument]:
+        """Inputs by name: an output's own, then its producers', depth first."""
+        merged: dict[str, Argument] = {}
+        seen: set[Function] = set()
+        stack = list(self.outputs[::-1])
+        while stack:
+            f = stack.pop()
+            if f in seen:
+                continue
+            seen.add(f)
+            uses = self.uses(f)
+            ranks: dict[Input | Param, tuple[int | None, Location | None]] = {}
+            for target, rank, loc in uses.ranks:
+                known = ranks.setdefault(target, (rank, loc))
+                if known[0] != rank:
+                    raise _disagree(target.name, "subscripted by", known[0], rank, known[1], loc)
+            for source in uses.inputs:
+                rank, loc = ranks.get(source, (getattr(source, "ndim", None), source.loc))
+                _merge(merged, _argument(source, rank, loc))
+            stack.extend(reversed(uses.functions))
+        return merged
+
+    def _named(self) -> dict[Function, str]:
+        taken = set(self.arguments)
+        names: dict[Function, str] = {}
+        for f in self.functions:
+            name, k = f.name, 0
+            while name in taken:
+                k += 1
+                name = f"{f.name}_{k}"
+            taken.add(name)
+            names[f] = name
+        return names
+
+
+def _argument(source: Input | Param, rank: int | None, loc: Location | None) -> Argument:
+    if isinstance(source, Param):
+        return Argument(source.name, source, source.type, None, default=source.default, loc=source.loc)
+    if rank is None:
+        raise DefinitionError(f"the rank of {source.name} is not known: it is never subscripted", loc=source.loc,
+                              hint=f"halo.Input({source.name!r}, ndim=2)")  # fmt: skip
+    return Argument(source.name, source, source.type, rank, source.contiguous, loc=loc or source.loc)
+
+
+def _merge(merged: dict[str, Argument], new: Argument) -> None:
+    old = merged.get(new.name)
+    if old is None:
+        merged[new.name] = new
+        return
+    if old.ndim != new.ndim:
+        raise _disagree(new.name, "subscripted by", old.ndim, new.ndim, old.loc, new.loc)
+    if old.type is not None and new.type is not None and old.type is not new.type:
+        raise _disagree(new.name, "of type", old.type, new.type, old.source.loc, new.source.loc)
+    if old.default is not None and new.default is not None and repr(old.default) != repr(new.default):
+        raise _disagree(new.name, "by default", old.default, new.default, old.source.loc, new.source.loc)
+    default = old.default if old.default is not None else new.default
+    merged[new.name] = Argument(old.name, old.source, old.type or new.type, old.ndim, old.contiguous or new.contiguous,
+                                default, old.loc)  # fmt: skip
+
+
+def _disagree(name: str, what: str, a: Any, b: Any, first: Location | None, second: Location | None) -> DefinitionError:
+    if what == "subscripted by":
+        a, b = ("nothing (a scalar)" if v is None else f"{v} indices" for v in (a, b))
+    else:
+        a, b = repr(a), repr(b)
+    related = () if first is None else ((first, f"here {what} {a}"),)
+    message = f"the input {name} is {what} {a} in one place and {b} in another"
+    return DefinitionError(message, loc=second, related=related, hint="give different inputs different names")
