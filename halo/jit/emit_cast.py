@@ -33,11 +33,11 @@ def _convert(f: Function, instruction: str, source: str, target: str, n: int, v:
 
 def _truth(f: Function, t: Type, n: int, v: str) -> str:
     type = vec(REGISTER[t.name], n)
-    return f.new(f"fcmp une {type} {v}, {_zero(n)}" if t.is_float else f"icmp ne {type} {v}, {_zero(n)}")
+    return f.new(f"{'fcmp une' if t.is_float else 'icmp ne'} {type} {v}, {_zero(t, n)}")
 
 
-def _zero(n: int) -> str:
-    return "0" if n == 1 else "zeroinitializer"
+def _zero(t: Type, n: int) -> str:
+    return "zeroinitializer" if n > 1 else "0.0" if t.is_float else "0"
 
 
 def _int_to_int(f: Function, source: Type, target: Type, n: int, v: str) -> str:
@@ -152,7 +152,7 @@ def pack(f: Function, t: Type, n: int, v: str) -> str:
 def unpack(f: Function, t: Type, n: int, v: str) -> str:
     """What is stored as a register's value."""
     if t.is_bool:
-        return f.new(f"icmp ne {vec('i8', n)} {v}, {_zero(n)}")
+        return f.new(f"icmp ne {vec('i8', n)} {v}, {_zero(t, n)}")
     if t.name == "bf16":
         bits = f.new(f"shl {vec('i32', n)} {_convert(f, 'zext', 'i16', 'i32', n, v)}, {_constants('i32', n)(16)}")
         return _convert(f, "bitcast", "i32", "float", n, bits)

@@ -10,7 +10,7 @@ from . import emit_float, emit_int
 from .emit_cast import cast, reinterpret
 from .emit_function import EMIT, REGISTER, Function, register_type, vec
 from .emit_memory import load
-from .emit_vector import any_lane, linear, permute, pick, splat
+from .emit_vector import any_lane, linear, permute
 
 __all__ = ["OPS"]
 
@@ -51,11 +51,7 @@ def _lin(f: Function, e: Lin) -> str:
 def _broadcast(f: Function, e: Broadcast) -> str:
     type, inner = REGISTER[e.type.name], e.value.lanes
     value = f.values[e.value]
-    if e.n == 1:
-        return value
-    if inner == 1:
-        return splat(f, value, type, e.n)
-    return pick(f, type, inner, value, "poison", list(range(inner)) * e.n)
+    return permute(f, type, [(value, inner)], [*range(inner)] * e.n)
 
 
 def _ramp(f: Function, e: Ramp) -> str:
@@ -64,7 +60,7 @@ def _ramp(f: Function, e: Ramp) -> str:
     if lanes == inner:
         return base
     steps = ", ".join(f"{type} {k // inner}" for k in range(lanes))
-    stride = splat(f, f.values[e.stride], type, lanes)
+    stride = permute(f, type, [(f.values[e.stride], e.stride.lanes)], [k % e.stride.lanes for k in range(lanes)])
     offsets = f.new(f"mul{flags} <{lanes} x {type}> {stride}, <{steps}>")
     bases = permute(f, type, [(base, inner)], [*range(inner)] * e.n)
     return f.new(f"add{flags} <{lanes} x {type}> {bases}, {offsets}")
@@ -73,8 +69,6 @@ def _ramp(f: Function, e: Ramp) -> str:
 def _shuffle(f: Function, e: Shuffle) -> str:
     type = REGISTER[e.type.name]
     parts = [(f.values[v], v.lanes) for v in e.vectors]
-    if len(parts) == 2 and parts[0][1] == parts[1][1] > 1 and len(e.picks) > 1:
-        return pick(f, type, parts[0][1], parts[0][0], parts[1][0], e.picks)
     return permute(f, type, parts, e.picks)
 
 

@@ -8,14 +8,14 @@ scatter for the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Load, Ramp
 from ..ir.stmt import Store
+from ..types import index as index_type
 from .emit_cast import pack, unpack
 from .emit_function import MEMORY, Function, vec
-from .emit_vector import concat, constant_of, linear, permute, pick, splat
+from .emit_vector import linear, permute, pick, splat
 
 __all__ = ["address", "load", "store"]
 
@@ -107,44 +107,88 @@ def _metadata(f: Function, buffer: Buffer) -> str:
 # -- what a vector index looks like ----------------------------------------------------------------------------------
 
 
-def _stride(index: Expr) -> int | None:
-    """The constant stride of a Ramp with a scalar base, or of what nested Ramps amount to."""
-    if not isinstance(index, Ramp) or not isinstance(index.stride, Const):
-        return None
-    stride: int = index.stride.value
-    if index.base.lanes == 1:
-        return stride
-    inner = _stride(index.base)
-    return inner if inner is not None and stride == inner * index.base.lanes else None
+class _Level(NamedTuple):
+    """`n` steps of `stride` elements: an int, or a scalar expression."""
+
+    n: int
+    stride: int | Expr
 
 
-def _first(index: Expr) -> Expr:
-    while isinstance(index, Ramp):
-        index = index.base
-    return index
+def _affine(index: Expr) -> tuple[Expr, list[_Level]] | None:
+    """A vector index as a scalar start and levels, the fastest first; None if it is not of that form."""
+    levels: list[_Level] = []
+    while index.lanes > 1:
+        if isinstance(index, Broadcast):
+            levels.append(_Level(index.n, 0))
+            index = index.value
+        elif isinstance(index, Ramp) and (stride := _shared(index.stride)) is not None:
+            levels.append(_Level(index.n, stride.value if isinstance(stride, Const) else stride))
+            index = index.base
+        else:
+            return None
+    merged: list[_Level] = []
+    for level in reversed(levels):
+        below = merged[-1] if merged else None
+        if level.n == 1:
+            continue
+        if below and isinstance(below.stride, int) and level.stride == below.n * below.stride:
+            merged[-1] = _Level(below.n * level.n, below.stride)
+        else:
+            merged.append(level)
+    return index, merged
 
 
-def _shared(pred: Expr | None) -> Expr | None:
-    """The scalar condition that all lanes of `pred` share."""
-    while isinstance(pred, Broadcast):
-        pred = pred.value
-    return pred if pred is not None and pred.lanes == 1 else None
+def _shared(e: Expr | None) -> Expr | None:
+    """The scalar that `e` is in all its lanes."""
+    while isinstance(e, Broadcast):
+        e = e.value
+    return e if e is not None and e.lanes == 1 else None
 
 
-def _steps(f: Function, start: _Place, index: Ramp) -> Iterator[_Place]:
-    """`start`, and on by the outer stride of a Ramp of Ramps, once for each of its steps."""
-    by = constant_of(index.stride)
-    if by is not None:
-        yield from (start.moved(f, k * int(by)) for k in range(index.n))
-        return
-    pointer, stride = start.pointer, f.value(index.stride)
-    for k in range(index.n):
-        pointer = f.new(f"getelementptr {start.type}, ptr {pointer}, i64 {stride}") if k else pointer
-        yield _Place(start.buffer, pointer, start.buffer.type.bytes)
+def _run(levels: list[_Level], limit: int) -> int | None:
+    """Which level to access as vectors: the smallest constant stride up to `limit`; of equal ones the longest."""
+    constant = [(abs(v.stride), -v.n, k) for k, v in enumerate(levels) if isinstance(v.stride, int)]
+    stride, _, k = min(constant, default=(limit + 1, 0, 0))
+    return k if stride <= limit else None
+
+
+def _lanes(levels: list[_Level], run: int) -> list[list[int]]:
+    """For every combination of steps of the other levels, the lanes of the vector along level `run`."""
+    sizes = [math.prod(v.n for v in levels[:k]) for k in range(len(levels))]
+    starts = [0]
+    for k, v in enumerate(levels):
+        if k != run:
+            starts = [start + step * sizes[k] for step in range(v.n) for start in starts]
+    return [[start + step * sizes[run] for step in range(levels[run].n)] for start in starts]
+
+
+def _starts(f: Function, start: _Place, levels: list[_Level], run: int) -> list[_Place]:
+    """The places where the vectors of `_lanes` start, in its order."""
+    places = [start]
+    for k, v in enumerate(levels):
+        if k != run:
+            places = [p for step in range(v.n) for p in (_stepped(f, q, v.stride, step) for q in places)]
+    return places
+
+
+def _stepped(f: Function, place: _Place, stride: int | Expr, step: int) -> _Place:
+    if isinstance(stride, int):
+        return place.moved(f, stride * step)
+    if step == 0:
+        return place
+    distance = f.value(stride)
+    if step > 1:
+        distance = f.new(f"mul nsw i64 {distance}, {step}")
+    return _Place(place.buffer, f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {distance}"),
+                  place.buffer.type.bytes)  # fmt: skip
 
 
 def _reverse(f: Function, type: str, lanes: int, v: str) -> str:
-    return pick(f, type, lanes, v, "poison", range(lanes - 1, -1, -1)) if lanes > 1 else v
+    return pick(f, type, lanes, v, "poison", range(lanes - 1, -1, -1))
+
+
+def _suffix(type: str, lanes: int) -> str:
+    return f"v{lanes}" + {"float": "f32", "double": "f64"}.get(type, type)
 
 
 # -- loads -----------------------------------------------------------------------------------------------------------
@@ -152,59 +196,53 @@ def _reverse(f: Function, type: str, lanes: int, v: str) -> str:
 
 def load(f: Function, e: Load) -> str:
     """The value of a Load; lanes whose `pred` is false are zero and their memory is not touched."""
-    return unpack(f, e.type, e.lanes, _load(f, e.buffer, e.index, e.pred))
+    cond = _shared(e.pred)
+    if e.lanes == 1:
+        raw = _dense(f, _guarded(f, _place(f, e.buffer, e.index), cond, 1), 1, None)
+    else:
+        raw = _load_lanes(f, e, cond, f.value(e.pred) if e.pred is not None and cond is None else None)
+    return unpack(f, e.type, e.lanes, raw)
 
 
-def _load(f: Function, buffer: Buffer, index: Expr, pred: Expr | None) -> str:
-    type, lanes, shared = MEMORY[buffer.type.name], index.lanes, _shared(pred)
-    if pred is not None and shared is None:
-        return _load_masked(f, buffer, index, f.value(pred))
-    if lanes == 1:
-        return _dense(f, _guarded(f, _place(f, buffer, index), shared, 1), 1)
-    if isinstance(index, Broadcast):
-        inner = index.value
-        value = _load(f, buffer, inner, shared and (Broadcast(shared, inner.lanes) if inner.lanes > 1 else shared))
-        return permute(f, type, [(value, inner.lanes)], [*range(inner.lanes)] * index.n)
-    stride = _stride(index)
-    if stride == 0:
-        return splat(f, _load(f, buffer, _first(index), shared), type, lanes)
-    if stride is not None and abs(stride) <= _SHUFFLED_STRIDES:
-        low = _place(f, buffer, _first(index)).moved(f, min(stride, 0) * (lanes - 1))
-        return _strided(f, _guarded(f, low, shared, (lanes - 1) * abs(stride) + 1), stride, lanes)
-    if isinstance(index, Ramp) and (inner := index.base).lanes > 1 and shared is None:
-        stride = _stride(inner)
-        if stride and abs(stride) <= _SHUFFLED_STRIDES:
-            low = _place(f, buffer, _first(inner)).moved(f, min(stride, 0) * (inner.lanes - 1))
-            parts = [(_strided(f, place, stride, inner.lanes), inner.lanes) for place in _steps(f, low, index)]
-            return concat(f, type, parts)[0]
-    mask = f"splat (i1 {f.value(shared) if shared else 'true'})"
-    if shared:
-        mask = splat(f, f.value(shared), "i1", lanes)
-    return _gather(f, buffer, index, mask)
+def _load_lanes(f: Function, e: Load, cond: Expr | None, mask: str | None) -> str:
+    form, type = _affine(e.index), MEMORY[e.type.name]
+    if form is not None:
+        first, levels = form
+        moving = [v for v in levels if v.stride != 0]
+        run = _run(moving, _SHUFFLED_STRIDES)
+        if not moving and mask is None:
+            return splat(f, _dense(f, _guarded(f, _place(f, e.buffer, first), cond, 1), 1, None), type, e.lanes)
+        if run is not None and (mask is None or len(moving) == len(levels)):
+            return _load_runs(f, _place(f, e.buffer, first), levels, moving, run, cond, mask)
+    if cond is not None:
+        mask = splat(f, f.value(cond), "i1", e.lanes)
+    return _gather(f, e.buffer, e.index, mask)
 
 
-def _load_masked(f: Function, buffer: Buffer, index: Expr, mask: str) -> str:
-    """For strides as well: one masked dense load over the whole span, its mask false between the elements."""
-    lanes, stride = index.lanes, _stride(index)
-    if not stride or abs(stride) > _SHUFFLED_STRIDES:
-        return _gather(f, buffer, index, mask)
-    step, span = abs(stride), (lanes - 1) * abs(stride) + 1
-    place = _place(f, buffer, _first(index)).moved(f, min(stride, 0) * (lanes - 1))
-    type, wide = place.type, vec(place.type, span)
-    if stride < 0:
-        mask = _reverse(f, "i1", lanes, mask)
-    if step > 1:
-        picks = [k // step if k % step == 0 else lanes for k in range(span)]
-        mask = pick(f, "i1", lanes, mask, "zeroinitializer", picks)
-    value = f.new(f"call {wide} @llvm.masked.load.v{span}{_suffix(type)}.p0(ptr {place.pointer}, i32 {place.align}, "
-                  f"{vec('i1', span)} {mask}, {wide} zeroinitializer){_metadata(f, buffer)}")  # fmt: skip
-    if step > 1:
-        value = pick(f, type, span, value, "poison", range(0, span, step))
-    return _reverse(f, type, lanes, value) if stride < 0 else value
+def _load_runs(f: Function, start: _Place, levels: list[_Level], moving: list[_Level], run: int, cond: Expr | None,
+               mask: str | None) -> str:  # fmt: skip
+    """A vector for each run of neighbours, put together and brought in order."""
+    n, stride = moving[run]
+    assert isinstance(stride, int)
+    total = math.prod(v.n for v in moving)
+    order = _lanes(moving, run)
+    parts = []
+    for lanes, place in zip(order, _starts(f, start, moving, run), strict=True):
+        part = permute(f, "i1", [(mask, total)], lanes) if mask else None
+        low = _guarded(f, place.moved(f, min(stride, 0) * (n - 1)), cond, (n - 1) * abs(stride) + 1)
+        parts.append((_strided(f, low, stride, n, part), n))
+    where = {lane: k for k, lane in enumerate(lane for lanes in order for lane in lanes)}
+    return permute(f, start.type, parts, [where[lane] for lane in _moving_lanes(levels)])
 
 
-def _suffix(type: str) -> str:
-    return {"float": "f32", "double": "f64"}.get(type, type)
+def _moving_lanes(levels: list[_Level]) -> list[int]:
+    """For every lane, which it is among those that are left when levels that stand still are left out."""
+    lanes, size = [0], 1
+    for v in levels:
+        step = 0 if v.stride == 0 else size
+        lanes = [lane + k * step for k in range(v.n) for lane in lanes]
+        size *= 1 if v.stride == 0 else v.n
+    return lanes
 
 
 def _guarded(f: Function, place: _Place, cond: Expr | None, elements: int) -> _Place:
@@ -215,25 +253,35 @@ def _guarded(f: Function, place: _Place, cond: Expr | None, elements: int) -> _P
     return place._replace(pointer=f.new(f"select i1 {f.value(cond)}, ptr {place.pointer}, ptr {zero}"))
 
 
-def _dense(f: Function, place: _Place, lanes: int) -> str:
-    """`lanes` neighbours."""
+def _dense(f: Function, place: _Place, lanes: int, mask: str | None) -> str:
+    """`lanes` neighbours; where `mask` is false, zero."""
+    type, access = vec(place.type, lanes), _metadata(f, place.buffer)
+    if mask is not None:
+        return f.new(f"call {type} @llvm.masked.load.{_suffix(place.type, lanes)}.p0(ptr {place.pointer}, "
+                     f"i32 {place.align}, {vec('i1', lanes)} {mask}, {type} zeroinitializer){access}")  # fmt: skip
     still = ", !invariant.load !0" if place.buffer.kind in ("input", "table") else ""
-    access = _metadata(f, place.buffer)
-    return f.new(f"load {vec(place.type, lanes)}, ptr {place.pointer}, align {place.align}{access}{still}")
+    return f.new(f"load {type}, ptr {place.pointer}, align {place.align}{access}{still}")
 
 
-def _strided(f: Function, low: _Place, stride: int, lanes: int) -> str:
+def _strided(f: Function, low: _Place, stride: int, lanes: int, mask: str | None) -> str:
     """Every |stride|-th element from `low` up (for a negative stride, the last one is the first lane): dense loads, of
-    which the last ends at the last element, and a shuffle."""
+    which the last ends at the last element, and a shuffle. With a mask: one load over all, masked between as well."""
     step = abs(stride)
-    span = (lanes - 1) * step + 1
-    starts = [min(k * lanes, span - lanes) for k in range(-(-span // lanes))]
-    parts = [(_dense(f, low.moved(f, start), lanes), lanes) for start in starts]
-    picks = []
-    for k in range(lanes) if stride > 0 else reversed(range(lanes)):
-        part = min(k * step // lanes, len(starts) - 1)
-        picks.append(part * lanes + k * step - starts[part])
-    return permute(f, low.type, parts, picks)
+    span, type = (lanes - 1) * step + 1, low.type
+    picks = range(0, span, step)
+    if mask is not None:
+        if stride < 0:
+            mask = _reverse(f, "i1", lanes, mask)
+        if step > 1:
+            spread = [k // step if k % step == 0 else lanes for k in range(span)]
+            mask = pick(f, "i1", lanes, mask, "zeroinitializer", spread)
+        parts, starts = [(_dense(f, low, span, mask), span)], [0]
+    else:
+        starts = [min(k * lanes, span - lanes) for k in range(-(-span // lanes))]
+        parts = [(_dense(f, low.moved(f, start), lanes, None), lanes) for start in starts]
+    width = parts[0][1]
+    lane = [(part := min(p // width, len(starts) - 1)) * width + p - starts[part] for p in picks]
+    return permute(f, type, parts, lane if stride > 0 else lane[::-1])
 
 
 def _pointers(f: Function, buffer: Buffer, index: Expr) -> str:
@@ -241,16 +289,16 @@ def _pointers(f: Function, buffer: Buffer, index: Expr) -> str:
     type, lanes = MEMORY[buffer.type.name], index.lanes
     base, offsets = f.pointer(buffer), index
     if isinstance(index, Ramp) and index.base.lanes == 1:
-        base, offsets = address(f, buffer, index.base), Ramp(Const(0, index.type), index.stride, index.n)
+        base, offsets = address(f, buffer, index.base), Ramp(Const(0, index_type), index.stride, index.n)
     return f.new(f"getelementptr {type}, ptr {base}, <{lanes} x i64> {f.value(offsets)}")
 
 
-def _gather(f: Function, buffer: Buffer, index: Expr, mask: str) -> str:
+def _gather(f: Function, buffer: Buffer, index: Expr, mask: str | None) -> str:
     type, lanes = MEMORY[buffer.type.name], index.lanes
-    pointers, wide = _pointers(f, buffer, index), vec(type, lanes)
-    name = f"llvm.masked.gather.v{lanes}{_suffix(type)}.v{lanes}p0"
-    return f.new(f"call {wide} @{name}(<{lanes} x ptr> {pointers}, i32 {buffer.type.bytes}, <{lanes} x i1> {mask}, "
-                 f"{wide} zeroinitializer){_metadata(f, buffer)}")  # fmt: skip
+    pointers, wide, name = _pointers(f, buffer, index), vec(type, lanes), f"{_suffix(type, lanes)}.v{lanes}p0"
+    return f.new(f"call {wide} @llvm.masked.gather.{name}(<{lanes} x ptr> {pointers}, i32 {buffer.type.bytes}, "
+                 f"<{lanes} x i1> {mask or 'splat (i1 true)'}, {wide} zeroinitializer)"
+                 f"{_metadata(f, buffer)}")  # fmt: skip
 
 
 # -- stores ----------------------------------------------------------------------------------------------------------
@@ -258,35 +306,33 @@ def _gather(f: Function, buffer: Buffer, index: Expr, mask: str) -> str:
 
 def store(f: Function, s: Store) -> None:
     """Write the lanes of `s.value` whose `pred` (a vector, or None) is true."""
+    type, lanes = MEMORY[s.buffer.type.name], s.index.lanes
     value = pack(f, s.buffer.type, s.value.lanes, f.value(s.value))
-    if s.value.lanes < s.index.lanes:
-        value = splat(f, value, MEMORY[s.buffer.type.name], s.index.lanes)
+    if s.value.lanes < lanes:
+        value = splat(f, value, type, lanes)
     mask = None if s.pred is None else f.value(s.pred)
-    _store(f, s.buffer, s.index, value, mask)
+    form = _affine(s.index)
+    run = None if form is None or any(v.stride == 0 for v in form[1]) else _run(form[1], 1)
+    if lanes == 1:
+        _store_dense(f, _place(f, s.buffer, s.index), value, 1, None)
+    elif form is not None and run is not None:
+        _store_runs(f, _place(f, s.buffer, form[0]), form[1], run, value, mask)
+    else:
+        name, pointers = f"{_suffix(type, lanes)}.v{lanes}p0", _pointers(f, s.buffer, s.index)
+        f.do(f"call void @llvm.masked.scatter.{name}({vec(type, lanes)} {value}, <{lanes} x ptr> {pointers}, "
+             f"i32 {s.buffer.type.bytes}, <{lanes} x i1> {mask or 'splat (i1 true)'})"
+             f"{_metadata(f, s.buffer)}")  # fmt: skip
     f.stored(s.buffer)
 
 
-def _store(f: Function, buffer: Buffer, index: Expr, value: str, mask: str | None) -> None:
-    lanes, stride = index.lanes, _stride(index)
-    if lanes == 1 or (stride is not None and abs(stride) == 1):
-        low = _place(f, buffer, _first(index)).moved(f, min(stride or 0, 0) * (lanes - 1))
+def _store_runs(f: Function, start: _Place, levels: list[_Level], run: int, value: str, mask: str | None) -> None:
+    n, stride = levels[run]
+    total = math.prod(v.n for v in levels)
+    for lanes, place in zip(_lanes(levels, run), _starts(f, start, levels, run), strict=True):
         if stride == -1:
-            value = _reverse(f, low.type, lanes, value)
-            mask = mask and _reverse(f, "i1", lanes, mask)
-        return _store_dense(f, low, value, lanes, mask)
-    if isinstance(index, Ramp) and (inner := index.base).lanes > 1 and abs(_stride(inner) or 0) == 1:
-        low = _place(f, buffer, _first(inner)).moved(f, min(_stride(inner) or 0, 0) * (inner.lanes - 1))
-        for k, place in enumerate(_steps(f, low, index)):
-            order = range(k * inner.lanes, (k + 1) * inner.lanes)
-            picks = order if _stride(inner) == 1 else order[::-1]
-            part = permute(f, low.type, [(value, lanes)], picks)
-            _store_dense(f, place, part, inner.lanes, mask and permute(f, "i1", [(mask, lanes)], picks))
-        return None
-    pointers, type = _pointers(f, buffer, index), MEMORY[buffer.type.name]
-    f.do(f"call void @llvm.masked.scatter.v{lanes}{_suffix(type)}.v{lanes}p0({vec(type, lanes)} {value}, "
-         f"<{lanes} x ptr> {pointers}, i32 {buffer.type.bytes}, <{lanes} x i1> {mask or 'splat (i1 true)'})"
-         f"{_metadata(f, buffer)}")  # fmt: skip
-    return None
+            lanes, place = lanes[::-1], place.moved(f, 1 - n)
+        part = permute(f, start.type, [(value, total)], lanes)
+        _store_dense(f, place, part, n, permute(f, "i1", [(mask, total)], lanes) if mask else None)
 
 
 def _store_dense(f: Function, place: _Place, value: str, lanes: int, mask: str | None) -> None:
@@ -294,5 +340,5 @@ def _store_dense(f: Function, place: _Place, value: str, lanes: int, mask: str |
     if mask is None:
         f.do(f"store {type} {value}, ptr {place.pointer}, align {place.align}{access}")
     else:
-        f.do(f"call void @llvm.masked.store.v{lanes}{_suffix(place.type)}.p0({type} {value}, ptr {place.pointer}, "
+        f.do(f"call void @llvm.masked.store.{_suffix(place.type, lanes)}.p0({type} {value}, ptr {place.pointer}, "
              f"i32 {place.align}, {vec('i1', lanes)} {mask}){access}")  # fmt: skip

@@ -75,7 +75,11 @@ def widen(f: Function, type: str, a: str, lanes: int, width: int) -> str:
 
 def permute(f: Function, type: str, parts: list[tuple[str, int]], picks: Sequence[int]) -> str:
     """Lanes `picks` of the (value, lanes) pairs of `parts` end to end; a scalar if there is one pick."""
-    value, lanes = concat(f, type, parts[:1] if all(p < parts[0][1] for p in picks) else parts)
+    if all(p < parts[0][1] for p in picks):
+        parts = parts[:1]
+    if len(parts) == 2 and parts[0][1] == parts[1][1] > 1 and len(picks) > 1:
+        return pick(f, type, parts[0][1], parts[0][0], parts[1][0], picks)
+    value, lanes = concat(f, type, parts)
     if lanes == 1:
         return value if len(picks) == 1 else splat(f, value, type, len(picks))
     if len(picks) == 1:
