@@ -80,6 +80,7 @@ class Function:
     memory: str = "auto"
     compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
     extern: Any = None
+    innermost: bool = False  # the stage of an inline reduction: by default at the innermost loop of what reads it
     scheduled: bool = False  # some directive was given
     fastmath: bool = False
     loc: Location | None = None
