@@ -377,9 +377,14 @@ def cast(e: Expr, type: Type) -> Expr:
     if isinstance(e, Cast) and e.type.is_int:
         inner = e.value
         # widening and coming back, or widening twice, is one conversion
-        if inner.type.is_int and inner.type is not index and type.is_int and (
-            type.bits <= min(e.type.bits, inner.type.bits)
-            or (e.type.bits > inner.type.bits and (e.type.kind == "int" or inner.type.kind == "uint"))
+        if (
+            inner.type.is_int
+            and inner.type is not index
+            and type.is_int
+            and (
+                type.bits <= min(e.type.bits, inner.type.bits)
+                or (e.type.bits > inner.type.bits and (e.type.kind == "int" or inner.type.kind == "uint"))
+            )
         ):
             return cast(inner, type)
     if type is index and isinstance(e, Cast) and e.value.type is index and _fits(e.value, e.type):

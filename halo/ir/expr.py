@@ -31,13 +31,14 @@ The operations of `Op`, by name (operands of one type `T` unless said; the resul
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..types import Type, bool_, index
 from .node import Node, _local, expr_node
 
 __all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Lin", "Load", "Op", "Ramp", "Read", "Reduce",
-           "Shuffle", "Var", "children", "is_false", "is_true"]  # fmt: skip
+           "Shuffle", "Var", "children", "is_false", "is_true", "reads", "walk"]  # fmt: skip
 
 
 class Expr(Node):
@@ -209,7 +210,14 @@ class Array:
 
     def __init__(self, name: str, types: tuple[Type, ...], ndim: int, kind: str = "func", table: Any = None,
                  contiguous: bool = False) -> None:  # fmt: skip
-        self.name, self.types, self.ndim, self.kind, self.table, self.contiguous = name, types, ndim, kind, table, contiguous
+        self.name, self.types, self.ndim, self.kind, self.table, self.contiguous = (
+            name,
+            types,
+            ndim,
+            kind,
+            table,
+            contiguous,
+        )
         axes = range(ndim)
         # the region of a Function may come out empty in a negative way; the shape of an array may not
         known = (None, None) if kind == "func" else (0, 2**31 - 1)
@@ -251,6 +259,23 @@ def children(e: Expr) -> tuple[Expr, ...]:
         case Shuffle():
             return e.vectors
     return ()
+
+
+def walk(roots: Iterable[Expr | None]) -> Iterator[Expr]:
+    """Every node under `roots` once, shared ones too."""
+    seen: set[Expr] = set()
+    stack = [e for e in roots if e is not None]
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen.add(e)
+            yield e
+            stack.extend(children(e))
+
+
+def reads(roots: Iterable[Expr | None]) -> Iterator[Read]:
+    """Every Read under `roots` once."""
+    return (e for e in walk(roots) if isinstance(e, Read))
 
 
 def is_true(e: Expr) -> bool:

@@ -126,7 +126,13 @@ def _lin_by_cases(e: Lin) -> Bounds:
             c = atom.args[1].value
             # x//c - y//c lies between the floor and the ceiling of (x - y)/c
             for j, (other, back) in enumerate(rest):
-                if back == -coef and coef > 0 and isinstance(other, Op) and other.name == "floordiv" and other.args[1] is atom.args[1]:
+                if (
+                    back == -coef
+                    and coef > 0
+                    and isinstance(other, Op)
+                    and other.name == "floordiv"
+                    and other.args[1] is atom.args[1]
+                ):
                     ends = const_bounds(_minus(atom.args[0], other.args[0]))
                     apart = (None if ends[0] is None else ends[0] // c), (None if ends[1] is None else -(-ends[1] // c))
                     return _add(_mul((coef, coef), apart), const_bounds(linear(rest[:j] + rest[j + 1 :], e.const)))

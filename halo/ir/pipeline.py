@@ -13,7 +13,20 @@ from ..errors import Location
 from ..types import Type
 from .expr import Array, Buffer, Expr, Var
 
-__all__ = ["CheckInfo", "Definition", "Lowered", "Port", "Function", "INLINE", "Param", "Pipeline", "Place", "RVar", "ROOT", "replace"]
+__all__ = [
+    "INLINE",
+    "ROOT",
+    "CheckInfo",
+    "Definition",
+    "Function",
+    "Lowered",
+    "Param",
+    "Pipeline",
+    "Place",
+    "Port",
+    "RVar",
+    "replace",
+]
 
 
 @dataclass(frozen=True, eq=False)

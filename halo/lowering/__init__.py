@@ -166,4 +166,3 @@ def _checks(s: State) -> tuple[list[Stmt], tuple[CheckInfo, ...]]:
             if port.ndim and not port.array.contiguous:
                 check(A.eq(port.strides[-1], one), CheckInfo("fallback", port.name, port.ndim - 1))
     return checks, tuple(infos)
-

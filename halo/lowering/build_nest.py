@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr, Read, Var, children
+from ..ir.expr import Array, Expr, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
 from ..schedule.loops import Loops
 from .compute_with import Step, fused_groups, shared_depth, stage_order
 from .placement import check_placed
 from .stage_loops import LoopRange, StageLoops
+from .walk import exprs
 
 
 def build_nest(p: Pipeline) -> Stmt:
@@ -61,7 +62,9 @@ class _Nest:
         body = _Body(Block(()), set())
         for group in reversed(self.groups):
             self._produce(group, body, lambda f: f.compute.kind == "root" or f.name in self.p.outputs)
-        body.store([f for f in self.p.functions if f.name not in self.p.outputs and (f.store or f.compute).kind == "root"])
+        body.store(
+            [f for f in self.p.functions if f.name not in self.p.outputs and (f.store or f.compute).kind == "root"]
+        )
         check_placed(self.p, body.stmt)
         return body.stmt
 
@@ -108,7 +111,7 @@ class _Nest:
     def _inside(self, f: Function, k: int, nest: StageLoops, depth: int) -> _Body:
         """The body of the stage with all loops but the `depth` outermost round it."""
         leaf = self._leaf(f, k, f.definitions[k])
-        body = _Body(leaf, set(_arrays(_all_exprs(leaf))))
+        body = _Body(leaf, {r.array for r in reads(_leaf_exprs(leaf))})
         for group in reversed(self.groups):
             self._produce(group, body, lambda g: g.compute.kind == "inline" and g.array is not f.array)
         body.store([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
@@ -173,31 +176,5 @@ def _union(ranges: list[LoopRange]) -> LoopRange:
     return LoopRange(Var(ranges[0].var.name), lo, A.sub(end, lo))
 
 
-# Which arrays are read -----------------------------------------------------------------------------------------------
-
-
-def _arrays(roots: list[Expr]) -> set[Array]:
-    """The Arrays read anywhere under the expressions."""
-    seen: set[Expr] = set()
-    stack, found = list(roots), set[Array]()
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            stack.extend(children(e))
-            if isinstance(e, Read):
-                found.add(e.array)
-    return found
-
-
-def _all_exprs(s: Stmt) -> list[Expr]:
-    match s:
-        case For():
-            return [s.lo, s.extent]
-        case Let():
-            return [s.value]
-        case If():
-            return [s.cond, *_all_exprs(s.then)]
-        case Provide():
-            return [*s.indices, *(v for v in s.values if v is not None)]
-    return []
+def _leaf_exprs(leaf: Stmt) -> tuple[Expr, ...]:
+    return (*exprs(leaf), *_leaf_exprs(leaf.then)) if isinstance(leaf, If) else exprs(leaf)

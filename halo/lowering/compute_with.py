@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ScheduleError
 from ..ir.pipeline import Function, Pipeline
-from .outputs import reads
+from .outputs import reads_of
 
 Step = tuple[Function, int]  # a definition of a Function
 
@@ -39,7 +39,7 @@ def _sorted(groups: dict[str, list[Function]], find: object, p: Pipeline) -> lis
     owner = {f.array: find(f.name) for f in p.functions}
     needs: dict[str, set[str]] = {}
     for name, group in groups.items():
-        arrays = {r.array for f in group for d in f.definitions for r in reads(d) if r.array is not f.array}
+        arrays = {r.array for f in group for d in f.definitions for r in reads_of(d) if r.array is not f.array}
         arrays |= {a for f in group if f.extern is not None for a in f.extern.arrays}
         needs[name] = {owner[a] for a in arrays if a in owner}
     done: list[list[Function]] = []
@@ -99,7 +99,9 @@ def shared_depth(steps: list[Step]) -> int:
     depths = []
     parent, stage = steps[0]
     for f, k in steps[1:]:
-        loop = next(loop for own, other, at, loop in f.compute_with if own == k and other == parent.name and at == stage)
+        loop = next(
+            loop for own, other, at, loop in f.compute_with if own == k and other == parent.name and at == stage
+        )
         depths.append(parent.definitions[stage].loops.index(loop) + 1)
         own = f.definitions[k].loops
         if len(own.dims) < depths[-1]:

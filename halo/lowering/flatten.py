@@ -12,7 +12,22 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Buffer, Const, Expr, Load, Read, Var
 from ..ir.facts import const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
-from ..ir.stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store, block
+from ..ir.stmt import (
+    Allocate,
+    Block,
+    Check,
+    Evaluate,
+    Extern,
+    For,
+    If,
+    Let,
+    Produce,
+    Provide,
+    Realize,
+    Stmt,
+    Store,
+    block,
+)
 from ..types import index
 from .inline_lets import is_plain
 
@@ -43,7 +58,9 @@ def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
         by_array.setdefault(port.array, []).append(port)
     for array, group in by_array.items():
         mins = group[0].mins or (Const(0, index),) * array.ndim
-        strides = tuple((*q.strides[:-1], Const(1, index)) if q.ndim and dense_axis(q, dense) else q.strides for q in group)
+        strides = tuple(
+            (*q.strides[:-1], Const(1, index)) if q.ndim and dense_axis(q, dense) else q.strides for q in group
+        )
         layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
     return _Flatten(layouts, {f.array: f for f in p.functions}).stmt(s)
 
@@ -77,7 +94,9 @@ class _Flatten:
             case Let():
                 return Let(s.var, self.expr(s.value), self.stmt(s.body), s.within)
             case If():
-                return If(self.expr(s.cond), self.stmt(s.then), None if s.orelse is None else self.stmt(s.orelse), s.likely)
+                return If(
+                    self.expr(s.cond), self.stmt(s.then), None if s.orelse is None else self.stmt(s.orelse), s.likely
+                )
             case Block():
                 return block(*(self.stmt(t) for t in s.stmts))
             case Produce():
@@ -154,4 +173,6 @@ def _table(a: Array) -> Layout:
     for n in reversed(a.table.shape):
         strides.append(Const(size, index))
         size *= n
-    return Layout((Buffer(a.name, a.types[0], "table", a.table),), (Const(0, index),) * a.ndim, (tuple(reversed(strides)),), {})
+    return Layout(
+        (Buffer(a.name, a.types[0], "table", a.table),), (Const(0, index),) * a.ndim, (tuple(reversed(strides)),), {}
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..errors import ScheduleError
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr, Read, children
+from ..ir.expr import Array, Expr, reads
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, monotonic
 from ..ir.pipeline import Function, Pipeline
@@ -94,25 +94,9 @@ def _in_lanes(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:
         lanes |= {s.var}
     if isinstance(s, Provide) and s.what is what and not lanes.isdisjoint(free_vars(s.indices[d])):
         return True
-    for e in exprs(s):
-        for r in _reads_of(e, what):
-            if not lanes.isdisjoint(free_vars(r.indices[d])):
-                return True
+    if any(r.array is what and not lanes.isdisjoint(free_vars(r.indices[d])) for r in reads(exprs(s))):
+        return True
     return any(_in_lanes(t, what, d, lanes) for t in substmts(s))
-
-
-def _reads_of(e: Expr, what: Array) -> list[Read]:
-    found: list[Read] = []
-    seen: set[Expr] = set()
-    stack = [e]
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            stack.extend(children(e))
-            if isinstance(e, Read) and e.array is what:
-                found.append(e)
-    return found
 
 
 def _produced_inside(s: Stmt, what: Array) -> bool:
@@ -169,9 +153,14 @@ def _boxes(s: Stmt, what: Array, under: tuple[Expr, ...]) -> Boxes:
             for t in substmts(s):
                 boxes.merge(_boxes(t, what, under))
             if isinstance(s, Produce) and s.what is what:
-                boxes.touch("write", what, tuple((m, last_of(m, n)) for m, n in zip(what.mins, what.extents, strict=True)))
+                boxes.touch(
+                    "write", what, tuple((m, last_of(m, n)) for m, n in zip(what.mins, what.extents, strict=True))
+                )
     own = Boxes()
-    for (kind, a), box in (*boxes_of_exprs(exprs(s) if not isinstance(s, Provide) else (), under).items(), *boxes.items()):
+    for (kind, a), box in (
+        *boxes_of_exprs(exprs(s) if not isinstance(s, Provide) else (), under).items(),
+        *boxes.items(),
+    ):
         if a is what:
             own.touch(kind, a, box)
     return own

@@ -54,7 +54,9 @@ def _map(f: Function, go: object) -> Function:
 
 def _affine(cond: Expr) -> Expr:
     """The conjuncts of `cond` that compare index expressions."""
-    return A.all_of(c for c in A.conjuncts(cond) if isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index)
+    return A.all_of(
+        c for c in A.conjuncts(cond) if isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index
+    )
 
 
 def _narrows(cond: Expr, read: Read) -> bool:

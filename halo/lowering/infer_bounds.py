@@ -19,7 +19,7 @@ from ..ir.interval import Range, lower, monotonic, narrow, upper
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
 from ..types import index
-from .outputs import reads
+from .outputs import reads_of
 
 End = Expr | None
 Box = tuple[tuple[End, End], ...]  # inclusive (lo, hi) an axis; None is unbounded
@@ -128,7 +128,9 @@ class _Inference:
                 own = Boxes(boxes).merge(inner)  # of stages joined by compute_with the other's production has both
                 lets += self._grow(t.what, region, own)
                 t = t.replace(body=body)
-                inner.touch("write", t.what, tuple((m, last_of(m, n)) for m, n in zip(t.what.mins, t.what.extents, strict=True)))
+                inner.touch(
+                    "write", t.what, tuple((m, last_of(m, n)) for m, n in zip(t.what.mins, t.what.extents, strict=True))
+                )
             else:
                 t, inner = self.visit(t, under)
             boxes = inner.merge(boxes)
@@ -224,7 +226,7 @@ def unbounded_of(f: Function | None, what: Array, d: int) -> BoundsError:
 
 def unbounded(p: Pipeline, what: Array, d: int) -> BoundsError:
     """The error for an input that some definition reads at an index without bounds."""
-    reader = next((f for f in p.functions for e in f.definitions for r in reads(e) if r.array is what), None)
+    reader = next((f for f in p.functions for e in f.definitions for r in reads_of(e) if r.array is what), None)
     return unbounded_of(reader, what, d)
 
 
@@ -271,7 +273,9 @@ def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
     return boxes
 
 
-def boxes_of_exprs(roots: Iterable[Expr], under: tuple[Expr, ...], at: tuple[Array, tuple[Expr, ...]] | None = None) -> Boxes:
+def boxes_of_exprs(
+    roots: Iterable[Expr], under: tuple[Expr, ...], at: tuple[Array, tuple[Expr, ...]] | None = None
+) -> Boxes:
     """The boxes of all reads under `roots`; a read at the very index that is being stored (`at`) needs nothing more."""
     boxes = Boxes()
     seen: set[Expr] = set()

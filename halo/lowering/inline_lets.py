@@ -85,4 +85,6 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
 
 def is_plain(e: Expr) -> bool:
     """A constant, a variable, or a sum of at most two variables: cheaper written out than named."""
-    return isinstance(e, Const | Var) or (isinstance(e, Lin) and len(e.terms) <= 2 and all(isinstance(a, Var) for a, _ in e.terms))
+    return isinstance(e, Const | Var) or (
+        isinstance(e, Lin) and len(e.terms) <= 2 and all(isinstance(a, Var) for a, _ in e.terms)
+    )

@@ -5,9 +5,10 @@ Then the result is a copy of the asked part: it is always the restriction of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from ..ir.expr import Array, Expr, Read, Var, children
+from ..ir.expr import Array, Read, Var, reads
 from ..ir.pipeline import ROOT, Definition, Function, Pipeline
 from ..schedule.loops import Loops, SplitOp
 
@@ -40,27 +41,16 @@ def _copy(f: Function, lanes: int) -> Function:
 
 
 def _read_elsewhere(f: Function, p: Pipeline) -> bool:
-    return any(r.array is f.array for g in p.functions if g is not f for d in g.definitions for r in reads(d)) or any(
-        g.extern is not None and f.array in g.extern.arrays for g in p.functions
-    )
+    return any(
+        r.array is f.array for g in p.functions if g is not f for d in g.definitions for r in reads_of(d)
+    ) or any(g.extern is not None and f.array in g.extern.arrays for g in p.functions)
 
 
 def _reads_itself(f: Function) -> bool:
     """Whether an update reads `f` anywhere but at the very index that it stores."""
-    return any(r.array is f.array and r.indices != d.indices for d in f.definitions[1:] for r in reads(d))
+    return any(r.array is f.array and r.indices != d.indices for d in f.definitions[1:] for r in reads_of(d))
 
 
-def reads(d: Definition) -> list[Read]:
+def reads_of(d: Definition) -> Iterator[Read]:
     """Every Read in a definition, each once."""
-    seen: set[Expr] = set()
-    found: list[Read] = []
-    roots = (*d.indices, *d.values, d.pred, *(e for r in d.rvars for e in (r.lo, r.extent)))
-    stack = [e for e in roots if e is not None]
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            stack.extend(children(e))
-            if isinstance(e, Read):
-                found.append(e)
-    return found
+    return reads((*d.indices, *d.values, d.pred, *(e for r in d.rvars for e in (r.lo, r.extent))))

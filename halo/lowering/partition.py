@@ -15,7 +15,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children
 from ..ir.facts import free_vars
 from ..ir.interval import Range, _slacks, _solve, lower
-from ..ir.stmt import Block, For, If, Let, Produce, Realize, Stmt, block
+from ..ir.stmt import For, If, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import probe
@@ -64,7 +64,7 @@ def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
     highs: list[Expr] = []
     environment = {s.var: (s.lo, s.extent)}
     for e, inner in _candidates(s.body, ()):
-        if e in settled or s.var not in free_vars(e) and not any(_moves(r, s.var) for r in inner):
+        if e in settled or (s.var not in free_vars(e) and not any(_moves(r, s.var) for r in inner)):
             continue
         decided = _decide(e, s.var, inner, environment)
         if decided is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..errors import ScheduleError
-from ..ir.expr import Array, Expr, Read, children
+from ..ir.expr import Array, reads
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, Produce, Realize, Stmt
+from .outputs import reads_of
 from .walk import exprs, substmts
 
 
@@ -59,17 +60,7 @@ def _made(s: Stmt) -> frozenset[Array]:
 
 def _read(s: Stmt) -> set[Array]:
     """The Arrays that `s` itself reads."""
-    found = set(s.inputs) if isinstance(s, Extern) else set()
-    seen: set[Expr] = set()
-    stack = list(exprs(s))
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            stack.extend(children(e))
-            if isinstance(e, Read):
-                found.add(e.array)
-    return found
+    return {r.array for r in reads(exprs(s))} | (set(s.inputs) if isinstance(s, Extern) else set())
 
 
 def _misplaced(f: Function, p: Pipeline, nest: Stmt) -> ScheduleError:
@@ -92,7 +83,8 @@ def _misplaced(f: Function, p: Pipeline, nest: Stmt) -> ScheduleError:
         inner_first.append(f'compute_at({func}, "{loop}")')
     legal = ("compute_root()", *inner_first)
     best = inner_first[0] if inner_first else "compute_root()"
-    related = tuple((g.loc, "reads it here") for g in p.functions if g.loc and g is not f and _reads(g, f))
+    related = tuple((g.loc, "reads it here") for g in p.functions if g.loc and g is not f and
+                    any(r.array is f.array for d in g.definitions for r in reads_of(d)))  # fmt: skip
     return ScheduleError(
         f"{f.name} is needed outside the loop it is computed in",
         loc=f.compute.loc or f.loc,
@@ -100,16 +92,3 @@ def _misplaced(f: Function, p: Pipeline, nest: Stmt) -> ScheduleError:
         legal=legal,
         hint=f"{f.name}.{best}",
     )
-
-
-def _reads(g: Function, f: Function) -> bool:
-    stack = [e for d in g.definitions for e in (*d.indices, *d.values, d.pred) if e is not None]
-    seen: set[Expr] = set()
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            stack.extend(children(e))
-            if isinstance(e, Read) and e.array is f.array:
-                return True
-    return False

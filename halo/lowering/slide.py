@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Read, Var, children
+from ..ir.expr import Array, Const, Expr, Var, reads
 from ..ir.facts import free_vars
 from ..ir.interval import monotonic
 from ..ir.pipeline import Function, Pipeline
@@ -21,8 +21,6 @@ from ..ir.stmt import Block, For, Let, Produce, Realize, Stmt
 from ..types import index
 from .infer_bounds import extent_of, last_of
 from .walk import map_stmt
-
-
 
 
 @dataclass(frozen=True)
@@ -142,17 +140,7 @@ def _pure_along(f: Function, d: int) -> bool:
     for definition in f.definitions[1:]:
         if definition.indices[d] is not v:
             return False
-        stack = [*definition.indices, *(e for e in definition.values if e is not None)]
-        stack += [] if definition.pred is None else [definition.pred]
-        seen: set[Expr] = set()
-        while stack:
-            e = stack.pop()
-            if e in seen:
-                continue
-            seen.add(e)
-            stack.extend(children(e))
-            if isinstance(e, Read) and e.array is f.array and e.indices[d] is not v:
-                return False
+        roots = (*definition.indices, *definition.values, definition.pred)
+        if any(r.array is f.array and r.indices[d] is not v for r in reads(roots)):
+            return False
     return True
-
-

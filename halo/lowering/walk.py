@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir.expr import Expr
-from ..ir.stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store, block
+from ..ir.stmt import (
+    Allocate,
+    Block,
+    Check,
+    Evaluate,
+    Extern,
+    For,
+    If,
+    Let,
+    Produce,
+    Provide,
+    Realize,
+    Stmt,
+    Store,
+    block,
+)
 
 
 def substmts(s: Stmt) -> tuple[Stmt, ...]:

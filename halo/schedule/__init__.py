@@ -1,1 +1,7 @@
 """What a schedule is made of."""
+"""Schedules: directives, the loops that they make of a stage, and the immutable Schedule value."""
+
+from .apply import apply
+from .loops import Dim, FuseOp, Loops, RenameOp, SplitOp
+
+__all__ = ["Dim", "FuseOp", "Loops", "RenameOp", "SplitOp", "apply"]

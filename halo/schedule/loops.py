@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..ir.expr import Const, Expr, Read, Var, children
+from ..ir.expr import Const, Expr, Read, Var, walk
 
 if TYPE_CHECKING:
     from ..ir.pipeline import Definition, Function
 
-__all__ = ["Dim", "Facts", "FuseOp", "Loops", "RenameOp", "SplitOp", "walk"]
+__all__ = ["Dim", "Facts", "FuseOp", "Loops", "RenameOp", "SplitOp"]
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,24 @@ class Facts:
     """What directives may know of the stage beside its loops.
 
     `update`: not the pure definition. `extents`: the constant extents of plain loops. `natural`: lanes of a vector of
-    the widest type stored. `commutes`: the update is proven associative and commutative (None: not known yet, before
-    types are). `atomic`: the directive was given.
+    the widest type stored. `atomic`: the directive was given. `order` is what is proven of the order of the update:
+
+        unknown   not asked yet (types are not known)
+        free      any order gives the same bits
+        rounds    associative and commutative, but for the rounding of floats
+        kept      associative, but not commutative
+        fixed     nothing; `reason` says why
+
+    `constant`: it stores what does not depend on the iteration, so that iterations may race.
     """
 
     update: bool = False
     extents: tuple[tuple[str, int], ...] = ()
     natural: int = 16
-    commutes: bool | None = None
     atomic: bool = False
+    order: str = "unknown"
+    reason: str = ""
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,18 +177,36 @@ class Loops:
 
     def roots(self, name: str) -> frozenset[str]:
         """The loops of the plain nest that the loop `name` is part of."""
-        return dict(self._all_roots())[name]
+        carried = {n: frozenset((n,)) for n in self.original}
+        for op, roots in self.ops_with_roots():
+            for n in op.consumed:
+                del carried[n]
+            carried.update((n, roots) for n in op.made)
+        return carried[name]
 
-    def _all_roots(self) -> Iterator[tuple[str, frozenset[str]]]:
+    def ops_with_roots(self) -> Iterator[tuple[LoopOp, frozenset[str]]]:
+        """Each op, and the loops of the plain nest that it works on."""
         carried = {n: frozenset((n,)) for n in self.original}
         for op in self.ops:
-            union = frozenset().union(*(carried.pop(n) for n in op.consumed))
+            union = frozenset[str]().union(*(carried.pop(n) for n in op.consumed))
             carried.update((n, union) for n in op.made)
-        yield from carried.items()
+            yield op, union
+
+    def inner_parts(self) -> frozenset[str]:
+        """The loops that run inside one tile of some split: the inner loops of splits, and what was made of them."""
+        inside: set[str] = set()
+        for op in self.ops:
+            below = bool(inside & set(op.consumed))
+            inside -= set(op.consumed)
+            if below:
+                inside |= set(op.made)
+            elif isinstance(op, SplitOp):
+                inside.add(op.inner)
+        return frozenset(inside)
 
     def extent(self, name: str) -> int | None:
         """The constant number of iterations of loop `name`, if one is known."""
-        known: dict[str, int | None] = {n: None for n in self.original} | dict(self.facts.extents)
+        known: dict[str, int | None] = dict.fromkeys(self.original) | dict(self.facts.extents)
         for op in self.ops:
             if isinstance(op, SplitOp):
                 total = known.pop(op.old)
@@ -204,18 +231,6 @@ class Loops:
 
     def with_op(self, op: LoopOp) -> Loops:
         return replace(self, ops=(*self.ops, op))
-
-
-def walk(roots: Iterable[Expr | None]) -> Iterator[Expr]:
-    """Every node under `roots` once, shared ones too."""
-    seen: set[Expr] = set()
-    stack = [e for e in roots if e is not None]
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            yield e
-            stack.extend(children(e))
 
 
 def variables(roots: Iterable[Expr | None]) -> set[Var]:

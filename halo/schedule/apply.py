@@ -1,0 +1,351 @@
+"""Carry out a schedule: directives by name on a typed Pipeline give the Pipeline that lowering takes.
+
+Functions are taken from the outputs back, each with its own directives in the order given, so that `f.in_(g)` meets all
+that `g` has become (its `g_intm` too). Whatever has no directive gets the default schedule, then the whole is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from ..errors import ScheduleError
+from ..ir import algebra as A
+from ..ir.expr import Array, Expr, Var
+from ..ir.pipeline import ROOT, Definition, Function, Pipeline
+from ..types import Type, bool_, index
+from .associativity import prove, stores_constant
+from .check import Marks, check_function, check_places
+from .control import Specialize, Within
+from .copies import CloneIn, In, Structural, wrapper
+from .default import schedule_default
+from .directive import Directive, Stage, nearest
+from .loops import Facts, Loops, SplitOp
+from .nesting import TAILS_OF_ANY_CALL
+from .placement import ComputeWith, Placement
+from .reductions import Rfactor, rfactor
+from .rewrite import arrays_read, copied, redirected
+from .scalar import Scalar
+from .storage import PROMISES, Bound, BoundExtent, Storage
+
+__all__ = ["Entries", "apply"]
+
+Entries = Mapping[str, Sequence[tuple[int, Directive]]]
+
+
+class VectorTarget(Protocol):
+    """What a schedule asks of a target."""
+
+    @property
+    def vector_bits(self) -> int: ...
+
+
+def apply(p: Pipeline, directives: Entries, target: VectorTarget | None = None, *, promises: bool = True) -> Pipeline:
+    """`p` with the loops and places that `directives` give its Functions: {name: [(stage, directive), ...]}.
+
+    `target` decides natural vector widths (None: 512 bits). With `promises=False` bounds, folds and tails that only some
+    calls fit are left out: the copy for the calls that they do not fit. Raises ScheduleError.
+    """
+    run = _Run(p, target, promises)
+    run.check_names(directives)
+    for name in (*reversed([f.name for f in p.functions]), *(a.name for a in p.inputs)):
+        run.give(name, directives)
+    return run.result()
+
+
+@dataclass
+class _Stage:
+    """A stage while its directives are carried out: its loops, what marked them, and its specialisations."""
+
+    loops: Loops
+    marks: Marks = field(default_factory=dict)
+    branches: list[tuple[Specialize, _Stage]] = field(default_factory=list)
+
+    def copy(self) -> _Stage:
+        return _Stage(self.loops, dict(self.marks), [(c, b.copy()) for c, b in self.branches])
+
+    def leaves(self) -> Iterable[_Stage]:
+        yield self
+        for _, b in self.branches:
+            yield from b.leaves()
+
+
+class _Run:
+    def __init__(self, p: Pipeline, target: VectorTarget | None, promises: bool) -> None:
+        self.p, self.promises = p, promises
+        self.bits = 512 if target is None else target.vector_bits
+        self.functions = {f.name: f for f in p.functions}
+        self.order = [f.name for f in p.functions]
+        self.stages: dict[str, list[_Stage]] = {}
+        self.given: dict[str, list[tuple[int, Directive]]] = {}
+        self.wrappers: dict[Array, set[str]] = {}  # of an Array, by `in_`
+        self.pieces: dict[str, set[str]] = {}  # of a Function, by `rfactor`
+
+    # Directives ------------------------------------------------------------------------------------------------------
+
+    def check_names(self, directives: Entries) -> None:
+        """Refuse directives of stages that neither are in the pipeline nor are made by a directive."""
+        known = {*self.order, *(a.name for a in self.p.inputs)}
+        known |= {d.made for entries in directives.values() for _, d in entries if isinstance(d, Structural)}
+        for name, entries in directives.items():
+            if entries and name not in known:
+                near = nearest(name, sorted(known - {None}))
+                raise ScheduleError(f"{name} is not a stage of this pipeline", loc=entries[0][1].loc,
+                                    legal=tuple(sorted(known - {None})), hint=near)  # fmt: skip
+
+    def give(self, name: str, directives: Entries) -> None:
+        """Carry out the directives of Function or input `name`, then those of the Functions that they make."""
+        entries = list(directives.get(name, ()))
+        made: list[str] = []
+        if name in self.functions:
+            stages = self._stages_of(name)
+            extents = tuple((d.v, d.n) for _, d in entries if isinstance(d, (Bound, BoundExtent)) and isinstance(d.n, int))
+            if extents and self.promises:
+                for stage in stages:
+                    facts = stage.loops.facts
+                    stage.loops = replace(stage.loops, facts=replace(facts, extents=(*facts.extents, *extents)))
+        for stage, d in entries:
+            if isinstance(d, Structural):
+                made.append(self._structural(name, stage, d))
+            else:
+                self._plain(name, stage, d)
+            self.given.setdefault(name, []).append((stage, d))
+        for other in made:
+            self.give(other, directives)
+
+    def _plain(self, name: str, k: int, d: Directive) -> None:
+        if name not in self.functions:
+            raise ScheduleError(f"{name}.{d}: {name} is an input, which is not computed", loc=d.loc,
+                                legal=("in_", "clone_in"), hint=f"{name}.in_()")  # fmt: skip
+        f = self.functions[name]
+        stage = self._stage(name, k, d)
+        at = Stage(label(name, k), stage.loops, tuple(v.name for v in f.vars))
+        if isinstance(d, Within):
+            self._within(name, k, stage, d, at)
+        elif isinstance(d, Specialize):
+            self._specialize(stage, d, at)
+        elif isinstance(d, (Placement, Storage)):
+            d.check(at)
+            if isinstance(d, Placement):
+                self.functions[name] = d.place(f)
+            elif self.promises or not isinstance(d, PROMISES):
+                self.functions[name] = d.store(f, self.p)
+        else:
+            _reshape(stage, d, at)
+            if isinstance(d, ComputeWith):
+                entry = (k, d.f.name, d.f.stage or 0, d.v)
+                kept = tuple(e for e in f.compute_with if e[0] != k)
+                self.functions[name] = replace(f, compute_with=(*kept, entry))
+
+    def _specialize(self, stage: _Stage, d: Specialize, at: Stage) -> None:
+        d.check(at)
+        if all(c.condition != d.condition for c, _ in stage.branches):
+            branch = stage.copy()
+            branch.branches = []
+            stage.branches.append((d, branch))
+
+    def _within(self, name: str, k: int, stage: _Stage, d: Within, at: Stage) -> None:
+        text = at.label
+        for condition in d.path:
+            text += f".specialize({condition})"
+            found = [b for c, b in stage.branches if c.condition == condition]
+            if not found:
+                d.refuse(at, "there is no such specialisation")
+            stage = found[0]
+        at = replace(at, label=text, loops=stage.loops)
+        inner = d.directive
+        if isinstance(inner, Specialize):
+            self._specialize(stage, inner, at)
+        elif inner.on != "stage" or isinstance(inner, (Structural, ComputeWith)):
+            inner.refuse(at, "it concerns the whole Func, not one specialisation", hint=f"{name}.{inner}")
+        else:
+            _reshape(stage, inner, at)
+
+    def _stage(self, name: str, k: int, d: Directive) -> _Stage:
+        stages = self._stages_of(name)
+        if k >= len(stages):
+            legal = tuple(label(name, j) for j in range(len(stages)))
+            raise ScheduleError(f"{label(name, k)}.{d}: there is no such stage", loc=d.loc, legal=legal)
+        return stages[k]
+
+    def _stages_of(self, name: str) -> list[_Stage]:
+        if name not in self.stages:
+            f = self.functions[name]
+            self.stages[name] = [_Stage(Loops.of(d, f, self._facts(d, f))) for d in f.definitions]
+        return self.stages[name]
+
+    def _facts(self, d: Definition, f: Function) -> Facts:
+        widest = max((_bits(t) for t, v in zip(f.types, d.values, strict=True) if v is not None), default=32)
+        facts = Facts(natural=max(self.bits // widest, 1))
+        if d is f.definitions[0]:
+            return facts
+        found = prove(d, f)
+        if isinstance(found, str):
+            constant = stores_constant(d, f)
+            return replace(facts, order="free" if constant else "fixed", reason=found, constant=constant)
+        return replace(facts, order="kept" if not found.commutative else "free" if found.exact else "rounds")
+
+    # Directives that make Functions ----------------------------------------------------------------------------------
+
+    def _structural(self, name: str, k: int, d: Structural) -> str:
+        made = d.made or self._unused(d.made_name(name))
+        if isinstance(d, Rfactor):
+            self._rfactor(name, k, d, made)
+        elif isinstance(d, (In, CloneIn)):
+            self._copy(name, d, made)
+        return made
+
+    def _unused(self, name: str) -> str:
+        taken = {*self.order, *(a.name for a in self.p.inputs)}
+        return next(n for n in (name, *(f"{name}_{k}" for k in range(1, len(taken) + 2))) if n not in taken)
+
+    def _rfactor(self, name: str, k: int, d: Rfactor, made: str) -> None:
+        if name not in self.functions:
+            d.refuse(name, "an input is not computed")
+        f, stage = self.functions[name], self._stage(name, k, d)
+        at = Stage(label(name, k), stage.loops, tuple(v.name for v in f.vars))
+        d.check(at)
+        if stage.branches:
+            d.refuse(at, "the stage is specialised already", hint="give rfactor before specialize")
+        op = prove(f.definitions[k], f)
+        assert not isinstance(op, str)  # checked above
+        typed = replace(stage.loops, ops=self._typed_ops(stage.loops))
+        parts = rfactor(f, k, typed, d.vars, op, made)
+        definitions = (*f.definitions[:k], parts.definition, *f.definitions[k + 1 :])
+        self.functions[name] = f = replace(f, definitions=definitions)
+        self.functions[made] = parts.intermediate
+        self.order.insert(self.order.index(name), made)
+        self.pieces.setdefault(name, set()).add(made)
+        start = parts.intermediate.definitions[0]
+        inner = self._proven(parts.inner_loops, parts.intermediate.definitions[1], parts.intermediate)
+        marks = {dict(d.vars).get(n, n): m for n, m in stage.marks.items()}
+        self.stages[made] = [_Stage(Loops.of(start, parts.intermediate, self._facts(start, parts.intermediate))),
+                             _Stage(inner, marks)]  # fmt: skip
+        stage.loops = self._proven(parts.outer_loops, parts.definition, f)
+
+    def _proven(self, loops: Loops, d: Definition, f: Function) -> Loops:
+        facts, proven = loops.facts, self._facts(d, f)
+        return replace(loops, facts=replace(proven, update=facts.update, extents=facts.extents, atomic=facts.atomic))
+
+    def _copy(self, name: str, d: In | CloneIn, made: str) -> None:
+        array, like = self._array(name), self.functions.get(name)
+        d.check(Stage(name, Loops(())))
+        consumers = self._consumers(name, array, d)
+        if isinstance(d, CloneIn):
+            if like is None:
+                d.refuse(name, "an input is not computed", hint=f"{name}.in_({', '.join(map(str, d.consumer))})")
+            copy = copied(like, made)
+            self.stages[made] = [s.copy() for s in self._stages_of(name)]
+            if name in self.given:
+                self.given[made] = [e for e in self.given[name] if not isinstance(e[1], Structural)]
+        else:
+            names = like.vars if like is not None else tuple(Var(f"i{k}", index) for k in range(array.ndim))
+            copy = wrapper(made, array, names, like)
+            self.wrappers.setdefault(array, set()).add(made)
+        self.functions[made] = copy
+        self.order.insert(self.order.index(name) + 1 if like is not None else 0, made)
+        for c in consumers:
+            self.functions[c] = redirected(self.functions[c], array, copy.array)
+
+    def _array(self, name: str) -> Array:
+        if name in self.functions:
+            return self.functions[name].array
+        return next(a for a in self.p.inputs if a.name == name)
+
+    def _consumers(self, name: str, array: Array, d: In | CloneIn) -> list[str]:
+        """The Functions that are to read the copy."""
+        own = self.wrappers.get(array, set()) | self.pieces.get(name, set()) | {name}
+        readers = [n for n in self.order if n not in own and array in arrays_read(self.functions[n])]
+        if d.consumer is None:
+            return readers
+        chosen: list[str] = []
+        for t in d.consumer:
+            found = [n for n in readers if n == t.name or n in self.pieces.get(t.name, ())]
+            if not found:
+                through = [w for w in self.wrappers.get(array, ()) if self._reads(t.name, w)]
+                reason = f"{t.name} does not read {name}" + (f" but {through[0]}" if through else "")
+                d.refuse(name, reason, legal=readers, hint=f"{through[0]}.in_({t.name})" if through else "")
+            chosen += found
+        return chosen
+
+    def _reads(self, reader: str, what: str) -> bool:
+        return reader in self.functions and self.functions[what].array in arrays_read(self.functions[reader])
+
+    # The result ------------------------------------------------------------------------------------------------------
+
+    def result(self) -> Pipeline:
+        functions = [self._finished(name) for name in self.order]
+        p = schedule_default(replace(self.p, functions=tuple(functions)))
+        check_places(p, {name: [d for _, d in entries] for name, entries in self.given.items()})
+        return replace(p, functions=tuple(_without_facts(f) for f in p.functions))
+
+    def _finished(self, name: str) -> Function:
+        """Function `name` with the loops that its directives gave it, checked."""
+        f, stages = self.functions[name], self._stages_of(name)
+        given = [d for _, d in self.given.get(name, ())]
+        output = name in self.p.outputs
+        for k, stage in enumerate(stages):
+            for leaf in stage.leaves():
+                check_function(label(name, k), leaf.loops, leaf.marks)
+        definitions = tuple(self._definition(d, s) for d, s in zip(f.definitions, stages, strict=True))
+        f = replace(f, definitions=definitions, scheduled=bool(given))
+        return replace(f, compute=ROOT, store=None, hoist=None) if output and not self._placed_inside(f) else f
+
+    def _placed_inside(self, f: Function) -> bool:
+        """Whether an output was placed at a loop that there is: an error that `check_places` tells of."""
+        return any(q is not None and q.kind == "at" and q.func in self.functions for q in (f.compute, f.store, f.hoist))
+
+    def _definition(self, d: Definition, s: _Stage) -> Definition:
+        special = tuple(self._specializations(s, None))
+        loops = replace(s.loops, ops=self._typed_ops(s.loops))
+        return replace(d, loops=loops, specializations=special, atomic=s.loops.facts.atomic)
+
+    def _specializations(self, s: _Stage, outer: Expr | None) -> Iterable[tuple[Expr, Loops]]:
+        """(condition, loops) of each branch, those inside it first."""
+        for specialize, branch in s.branches:
+            with specialize.blamed():
+                cond = specialize.condition.typed(self.p)
+            if cond.type is not bool_:
+                specialize.refuse("", f"{specialize.condition} is not a condition")
+            cond = cond if outer is None else A.and_(outer, cond)
+            yield from self._specializations(branch, cond)
+            yield cond, replace(branch.loops, ops=self._typed_ops(branch.loops))
+
+    def _typed_ops(self, loops: Loops) -> tuple[Any, ...]:
+        return tuple(self._typed_op(op) for op in loops.ops)
+
+    def _typed_op(self, op: Any) -> Any:
+        if not isinstance(op, SplitOp):
+            return op
+        factor = A.cast(op.factor.typed(self.p), index) if isinstance(op.factor, Scalar) else op.factor
+        tail = op.tail if self.promises or op.tail in TAILS_OF_ANY_CALL else "guard"
+        return replace(op, factor=factor, tail=tail)
+
+
+def _reshape(stage: _Stage, d: Directive, at: Stage) -> None:
+    before = {dim.name: dim for dim in stage.loops.dims}
+    stage.loops = d.run(at).loops
+    for dim in stage.loops.dims:
+        if dim.name not in before or before[dim.name] != dim:
+            stage.marks[dim.name] = d
+
+
+def _without_facts(f: Function) -> Function:
+    """`f` with loops that hold nothing but what lowering reads."""
+
+    def bare(loops: Loops) -> Loops:
+        return replace(loops, facts=Facts(update=loops.facts.update))
+
+    definitions = (replace(d, loops=bare(d.loops), specializations=tuple((c, bare(ls)) for c, ls in d.specializations))
+                   for d in f.definitions)  # fmt: skip
+    return replace(f, definitions=tuple(definitions))
+
+
+def _bits(t: Type) -> int:
+    return 8 * t.bytes
+
+
+def label(name: str, k: int) -> str:
+    """What a user calls stage `k` of Func `name`."""
+    return name if k == 0 else f"{name}.update({k - 1})"

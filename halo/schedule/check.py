@@ -1,0 +1,210 @@
+"""What is checked when all directives are known: races, and places that exist and contain each other.
+
+Whether a place encloses every use of what is computed there needs the nest, so `lowering.build_nest` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..ir.expr import Array
+from ..ir.pipeline import Function, Pipeline, Place
+from .directive import Directive, nearest, quoted
+from .loops import Loops
+from .placement import ComputeAt, ComputeInline, ComputeWith, HoistStorage, HoistStorageRoot, StoreAt, StoreRoot
+from .rewrite import arrays_read
+
+__all__ = ["Marks", "check_function", "check_places"]
+
+Marks = dict[str, Directive]  # the directive that last changed each loop
+Given = Mapping[str, Sequence[Directive]]
+
+_STORING = (StoreAt, StoreRoot, HoistStorage, HoistStorageRoot)
+
+
+def check_function(label: str, loops: Loops, marks: Marks) -> None:
+    """Refuse parallel and vectorised loops whose iterations may update the same site."""
+    facts = loops.facts
+    if facts.constant or facts.atomic:
+        return
+    for dim in loops.dims:
+        if dim.axis == "impure_r" and dim.kind in ("parallel", "vectorize"):
+            pure = [d.name for d in loops.dims if d.axis != "impure_r"]
+            if facts.reason:
+                why, hint = f", and the update is not proven associative: {facts.reason}", ""
+            elif facts.order == "kept":
+                why, hint = ", and the order in which they do matters", f'{label}.rfactor({{"{dim.name}": "u"}})'
+            else:
+                why, hint = "", f"{label}.atomic()"
+            marks[dim.name].refuse(label, f'a race: iterations of "{dim.name}" may update the same site{why}',
+                                   legal=quoted(pure), hint=hint)  # fmt: skip
+
+
+def check_places(p: Pipeline, given: Given) -> None:
+    """Refuse places that do not exist or do not contain each other, and directives on what is computed inline."""
+    check = _Places(p, given)
+    for f in p.functions:
+        check.inlined(f)
+        for what, place in (("compute", f.compute), ("store", f.store), ("hoist", f.hoist)):
+            if place is not None and place.kind == "at":
+                check.exists(f, what, place)
+        check.nested(f)
+        for entry in f.compute_with:
+            check.together(f, *entry)
+
+
+class _Places:
+    def __init__(self, p: Pipeline, given: Given) -> None:
+        self.p, self.given = p, given
+        self.functions = {f.name: f for f in p.functions}
+        self.order = {f.name: k for k, f in enumerate(p.functions)}
+        self.reads = {f.name: arrays_read(f) for f in p.functions}
+
+    def is_inlined(self, f: Function) -> bool:
+        return f.compute.kind == "inline" and len(f.definitions) == 1 and f.extern is None and f.name not in self.p.outputs
+
+    def last(self, f: Function, *kinds: type[Directive]) -> Directive:
+        """The last directive of one of these kinds that `f` was given."""
+        return next(d for d in reversed(self.given[f.name]) if isinstance(d, kinds))
+
+    def inlined(self, f: Function) -> None:
+        directives = self.given.get(f.name, ())
+        if f.compute.kind == "inline" and f.name not in self.p.outputs:
+            for d in directives:
+                if isinstance(d, _STORING):
+                    d.refuse(f.name, "it says where values are kept, but not where they are computed",
+                             legal=("compute_root()", "compute_at(f, v)"), hint=f"{f.name}.compute_at(...)")  # fmt: skip
+        if not self.is_inlined(f):
+            return
+        asked = any(isinstance(d, ComputeInline) for d in directives)
+        for d in directives:
+            if d.on == "stage":
+                said = "compute_inline() was given" if asked else "neither compute_root() nor compute_at() was given"
+                d.refuse(f.name, f"{f.name} is computed inline and has no loops: {said}", legal=("compute_root()", "compute_at(f, v)"),
+                         hint=f"{f.name}.compute_root()")  # fmt: skip
+
+    def exists(self, f: Function, what: str, place: Place) -> None:
+        """Refuse a place at a stage or loop that there is not."""
+        d = self.last(f, *{"compute": (ComputeAt,), "store": (StoreAt,), "hoist": (HoistStorage,)}[what])
+        readers = [g.name for g in self.p.functions if g is not f and f.array in self.reads[g.name]]
+        if f.name in self.p.outputs:
+            d.refuse(f.name, f"{f.name} is an output of this pipeline: it is computed at the root")
+        if place.func not in self.functions:
+            near = nearest(place.func, self.functions)
+            d.refuse(f.name, f"{place.func} is not a stage of this pipeline", legal=readers,
+                     hint=f"{f.name}.{d}".replace(place.func, near) if near else "")  # fmt: skip
+        g = self.functions[place.func]
+        if self.is_inlined(g):
+            d.refuse(f.name, f"{g.name} is computed inline and has no loops", legal=(f"a loop of what reads {g.name}", "compute_root()"),
+                     hint=f"{g.name}.compute_root()")  # fmt: skip
+        nests = self.nests(g, place.stage)
+        if nests and not any(place.loop in loops for loops in nests):
+            self.no_loop(f, d, g, place, nests)
+
+    def no_loop(self, f: Function, d: Directive, g: Function, place: Place, nests: list[Loops]) -> None:
+        names = tuple(dict.fromkeys(n for loops in nests for n in loops.names))
+        below = tuple(dict.fromkeys(n for loops in nests for n in loops.descendants(place.loop)))
+        reason = f'{g.name} has no loop "{place.loop}"'
+        if below:
+            reason += f": it became {' and '.join(quoted(below))}"
+        near = below[0] if below else nearest(place.loop, names)
+        hint = f"{f.name}.{d}".replace(f'"{place.loop}"', f'"{near}"') if near else ""
+        d.refuse(f.name, reason, legal=quoted(names), hint=hint)
+
+    def nests(self, g: Function, stage: int | None) -> list[Loops]:
+        """The loops of the stage (or of all stages) of `g`, specialised ones too."""
+        definitions = g.definitions if stage is None else g.definitions[stage : stage + 1]
+        return [loops for d in definitions for loops in (d.loops, *(ls for _, ls in d.specializations))]
+
+    def nested(self, f: Function) -> None:
+        """Refuse storage inside of where values are computed, or with a parallel loop between them."""
+        if f.store is not None and f.name not in self.p.outputs:
+            self.outside(f, f.store, f.compute, "store", (StoreAt, StoreRoot))
+        if f.hoist is not None and f.name not in self.p.outputs:
+            self.outside(f, f.hoist, f.store or f.compute, "hoist_storage", (HoistStorage, HoistStorageRoot))
+
+    def outside(self, f: Function, outer: Place, inner: Place, what: str, kinds: tuple[type[Directive], ...]) -> None:
+        if inner.kind == "root" and outer.kind == "at":
+            self.last(f, *kinds).refuse(f.name, "it is computed at the root, outside of that loop",
+                                        hint=f'{f.name}.compute_at({outer.func}, "{outer.loop}")')  # fmt: skip
+        if inner.kind != "at" or (outer.kind == "at" and outer.func != inner.func):
+            return
+        for loops in self.nests(self.functions[inner.func], inner.stage):
+            if inner.loop not in loops or (outer.kind == "at" and outer.loop not in loops):
+                continue
+            first = -1 if outer.kind == "root" else loops.index(outer.loop)
+            last = loops.index(inner.loop)
+            if first > last:
+                self.last(f, *kinds).refuse(f.name, f'the loop "{outer.loop}" runs inside "{inner.loop}", where it is computed',
+                                            legal=quoted(loops.names[: last + 1]))  # fmt: skip
+            between = [d for d in loops.dims[first + 1 : last + 1] if d.kind in ("parallel", "vectorize")]
+            if between:
+                self.last(f, *kinds).refuse(f.name, f'"{between[-1].name}" is a {between[-1].kind} loop between where values are kept '
+                                            "and where they are computed: a race",
+                                            legal=quoted(loops.names[loops.index(between[-1].name) : last + 1]))  # fmt: skip
+
+    def together(self, f: Function, k: int, other: str, stage: int, loop: str) -> None:
+        """Refuse a `compute_with` of stages that depend on each other or do not run alike."""
+        entry = Place("at", other, loop)
+        d = next(d for d in reversed(self.given[f.name]) if isinstance(d, ComputeWith) and d.at.func == other and d.v == loop)
+        g = self.functions.get(other)
+        if g is None:
+            near = nearest(other, self.functions)
+            d.refuse(f.name, f"{other} is not a stage of this pipeline", legal=tuple(self.functions), hint=near)
+        if self.is_inlined(g):
+            d.refuse(f.name, f"{other} is computed inline and has no loops", hint=f"{other}.compute_root()")
+        places = [self.place(h) for h in (f, g)]
+        if places[0] != places[1]:
+            d.refuse(f.name, f"{f.name} is computed {_where(places[0])} and {other} {_where(places[1])}")
+        for a, b in ((f, g), (g, f)):
+            if b.array in self.upstream(a):
+                d.refuse(f.name, f"{a.name} needs {b.name}, all of it first")
+        mine, theirs = f.definitions[k], g.definitions[stage]
+        if mine.specializations:
+            d.refuse(f.name, f"{f.name} is specialised")
+        if loop not in theirs.loops:
+            self.no_loop(f, d, g, entry, [theirs.loops])
+        n = theirs.loops.index(loop) + 1
+        pairs = list(zip(mine.loops.dims[:n], theirs.loops.dims[:n], strict=False))
+        for a, b in pairs:
+            if (a.name, a.kind, a.axis) != (b.name, b.kind, b.axis):
+                d.refuse(f.name, f'their loops differ: {f.name} has "{a.name}" ({a.kind}) where {other} has "{b.name}" ({b.kind})')
+        if len(pairs) < n:
+            d.refuse(f.name, f'{f.name} has {len(pairs)} loops, {other} {n} down to "{loop}"')
+        self.crossing(f, g, d)
+
+    def crossing(self, f: Function, g: Function, d: Directive) -> None:
+        stages = [e[2] for e in sorted(f.compute_with) if e[1] == g.name]
+        if stages != sorted(stages):
+            d.refuse(f.name, f"the stages of {f.name} and {g.name} would run in an order that crosses")
+        seen, todo = {f.name}, [g.name]
+        while todo:
+            name = todo.pop()
+            if name == f.name:
+                d.refuse(f.name, f"{f.name} and {g.name} would each run inside the other")
+            if name not in seen:
+                seen.add(name)
+                todo += [e[1] for e in self.functions[name].compute_with if e[1] in self.functions]
+
+    def place(self, f: Function) -> Any:
+        return Place("root") if f.name in self.p.outputs else f.compute
+
+    def upstream(self, f: Function) -> set[Array]:
+        """The Arrays that `f` depends on, directly or not (its own left out)."""
+        by_array = {g.array: g for g in self.p.functions}
+        seen: set[Array] = set()
+        todo = list(self.reads[f.name] - {f.array})
+        while todo:
+            a = todo.pop()
+            if a not in seen:
+                seen.add(a)
+                if a in by_array:
+                    todo += self.reads[by_array[a].name] - {a}
+        return seen
+
+
+def _where(place: Place) -> str:
+    return f'at {place.func}, "{place.loop}"' if place.kind == "at" else f"at the {place.kind}"
+
+

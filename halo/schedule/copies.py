@@ -1,0 +1,84 @@
+"""Directives that put a copy of a Func between it and its readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from ..ir.expr import Array, Expr, Read, Var
+from ..ir.pipeline import Definition, Function
+from .directive import MAYBE_TARGETS, TARGETS, Directive, Stage, Target, arg, directive
+
+__all__ = ["CloneIn", "In", "Structural", "wrapper"]
+
+
+@dataclass(frozen=True)
+class Structural(Directive):
+    """A directive that makes a new Func. `made` is that Func where the user schedules, its name in a Schedule."""
+
+    returns: ClassVar[str] = "made"
+    made: Any = field(default=None, kw_only=True)
+
+    def made_name(self, owner: str) -> str:
+        """What the new Func is called unless the name is taken."""
+        raise NotImplementedError
+
+    def dump(self) -> dict[str, Any]:
+        return super().dump() | {"made": self.made}
+
+
+@directive("in_", on="func")
+class In(Structural):
+    """Make a Func that copies this one, and let `consumer` (a Func or a list; all, if it is left out) read the copy.
+
+        g[x] = f[x - 1] + f[x]   ->   f_in_g[x] = f[x]
+                                      g[x] = f_in_g[x - 1] + f_in_g[x]
+
+    The new Func, `f_in` or `f_in_g`, has the axes of `f` and is scheduled on its own: what `g` reads is staged, or `f`
+    is computed in one layout and read in another. Of an input, its axes are called `i0`, `i1`, ...
+    """
+
+    consumer: tuple[Target, ...] | None = arg(MAYBE_TARGETS, default=None)
+
+    def check(self, stage: Stage) -> None:
+        _check_consumers(self, stage, self.consumer)
+
+    def made_name(self, owner: str) -> str:
+        return "_".join((owner, "in", *(t.name for t in self.consumer or ())))
+
+
+@directive("clone_in", on="func")
+class CloneIn(Structural):
+    """Make a second Func like this one, its directives so far included, and let `consumer` (a Func or a list) read it.
+
+        g[x] = f[x];  h[x] = f[x]   ->   g[x] = f_clone_g[x];  h[x] = f[x]
+
+    The new Func, `f_clone_g`, is computed apart from `f` and scheduled on its own.
+    """
+
+    consumer: tuple[Target, ...] = arg(TARGETS)
+
+    def check(self, stage: Stage) -> None:
+        _check_consumers(self, stage, self.consumer)
+
+    def made_name(self, owner: str) -> str:
+        return "_".join((owner, "clone", *(t.name for t in self.consumer)))
+
+
+def _check_consumers(d: Directive, stage: Stage, consumers: tuple[Target, ...] | None) -> None:
+    if consumers == ():
+        d.refuse(stage, "the list of consumers is empty")
+    for t in consumers or ():
+        if t.name == stage.label:
+            d.refuse(stage, "a stage cannot be its own consumer")
+        if t.stage is not None:
+            d.refuse(stage, f"{t} is one stage of a Func: the whole Func reads the copy", hint=str(t).split(".")[0])
+
+
+def wrapper(name: str, array: Array, vars: tuple[Var, ...], like: Function | None) -> Function:
+    """The Function `name` whose values are those of `array`, point by point."""
+    own = tuple(Var(v.name) for v in vars)
+    values: list[Expr | None] = [Read(array, own, k) for k in range(len(array.types))]
+    loc = None if like is None else like.loc
+    made = Function(name, own, array.types, Array(name, array.types, array.ndim), (Definition(own, tuple(values), loc=loc),))
+    return replace(made, loc=loc)

@@ -1,0 +1,121 @@
+"""The default schedule: what a Function without directives gets.
+
+It is computed inline if it has no update and, with all other inlining done, is read at one index per point and outside
+reductions, or if it is only a load or a constant. Else it is computed at the root: the innermost pure loop vectorised
+(in updates inside the reduction loops), the outermost pure loop parallel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..ir import algebra as A
+from ..ir.expr import Array, Const, Expr, Read
+from ..ir.pipeline import INLINE, ROOT, Definition, Function, Pipeline
+from .loops import Dim, Loops, walk
+from .nesting import split
+
+__all__ = ["schedule_default"]
+
+CHUNK = 1 << 14  # points of a task, where the only pure loop is the parallel one
+FEW = 64  # terms that one accumulator in a register takes up one after the other
+
+Sites = dict[Array, set[tuple[Expr, ...]]]  # at which indices each Array is read
+
+
+def schedule_default(p: Pipeline) -> Pipeline:
+    """`p` with loops and places for the Functions that were given no directive."""
+    inlined = _inlined(p)
+    return replace(p, functions=tuple(f if f.scheduled else _scheduled(f, f.name in inlined) for f in p.functions))
+
+
+def _scheduled(f: Function, inline: bool) -> Function:
+    if inline or f.innermost:
+        return replace(f, compute=INLINE)
+    if f.extern is not None:
+        return replace(f, compute=ROOT)
+    return replace(f, compute=ROOT, definitions=tuple(_looped(d, f) for d in f.definitions))
+
+
+# Where: inline or root -----------------------------------------------------------------------------------------------
+
+
+def _inlined(p: Pipeline) -> set[str]:
+    """The Functions without directives that are computed inline, decided from the outputs back."""
+    own = {f.array: f for f in p.functions}
+    found: set[str] = set()
+    sites: dict[str, list[tuple[Sites, bool]]] = {}  # of every Function that is computed: its reads, and if they reduce
+    for f in reversed(p.functions):
+        if _may_inline(f, p) and (_trivial(f) or _read_once(f, sites)):
+            if not f.scheduled:
+                found.add(f.name)
+            _move_reads(f, sites)
+        else:
+            sites[f.name] = [(_reads(d, own, f.array), bool(d.rvars)) for d in f.definitions]
+            if f.extern is not None:
+                sites[f.name] = [({a: set() for a in f.extern.arrays}, True)]
+    return found
+
+
+def _may_inline(f: Function, p: Pipeline) -> bool:
+    """Whether `f` has no loops of its own: not given any, or placed inline by a directive."""
+    return len(f.definitions) == 1 and f.extern is None and f.name not in p.outputs and f.compute.kind == "inline"
+
+
+def _trivial(f: Function) -> bool:
+    return f.scheduled or all(isinstance(v, (Const, Read)) for v in f.definitions[0].values)
+
+
+def _read_once(f: Function, sites: dict[str, list[tuple[Sites, bool]]]) -> bool:
+    return all(len(s[f.array]) == 1 and not reduces for stages in sites.values() for s, reduces in stages if f.array in s)
+
+
+def _reads(d: Definition, own: dict[Array, Function], array: Array) -> Sites:
+    found: Sites = {}
+    for e in walk((*d.indices, *d.values, d.pred)):
+        if isinstance(e, Read) and e.array in own and e.array is not array:
+            found.setdefault(e.array, set()).add(e.indices)
+    return found
+
+
+def _move_reads(f: Function, sites: dict[str, list[tuple[Sites, bool]]]) -> None:
+    """`f` is gone: what reads it reads, at the same points, what `f` reads."""
+    inner = [e for e in walk(f.definitions[0].values) if isinstance(e, Read)]
+    for stages in sites.values():
+        for s, _ in stages:
+            for indices in s.pop(f.array, ()):
+                at = dict(zip(f.vars, indices, strict=True))
+                for e in inner:
+                    s.setdefault(e.array, set()).add(tuple(A.substitute(i, at) for i in e.indices))
+
+
+# How: vectorised and parallel ----------------------------------------------------------------------------------------
+
+
+def _looped(d: Definition, f: Function) -> Definition:
+    loops = d.loops
+    if loops.ops or any(dim.kind != "serial" for dim in loops.dims):  # the pieces of an rfactor keep what they had
+        return d
+    pure = [dim.name for dim in loops.dims if dim.axis == "pure"]
+    if not pure:
+        return d
+    outermost, last = pure[0], f.vars[-1].name
+    vectorised = last in pure
+    if len(pure) == 1 and vectorised:
+        loops = split(loops, last, last, f"{last}_p", CHUNK, "guard")
+        last = f"{last}_p"
+    loops = loops.with_dim(outermost, kind="parallel")
+    return replace(d, loops=_vectorised(loops, last) if vectorised else loops)
+
+
+def _vectorised(loops: Loops, v: str) -> Loops:
+    """`loops` with `v` split into vectors: all of it inside the reduction loops, or for few terms its vectors alone."""
+    inner = f"{v}_v"
+    terms = 1
+    for dim in loops.dims:
+        if dim.is_reduction:
+            terms *= loops.extent(dim.name) or FEW + 1
+    loops = split(loops, v, v, inner, loops.facts.natural, "guard").with_dim(inner, kind="vectorize")
+    moved: tuple[str, ...] = (inner,) if terms <= FEW else (v, inner)
+    rest: list[Dim] = [dim for dim in loops.dims if dim.name not in moved]
+    return replace(loops, dims=(*rest, *(loops.dim(n) for n in moved)))

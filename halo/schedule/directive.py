@@ -1,0 +1,403 @@
+"""What a directive is: a value that checks itself against a stage's loops and rewrites them.
+
+A directive is one class: its fields are the arguments of the chained method, and each field says what *kind* of
+argument it is. From the class follow the method with its signature and docstring, the conversion of arguments, the
+Python text that recreates it, and JSON. `check` refuses, at the user's own line; `apply` is pure and the only code that
+knows what the directive means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from inspect import Parameter, Signature
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from ..errors import HaloError, Location, ScheduleError
+from .loops import Loops
+from .scalar import Scalar, as_scalar
+
+__all__ = ["Directive", "Stage", "Target", "arg", "directive", "nearest", "quoted", "registry"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Another stage that a directive names: a Func (by object where the user schedules, by name in a Schedule), and one
+    of its stages where that was given."""
+
+    func: Any
+    stage: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.func if isinstance(self.func, str) else self.func.name
+
+    def __str__(self) -> str:
+        return self.name if not self.stage else f"{self.name}.update({self.stage - 1})"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of argument: its annotation, how a user's value becomes the field's, and how that prints and is stored.
+
+    `convert` raises ValueError with the reason for a value that cannot be meant.
+    """
+
+    annotation: str
+    convert: Callable[[Any], Any]
+    show: Callable[[Any], str] = repr
+    dump: Callable[[Any], Any] = lambda v: v
+    load: Callable[[Any], Any] = lambda v: v
+
+
+def _name(value: Any) -> str:
+    name = value if isinstance(value, str) else getattr(value, "name", None)
+    if not isinstance(name, str) or not name or callable(getattr(value, "define", None)):
+        raise ValueError(f"{value!r} is not the name of a loop")
+    return name
+
+
+def _many(convert: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda values: tuple(convert(v) for v in (values if isinstance(values, (list, tuple)) else (values,)))
+
+
+def _constant(value: Any) -> int:
+    try:
+        return operator.index(value)
+    except (TypeError, HaloError):
+        raise ValueError(f"{value!r} is not a constant integer") from None
+
+
+def _count(value: Any) -> int:
+    n = _constant(value)
+    if n <= 0:
+        raise ValueError(f"{n} is not positive")
+    return n
+
+
+def _integer(value: Any) -> int | Scalar:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not an integer")
+    try:
+        return operator.index(value)
+    except (TypeError, HaloError):
+        pass
+    try:
+        scalar = as_scalar(value)
+    except HaloError as e:
+        raise ValueError(str(e)) from None
+    if scalar.op == "const" and not isinstance(scalar.args[0], int):
+        raise ValueError(f"{value!r} is not an integer")
+    return scalar
+
+
+def _factor(value: Any) -> int | Scalar:
+    n = _integer(value)
+    return _count(n) if isinstance(n, int) else n
+
+
+def _condition(value: Any) -> Scalar:
+    try:
+        scalar = as_scalar(value)
+    except HaloError as e:
+        raise ValueError(str(e)) from None
+    return scalar
+
+
+def _target(value: Any) -> Target:
+    if isinstance(value, (Target, str)):
+        return value if isinstance(value, Target) else Target(value)
+    site = getattr(value, "site", None)
+    if site is None:
+        raise ValueError(f"{value!r} is neither a Func nor a stage of one")
+    func, stage = site
+    return Target(func, None if value is func else stage)
+
+
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    pairs = tuple(value.items()) if isinstance(value, dict) else tuple(value)
+    if not pairs or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs):
+        raise ValueError(f"{value!r} does not map loops to new variables")
+    return tuple((_name(a), _name(b)) for a, b in pairs)
+
+
+def _choice(*options: str) -> Kind:
+    def convert(value: Any) -> str:
+        if value not in options:
+            near = difflib.get_close_matches(str(value), options, 1)
+            raise Choice(f"{value!r} is none of the choices", options, repr(near[0]) if near else "")
+        return str(value)
+
+    return Kind("str", convert)
+
+
+class Choice(ValueError):
+    """A word that is not one of a few; carries them."""
+
+    def __init__(self, message: str, options: tuple[str, ...], near: str) -> None:
+        super().__init__(message)
+        self.options, self.near = options, near
+
+
+def _optional(kind: Kind) -> Kind:
+    def through(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda v: None if v is None else f(v)
+
+    return Kind(f"{kind.annotation} | None", through(kind.convert), lambda v: "None" if v is None else kind.show(v),
+                through(kind.dump), through(kind.load))  # fmt: skip
+
+
+def _dump_number(v: int | Scalar) -> Any:
+    return v if isinstance(v, int) else v.dump()
+
+
+def _load_number(v: Any) -> int | Scalar:
+    return Scalar.load(v) if isinstance(v, list) else v
+
+
+def _listed(kind: Kind) -> Kind:
+    """A tuple of `kind`, printed as a list."""
+    return Kind(f"Sequence[{kind.annotation}]", _many(kind.convert), lambda vs: f"[{', '.join(map(kind.show, vs))}]",
+                lambda vs: [kind.dump(v) for v in vs], lambda vs: tuple(kind.load(v) for v in vs))  # fmt: skip
+
+
+TAILS = ("auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_loads", "predicate_stores",
+         "shift_inwards_and_blend", "round_up_and_blend")  # fmt: skip
+MEMORY = ("auto", "heap", "stack", "register")
+
+INT = Kind("int", _constant)
+LOOP = Kind("str | Expr", _name, lambda v: f'"{v}"')
+COUNT = Kind("int", _count)
+FACTOR = Kind("int | Expr", _factor, str, _dump_number, _load_number)
+INTEGER = Kind("int | Expr", _integer, str, _dump_number, _load_number)
+CONDITION = Kind("Expr", _condition, str, Scalar.dump, Scalar.load)
+TAIL = _choice(*TAILS)
+TARGET = Kind("Schedulable", _target, str, lambda t: [t.name, t.stage], lambda t: Target(t[0], t[1]))
+PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: f"{{{', '.join(f'{a!r}: {b!r}' for a, b in v)}}}".replace("'", '"'),
+             lambda v: [list(p) for p in v])  # fmt: skip
+LOOPS, FACTORS, TARGETS = _listed(LOOP), _listed(FACTOR), _listed(TARGET)
+MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)
+
+
+def arg(kind: Kind, *, star: bool = False, default: Any = dataclasses.MISSING) -> Any:
+    """A field of a directive: an argument of `kind`. `star`: it takes all positional arguments."""
+    return field(default=default, metadata={"kind": kind, "star": star})
+
+
+D = TypeVar("D", bound="type[Directive]")
+registry: dict[str, type[Directive]] = {}
+
+
+def directive(name: str, *, on: str = "stage") -> Callable[[D], D]:
+    """Make a class a directive: a frozen dataclass, and the method `name` of Funcs (`on="func"`) or of all stages."""
+
+    def decorate(cls: D) -> D:
+        made = dataclass(frozen=True)(cls)
+        made.name, made.on = name, on
+        registry[name] = made
+        return made
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a directive is checked against: the stage's name for messages, its loops so far, its Func's variables."""
+
+    label: str
+    loops: Loops
+    vars: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Directive:
+    """The base of all directives. `loc` is where the user gave it."""
+
+    name: ClassVar[str] = ""
+    on: ClassVar[str] = "stage"
+    returns: ClassVar[str] = "self"
+    loc: Location | None = field(default=None, compare=False, repr=False, kw_only=True)
+
+    def check(self, stage: Stage) -> None:
+        """Raise ScheduleError if this does not fit `stage` as it is."""
+
+    def apply(self, loops: Loops) -> Loops:
+        """The loops after this directive."""
+        return loops
+
+    def run(self, stage: Stage) -> Stage:
+        """`stage` after this directive, checked."""
+        self.check(stage)
+        return replace(stage, loops=self.apply(stage.loops))
+
+    # Arguments -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def arguments(cls) -> tuple[dataclasses.Field[Any], ...]:
+        return tuple(f for f in dataclasses.fields(cls) if "kind" in f.metadata)
+
+    @classmethod
+    def make(cls, values: dict[str, Any], receiver: str, loc: Location | None) -> Any:
+        """This directive from the arguments of a call on `receiver`; ScheduleError for a value that cannot be meant."""
+        converted = {}
+        for f in cls.arguments():
+            value = values.get(f.name, f.default)
+            try:
+                converted[f.name] = f.metadata["kind"].convert(value)
+            except Choice as e:
+                raise ScheduleError(f"{receiver}.{cls.name}: {f.name} {e}", loc=loc, legal=tuple(map(repr, e.options)),
+                                    hint=f"{f.name}={e.near}" if e.near else "") from None  # fmt: skip
+            except ValueError as e:
+                raise ScheduleError(f"{receiver}.{cls.name}: {f.name}: {e}", loc=loc) from None
+        return cls(**converted, loc=loc)
+
+    def targets(self) -> Iterator[Target]:
+        """The stages that this names."""
+        for f in self.arguments():
+            value = getattr(self, f.name)
+            for v in value if isinstance(value, tuple) else (value,):
+                if isinstance(v, Target):
+                    yield v
+
+    def redirected(self, resolve: Callable[[Target], Target]) -> Any:
+        """This with every Target replaced by what `resolve` makes of it."""
+
+        def through(v: Any) -> Any:
+            if isinstance(v, tuple):
+                return tuple(through(x) for x in v)
+            return resolve(v) if isinstance(v, Target) else v
+
+        return replace(self, **{f.name: through(getattr(self, f.name)) for f in self.arguments()})
+
+    # Text ------------------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        """The call that gives this directive, without its receiver."""
+        parts, skipped = [], False
+        for f in self.arguments():
+            value, kind = getattr(self, f.name), f.metadata["kind"]
+            if f.default is not dataclasses.MISSING and value == f.default and type(value) is type(f.default):
+                skipped = True
+            elif f.metadata["star"]:
+                parts += [_element(kind, v) for v in value]
+            else:
+                parts.append(f"{f.name}={kind.show(value)}" if skipped else kind.show(value))
+        return f"{self.name}({', '.join(parts)})"
+
+    def dump(self) -> dict[str, Any]:
+        """This as JSON data."""
+        return {"do": self.name} | {f.name: f.metadata["kind"].dump(getattr(self, f.name)) for f in self.arguments()}
+
+    @staticmethod
+    def load(data: dict[str, Any], loc: Location | None = None) -> Directive:
+        """The directive that `dump` stored. ScheduleError if it is none."""
+        cls = registry.get(data.get("do", ""))
+        if cls is None:
+            raise ScheduleError(f"{data.get('do')!r} is not a directive", loc=loc, legal=tuple(sorted(registry)))
+        try:
+            return cls.restore(data, loc)
+        except (KeyError, TypeError, IndexError):
+            raise ScheduleError(f"this is not a stored {cls.name}: {data!r}", loc=loc) from None
+
+    @classmethod
+    def restore(cls, data: dict[str, Any], loc: Location | None) -> Any:
+        """The directive of this class that `dump` stored."""
+        return cls.make({f.name: f.metadata["kind"].load(data[f.name]) for f in cls.arguments()}, "schedule", loc)
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """The signature of the method, without `self`."""
+        parameters = []
+        for f in cls.arguments():
+            kind = Parameter.VAR_POSITIONAL if f.metadata["star"] else Parameter.POSITIONAL_OR_KEYWORD
+            default = Parameter.empty if f.default is dataclasses.MISSING else f.default
+            parameters.append(Parameter(f.name, kind, default=default, annotation=f.metadata["kind"].annotation))
+        return Signature(parameters)
+
+    @classmethod
+    def bind(cls, receiver: str, loc: Location | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call of the method by name."""
+        signature = cls.signature()
+        try:
+            return signature.bind(*args, **kwargs).arguments
+        except TypeError as e:
+            taken = ", ".join(str(p.replace(annotation=Parameter.empty)) for p in signature.parameters.values())
+            raise ScheduleError(f"{receiver}.{cls.name}: {e}", loc=loc, hint=f"{receiver}.{cls.name}({taken})") from None
+
+    # Refusing --------------------------------------------------------------------------------------------------------
+
+    def refuse(self, stage: Stage | str, reason: str, *, legal: Iterable[str] = (), hint: str = "",
+               related: tuple[tuple[Location, str], ...] = ()) -> NoReturn:  # fmt: skip
+        """Raise the ScheduleError of this directive on `stage`."""
+        label = stage if isinstance(stage, str) else stage.label
+        raise ScheduleError(f"{label}.{self}: {reason}", loc=self.loc, legal=tuple(legal), hint=hint, related=related)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Errors inside that know no place stand where this directive was given."""
+        try:
+            yield
+        except HaloError as e:
+            e.loc = e.loc or self.loc
+            raise
+
+    def need_loop(self, stage: Stage, name: str) -> None:
+        """Refuse unless `name` is a loop of `stage` now."""
+        loops = stage.loops
+        if name in loops:
+            return
+        below = loops.descendants(name)
+        if below:
+            self.refuse(stage, f'the loop "{name}" is no more: it became {_and(quoted(below))}', legal=quoted(below),
+                        hint=self.instead(stage, name, below[0]))  # fmt: skip
+        near = nearest(name, loops.names)
+        self.refuse(stage, f'there is no loop "{name}"', legal=quoted(loops.names),
+                    hint=self.instead(stage, name, near) if near else "")  # fmt: skip
+
+    def need_new(self, stage: Stage, name: str, consumed: tuple[str, ...]) -> None:
+        """Refuse unless a loop may be called `name` when those `consumed` are gone."""
+        if name in consumed:
+            return
+        loops = stage.loops
+        if not set(loops.descendants(name)) <= set(consumed):
+            state = "is a loop" if name in loops else "was a loop"
+            hint = self.instead(stage, name, _fresh(name, loops))
+            self.refuse(stage, f'"{name}" {state} of this stage already', hint=hint)
+
+    def instead(self, stage: Stage, old: str, new: str) -> str:
+        """The call with the loop name `old` replaced by `new`."""
+        return f"{stage.label}.{self}".replace(f'"{old}"', f'"{new}"')
+
+
+def _element(kind: Kind, value: Any) -> str:
+    shown = kind.show((value,))
+    return shown[1:-1] if shown.startswith("[") else shown
+
+
+def quoted(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f'"{n}"' for n in names)
+
+
+def _and(words: tuple[str, ...]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The one of `names` most like `name`, or ''."""
+    names = tuple(names)
+    close = difflib.get_close_matches(name, names, 1, 0.4)
+    if not close:
+        close = [n for n in names if name.startswith(n) or n.startswith(name)][:1]
+    return close[0] if close else ""
+
+
+def _fresh(name: str, loops: Loops) -> str:
+    used = set(loops.names) | set(loops.original) | {n for op in loops.ops for n in (*op.consumed, *op.made)}
+    k = 2
+    while f"{name}{k}" in used:
+        k += 1
+    return f"{name}{k}"

@@ -1,0 +1,128 @@
+"""Directives on places: at which loop of which stage a Func is computed and stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..ir.pipeline import INLINE, ROOT, Function, Place
+from .directive import LOOP, TARGET, Directive, Stage, Target, arg, directive
+
+__all__ = ["ComputeAt", "ComputeInline", "ComputeRoot", "ComputeWith", "HoistStorage", "HoistStorageRoot", "Placement",
+           "StoreAt", "StoreRoot"]  # fmt: skip
+
+
+class Placement(Directive):
+    """A directive on a whole Func that says where it is."""
+
+    def place(self, function: Function) -> Function:
+        """`function` after this directive."""
+        raise NotImplementedError
+
+
+class _At(Placement):
+    f: Target
+    v: str
+
+    def check(self, stage: Stage) -> None:
+        if self.f.name == stage.label:
+            self.refuse(stage, "a stage cannot be placed at a loop of its own")
+
+    @property
+    def at(self) -> Place:
+        return Place("at", self.f.name, self.v, self.f.stage, self.loc)
+
+
+@directive("compute_root", on="func")
+class ComputeRoot(Placement):
+    """Compute all that is needed before any stage that reads it.
+
+        for y: for x: f[y, x] = g[y, x - 1] + g[y, x]   ->   for y: for x: g[y, x] = ...
+                                                             for y: for x: f[y, x] = g[y, x - 1] + g[y, x]
+    """
+
+    def place(self, function: Function) -> Function:
+        return replace(function, compute=replace(ROOT, loc=self.loc))
+
+
+@directive("compute_at", on="func")
+class ComputeAt(_At):
+    """Compute, in each iteration of loop `v` of `f`, what that iteration needs. The loop may be made by a later split.
+
+        for y:                                  ->   for y:
+          for x: f[y, x] = g[y, x - 1] + ...           for x: g[y, x] = ...
+                                                       for x: f[y, x] = g[y, x - 1] + ...
+
+    `f` is a Func (every stage of it that reads this one) or one stage of it, `f.update(k)`.
+    """
+
+    f: Target = arg(TARGET)
+    v: str = arg(LOOP)
+
+    def place(self, function: Function) -> Function:
+        return replace(function, compute=self.at)
+
+
+@directive("compute_inline", on="func")
+class ComputeInline(Placement):
+    """Compute each value where it is read, again each time. With updates: inside the innermost loop of each reader."""
+
+    def place(self, function: Function) -> Function:
+        return replace(function, compute=replace(INLINE, loc=self.loc))
+
+
+@directive("store_root", on="func")
+class StoreRoot(Placement):
+    """Keep the values for the whole run. Computed inside a serial loop, only what earlier iterations left out is
+    computed in each, and only as much is kept as later ones read."""
+
+    def place(self, function: Function) -> Function:
+        return replace(function, store=replace(ROOT, loc=self.loc))
+
+
+@directive("store_at", on="func")
+class StoreAt(_At):
+    """Keep the values for one iteration of loop `v` of `f`, a loop around the one where they are computed.
+
+        for yo:                                ->   for yo:
+          for yi:                                     alloc g
+            alloc g; for x: g[y, x] = ...             for yi:
+            for x: f[y, x] = g[y - 1, x] + ...          for x: g[y, x] = ...  (only rows not there yet)
+    """
+
+    f: Target = arg(TARGET)
+    v: str = arg(LOOP)
+
+    def place(self, function: Function) -> Function:
+        return replace(function, store=self.at)
+
+
+@directive("hoist_storage", on="func")
+class HoistStorage(_At):
+    """Allocate once an iteration of loop `v` of `f`, further out than the values are kept: fewer allocations."""
+
+    f: Target = arg(TARGET)
+    v: str = arg(LOOP)
+
+    def place(self, function: Function) -> Function:
+        return replace(function, hoist=self.at)
+
+
+@directive("hoist_storage_root", on="func")
+class HoistStorageRoot(Placement):
+    """Allocate once a run, further out than the values are kept."""
+
+    def place(self, function: Function) -> Function:
+        return replace(function, hoist=replace(ROOT, loc=self.loc))
+
+
+@directive("compute_with")
+class ComputeWith(_At):
+    """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.
+
+        for y: for x: f[y, x] = ...   ->   for y:
+        for y: for x: g[y, x] = ...          for x: f[y, x] = ...
+                                             for x: g[y, x] = ...
+    """
+
+    f: Target = arg(TARGET)
+    v: str = arg(LOOP)

@@ -1,0 +1,211 @@
+"""Directives on storage: how a Func's values lie in memory, and over which box they are computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..ir.expr import Const, Expr
+from ..ir.pipeline import Function, Pipeline
+from ..types import index
+from .directive import (
+    COUNT,
+    INT,
+    INTEGER,
+    LOOP,
+    LOOPS,
+    MEMORY,
+    Directive,
+    Stage,
+    _choice,
+    arg,
+    directive,
+    nearest,
+    quoted,
+)
+from .nesting import check_distinct, permuted
+from .scalar import Scalar
+
+__all__ = ["AlignBounds", "AlignExtent", "AlignStorage", "Bound", "BoundExtent", "BoundStorage", "FoldStorage", "ReorderStorage",
+           "SetEstimate", "Storage", "StoreIn"]  # fmt: skip
+
+
+class Storage(Directive):
+    """A directive on a whole Func that says how its values are stored."""
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        """`function` after this directive, in pipeline `p`."""
+        raise NotImplementedError
+
+
+class _OfAxis(Storage):
+    v: str
+
+    def check(self, stage: Stage) -> None:
+        need_axis(self, stage, self.v)
+
+
+@directive("reorder_storage", on="func")
+class ReorderStorage(Storage):
+    """Lay the axes out in memory in this order, outermost first, among the places that they have now.
+
+        f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
+    """
+
+    axes: tuple[str, ...] = arg(LOOPS, star=True)
+
+    def check(self, stage: Stage) -> None:
+        for v in self.axes:
+            need_axis(self, stage, v)
+        check_distinct(self, stage, self.axes)
+        if len(self.axes) < 2:
+            self.refuse(stage, "an order needs at least two axes", legal=quoted(stage.vars))
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        names = tuple(v.name for v in function.vars)
+        now = tuple(names[k] for k in function.storage_order or range(len(names)))
+        return replace(function, storage_order=tuple(names.index(n) for n in permuted(now, self.axes)))
+
+
+@directive("align_storage", on="func")
+class AlignStorage(_OfAxis):
+    """Pad the stored extent of an axis to a multiple of `n`."""
+
+    v: str = arg(LOOP)
+    n: int = arg(COUNT)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, align_storage=_put(function.align_storage, function, self.v, self.n))
+
+
+@directive("fold_storage", on="func")
+class FoldStorage(_OfAxis):
+    """Keep `n` entries of an axis in a circular buffer: entry `v` lies at `v % n`.
+
+    A call that needs more of them at a time runs a copy that was lowered without this.
+    """
+
+    v: str = arg(LOOP)
+    n: int = arg(COUNT)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, fold=_put(function.fold, function, self.v, self.n))
+
+
+@directive("store_in", on="func")
+class StoreIn(Storage):
+    """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes."""
+
+    memory: str = arg(_choice(*MEMORY))
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, memory=self.memory)
+
+
+@directive("bound", on="func")
+class Bound(_OfAxis):
+    """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.
+
+    A call that needs others runs a copy that was lowered without this.
+    """
+
+    v: str = arg(LOOP)
+    lo: int | Scalar = arg(INTEGER)
+    n: int | Scalar = arg(INTEGER)
+
+    def check(self, stage: Stage) -> None:
+        super().check(stage)
+        if isinstance(self.n, int) and self.n <= 0:
+            self.refuse(stage, f"{self.n} is not a positive number of entries")
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, bound=_put(function.bound, function, self.v, _typed(self, self.lo, p), _typed(self, self.n, p)))
+
+
+@directive("bound_extent", on="func")
+class BoundExtent(_OfAxis):
+    """Compute exactly `n` entries of an axis, from wherever the first one that is needed lies."""
+
+    v: str = arg(LOOP)
+    n: int | Scalar = arg(INTEGER)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        lo = function.array.mins[_axis(function, self.v)]
+        return replace(function, bound=_put(function.bound, function, self.v, lo, _typed(self, self.n, p)))
+
+
+@directive("bound_storage", on="func")
+class BoundStorage(_OfAxis):
+    """Allocate `n` entries of an axis, whatever the analysis finds.
+
+    A call that needs more runs a copy that was lowered without this.
+    """
+
+    v: str = arg(LOOP)
+    n: int | Scalar = arg(INTEGER)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, bound_storage=_put(function.bound_storage, function, self.v, _typed(self, self.n, p)))
+
+
+@directive("align_bounds", on="func")
+class AlignBounds(_OfAxis):
+    """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries."""
+
+    v: str = arg(LOOP)
+    n: int = arg(COUNT)
+    remainder: int = arg(INT, default=0)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, align_bounds=_put(function.align_bounds, function, self.v, self.n, self.remainder % self.n))
+
+
+@directive("align_extent", on="func")
+class AlignExtent(_OfAxis):
+    """Compute more than is needed: a multiple of `n` entries, from the first one that is needed on."""
+
+    v: str = arg(LOOP)
+    n: int = arg(COUNT)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return replace(function, align_extent=_put(function.align_extent, function, self.v, self.n))
+
+
+@directive("set_estimate", on="func")
+class SetEstimate(_OfAxis):
+    """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search."""
+
+    v: str = arg(LOOP)
+    lo: int | Scalar = arg(INTEGER)
+    n: int | Scalar = arg(INTEGER)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return function
+
+
+PROMISES = (Bound, BoundExtent, BoundStorage, FoldStorage)  # what some calls may not fit
+
+
+def need_axis(d: Directive, stage: Stage, name: str) -> None:
+    """Refuse unless `name` is an index variable of the Func."""
+    if name not in stage.vars:
+        near = nearest(name, stage.vars)
+        d.refuse(stage, f'"{name}" is not an axis', legal=quoted(stage.vars), hint=d.instead(stage, name, near) if near else "")
+
+
+def _axis(function: Function, name: str) -> int:
+    return next(k for k, v in enumerate(function.vars) if v.name == name)
+
+
+def _put(entries: tuple[Any, ...], function: Function, name: str, *values: Any) -> tuple[Any, ...]:
+    """`entries` with that of axis `name` set to `values`, in the order of the axes."""
+    k = _axis(function, name)
+    return tuple(sorted((*(e for e in entries if e[0] != k), (k, *values)), key=lambda e: e[0]))
+
+
+def _typed(d: Directive, value: int | Scalar, p: Pipeline) -> Expr:
+    """`value` as an index expression of pipeline `p`."""
+    if isinstance(value, int):
+        return Const(value, index)
+    with d.blamed():
+        return value.typed(p)
