@@ -96,17 +96,19 @@ class Runtime:
 
     def _before_fork(self) -> None:
         self.state.forking = 1
+        threads.before_fork(_PATIENCE)
         patience = time.monotonic() + _PATIENCE
         while self.state.running and time.monotonic() < patience:
             time.sleep(0.0005)
 
     def _in_parent(self) -> None:
         self.state.forking = 0
+        threads.after_fork_in_parent()
 
     def _in_child(self) -> None:
         interrupted = self.state.running != 0
         self._after_fork()
-        if self.state.parallel_for and not threads.survives_fork(interrupted):
+        if not threads.after_fork_in_child(interrupted):
             self._run_serially()
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import ArgumentError
 
-__all__ = ["Layer", "chosen", "get_num_threads", "layer", "set_num_threads", "survives_fork", "threading_layer"]
+__all__ = ["Layer", "chosen", "get_num_threads", "layer", "set_num_threads", "threading_layer"]
 
 _MODULES = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
 _CHOICES = {
@@ -64,7 +64,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.known = False
+        self.known = self.forking = False
         self.layer: Layer | None = None
         self.launcher = 0
 
@@ -85,20 +85,29 @@ def layer() -> Layer | None:
         return _process.layer
 
 
-def survives_fork(interrupted: bool) -> bool:
-    """In the child of a fork, whether the layer still works there; if not, it is forgotten.
+def before_fork(patience: float) -> None:
+    """Wait until nobody is loading a layer: half of one would be of no use to the child."""
+    _process.forking = _process.lock.acquire(timeout=patience)
+
+
+def after_fork_in_parent() -> None:
+    if _process.forking:
+        _process.lock.release()
+
+
+def after_fork_in_child(interrupted: bool) -> bool:
+    """Whether the layer works in the child, or is still to be loaded; if it does not, it is forgotten.
 
     TBB does if the thread that launched it forked and no loop was running; the work queue starts anew; GNU OpenMP
     kills the child.
     """
     _process.lock = threading.RLock()
-    found = _process.layer
-    if found is None:
-        return False
-    launcher = threading.get_ident() == _process.launcher
-    if found.name == "workqueue" or (found.name == "tbb" and launcher and not interrupted):
+    if not _process.known and _process.forking:
         return True
-    _process.layer = None
+    found, launcher = _process.layer, _process.launcher == threading.get_ident()
+    if found is not None and (found.name == "workqueue" or (found.name == "tbb" and launcher and not interrupted)):
+        return True
+    _process.known, _process.layer = True, None
     return False
 
 
