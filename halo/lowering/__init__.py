@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..ir import algebra as A
-from ..ir.expr import Buffer, Const, Expr, Var
+from ..ir.expr import Buffer, Expr, Var
 from ..ir.pipeline import CheckInfo, Lowered, Pipeline, Port
-from ..ir.stmt import Check, Let, Stmt, block
-from ..types import index
+from ..ir.stmt import Stmt
 from .build_nest import build_nest
+from .checks import closed_boxes, entry_checks
 from .expand_math import expand_math
 from .flatten import flatten
 from .fold_storage import fold_storage
 from .guard_reads import guard_reads
-from .infer_bounds import Boxes, infer_bounds, unbounded
+from .infer_bounds import Boxes, infer_bounds
 from .inline import inline
 from .inline_lets import inline_lets
 from .outputs import stage_outputs
@@ -34,7 +33,8 @@ class State:
 
     pipeline: Pipeline
     lanes: int  # of f32 in a vector of the target
-    dense: bool  # the fast variant: last axes are contiguous, tails and bounds fit
+    dense: bool  # the fast variant: last axes are contiguous
+    plain: Pipeline | None = None  # the same without directives
     stmt: Stmt | None = None
     nest: Stmt | None = None
     boxes: Boxes | None = None
@@ -73,14 +73,26 @@ def _infer(s: State) -> State:
 
 
 def _checked(s: State) -> State:
-    """Every check of the call comes first, inside the definitions of the regions that it is about."""
     assert s.stmt is not None and s.boxes is not None
-    checks, infos = _checks(s)
-    return replace(s, stmt=_innermost(s.stmt, checks), checks=infos)
+    stmt, infos = entry_checks(s.stmt, s.boxes, s.pipeline, s.ports, s.dense, _plain_boxes(s))
+    return replace(s, stmt=stmt, checks=infos)
 
 
-def _innermost(s: Stmt, checks: list[Stmt]) -> Stmt:
-    return s.replace(body=_innermost(s.body, checks)) if isinstance(s, Let) else block(*checks, s)
+def _plain_boxes(s: State) -> Boxes | None:
+    """What the unscheduled pipeline reads of the inputs: whether a call is legal does not depend on the schedule."""
+    if s.plain is None or s.plain is s.pipeline:
+        return None
+    plain = State(s.plain, s.lanes, s.dense)
+    for step in PASSES:
+        plain = step.run(plain)
+        if step.name == "infer_bounds":
+            break
+    assert plain.stmt is not None and plain.boxes is not None
+    renamed: dict[Var, Expr] = {}
+    for mine, theirs in zip(s.pipeline.outputs, plain.pipeline.outputs, strict=True):
+        a, b = s.pipeline[mine].array, plain.pipeline[theirs].array
+        renamed.update(zip((*b.mins, *b.extents), (*a.mins, *a.extents), strict=True))
+    return closed_boxes(plain.stmt, plain.boxes).let(renamed)
 
 
 PASSES = (
@@ -104,13 +116,20 @@ PASSES = (
 )  # fmt: skip
 
 
-def lower(p: Pipeline, lanes: int = 16, dense: bool = True,
-          observe: Callable[[Pass, State], None] | None = None) -> Lowered:  # fmt: skip
-    """The loops, memory and signature of `p`. `dense=False` is the variant that any strides and sizes may call.
+def lower(
+    p: Pipeline,
+    lanes: int = 16,
+    dense: bool = True,
+    plain: Pipeline | None = None,
+    observe: Callable[[Pass, State], None] | None = None,
+) -> Lowered:
+    """The loops, memory and signature of the scheduled pipeline `p` for vectors of `lanes` f32.
 
-    `observe` is called after every pass: printing, timing and verifying are observers.
+    `dense=False` is the variant that takes any strides. `plain` is the same pipeline without directives: what it reads
+    is what a call must provide; where `p` would touch more, a `fallback` check fails. `observe` is called after every
+    pass: printing, timing and verifying are observers.
     """
-    state = State(p, lanes, dense)
+    state = State(p, lanes, dense, plain)
     for step in PASSES:
         state = step.run(state)
         if observe is not None:
@@ -128,41 +147,3 @@ def _ports(p: Pipeline) -> tuple[Port, ...]:
             strides = tuple(Var(f"{label}.strides[{d}]") for d in range(a.ndim))
             ports.append(Port(label, "output", t, a.ndim, a, k, Buffer(label, t, "output"), a.extents, strides, a.mins))
     return tuple(ports)
-
-
-def _checks(s: State) -> tuple[list[Stmt], tuple[CheckInfo, ...]]:
-    assert s.boxes is not None
-    checks: list[Stmt] = []
-    infos: list[CheckInfo] = []
-
-    def check(cond: Expr, info: CheckInfo, *args: Expr) -> None:
-        if not (isinstance(cond, Const) and cond.value):
-            infos.append(info)
-            checks.append(Check(cond, len(infos), args))
-
-    zero, one = Const(0, index), Const(1, index)
-    for a in s.pipeline.inputs:
-        box = s.boxes.get(("read", a))
-        if box is None:
-            continue
-        ends = [(lo, hi) for lo, hi in box if lo is not None and hi is not None]
-        if len(ends) < len(box):
-            raise unbounded(s.pipeline, a, next(d for d, (lo, hi) in enumerate(box) if lo is None or hi is None))
-        empty: Expr = A.false()
-        for lo, hi in ends:
-            empty = A.or_(empty, A.lt(hi, lo))
-        for d, (lo, hi) in enumerate(ends):
-            fits = A.and_(A.le(zero, lo), A.le(hi, A.sub(a.extents[d], one)))
-            check(A.or_(fits, empty), CheckInfo("bounds", a.name, d), lo, hi, a.extents[d])
-    for name in s.pipeline.outputs:
-        a = s.pipeline[name].array
-        box = s.boxes.get(("write", a))
-        for d, (lo, hi) in enumerate(box or ()):
-            assert lo is not None and hi is not None
-            last = A.sub(A.add(a.mins[d], a.extents[d]), one)
-            check(A.and_(A.le(a.mins[d], lo), A.le(hi, last)), CheckInfo("fallback", a.name, d))
-    if s.dense:
-        for port in s.ports:
-            if port.ndim and not port.array.contiguous:
-                check(A.eq(port.strides[-1], one), CheckInfo("fallback", port.name, port.ndim - 1))
-    return checks, tuple(infos)

@@ -141,7 +141,8 @@ class _Flatten:
 
         fold = dict(s.fold)
         align = dict(f.align_storage)
-        extents = [named(f"{f.name}.extent{d}", self.expr(n)) for d, (_, n) in enumerate(s.bounds)]
+        room = dict(f.bound_storage)
+        extents = [named(f"{f.name}.extent{d}", self.expr(room.get(d, n))) for d, (_, n) in enumerate(s.bounds)]
         mins = tuple(named(f"{f.name}.min{d}", self.expr(lo)) for d, (lo, _) in enumerate(s.bounds))
         strides: list[Expr] = [Const(1, index)] * len(extents)
         size: Expr = Const(1, index)

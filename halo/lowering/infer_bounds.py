@@ -110,7 +110,7 @@ class _Inference:
             case Extern():
                 return s, self._extern(s)
         stmt, lets, boxes = self.site(s, under)
-        return _wrap(lets, stmt), boxes.let(_closed(lets))
+        return _wrap(lets, stmt), boxes.let(closed(lets))
 
     def site(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Lets, Boxes]:
         """Storage, then productions and what reads them: regions are defined from the last reader to the first producer.
@@ -136,9 +136,9 @@ class _Inference:
             boxes = inner.merge(boxes)
             result = block(t, result)
         body = result or Block(())
-        closed = _closed(lets) if stores else {}
+        values = closed(lets) if stores else {}
         for r in reversed(stores):
-            body = r.replace(body=body, bounds=self._storage(r.what, boxes, closed))
+            body = r.replace(body=body, bounds=self._storage(r.what, boxes, values))
         return body, lets, boxes
 
     def _extern(self, s: Extern) -> Boxes:
@@ -148,15 +148,18 @@ class _Inference:
         boxes.touch("write", s.outputs, tuple((lo, last_of(lo, n)) for lo, n in s.box))
         return boxes
 
-    def _storage(self, what: Array, boxes: Boxes, closed: dict[Var, Expr]) -> tuple[tuple[Expr, Expr], ...]:
+    def _storage(self, what: Array, boxes: Boxes, values: dict[Var, Expr]) -> tuple[tuple[Expr, Expr], ...]:
         """What is written or read of `what` anywhere inside its storage."""
         touched = Boxes()
         for kind in ("write", "read", "own"):
             if (kind, what) in boxes:
-                touched.touch("any", what, Boxes({("any", what): boxes.pop((kind, what))}).let(closed)["any", what])
+                touched.touch("any", what, Boxes({("any", what): boxes.pop((kind, what))}).let(values)["any", what])
         boxes.pop(("self", what), None)
         box = touched["any", what]
-        return tuple((lo, extent_of(lo, hi)) for lo, hi in self._bounded(what, box))
+        region = tuple((lo, extent_of(lo, hi)) for lo, hi in self._bounded(what, box))
+        if self.functions[what].bound_storage:
+            boxes.touch("room", what, tuple((n, n) for _, n in region))
+        return region
 
     def _region(self, what: Array, boxes: Boxes) -> Lets:
         """The definitions of the region of `what`, from what is read of it after its production."""
@@ -167,17 +170,13 @@ class _Inference:
             return [(v, Const(0, index)) for v in (*what.mins, *what.extents)]
         f = self.functions[what]
         fixed = {axis: (lo, n) for axis, lo, n in f.bound}
-        aligned = {axis: (m, r) for axis, m, r in f.align_bounds}
+        if fixed:
+            boxes.touch("bound", what, box)
         lets = Lets()
         for d, (lo, hi) in enumerate(self._bounded(what, box)):
-            if d in aligned:
-                m, r = (Const(k, index) for k in aligned[d])
-                first = A.add(A.mul(A.floordiv(A.sub(lo, r), m), m), r)
-                hi = A.sub(A.add(first, A.mul(A.floordiv(A.add(A.sub(hi, first), m), m), m)), Const(1, index))
-                lo = first
-            if d in fixed:
-                lo, hi = fixed[d][0], last_of(*fixed[d])
-            lets += [(what.mins[d], lo), (what.extents[d], extent_of(lo, hi))]
+            lo, n = _aligned(f, d, lo, extent_of(lo, hi))
+            lo, n = fixed.get(d, (lo, n))
+            lets += [(what.mins[d], lo), (what.extents[d], n)]
         return lets
 
     def _grow(self, what: Array, region: Lets, inner: Boxes) -> Lets:
@@ -230,6 +229,24 @@ def unbounded(p: Pipeline, what: Array, d: int) -> BoundsError:
     return unbounded_of(reader, what, d)
 
 
+def _aligned(f: Function, d: int, lo: Expr, n: Expr) -> tuple[Expr, Expr]:
+    """The region of axis d grown to what `align_bounds` and `align_extent` ask for."""
+    for axis, modulus, remainder in f.align_bounds:
+        if axis == d:
+            m, r = Const(modulus, index), Const(remainder, index)
+            first = A.add(A.mul(A.floordiv(A.sub(lo, r), m), m), r)
+            lo, n = first, _round_up(A.add(n, A.sub(lo, first)), modulus)
+    for axis, modulus in f.align_extent:
+        if axis == d:
+            n = _round_up(n, modulus)
+    return lo, n
+
+
+def _round_up(n: Expr, multiple: int) -> Expr:
+    m = Const(multiple, index)
+    return A.mul(A.floordiv(A.add(n, Const(multiple - 1, index)), m), m)
+
+
 def _never_negative(e: Expr) -> bool:
     lo, _ = const_bounds(e)
     return lo is not None and lo >= 0
@@ -244,7 +261,7 @@ def extent_of(lo: Expr, hi: Expr) -> Expr:
     return A.add(A.sub(hi, lo), Const(1, index))
 
 
-def _closed(lets: Lets) -> dict[Var, Expr]:
+def closed(lets: Lets) -> dict[Var, Expr]:
     """What each definition comes to in terms of the variables outside all of them."""
     closed: dict[Var, Expr] = {}
     for var, value in lets:

@@ -14,7 +14,7 @@ Integers wrap, so all of it is exact on them; on floats sums and products are as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir import algebra as A
@@ -70,10 +70,12 @@ def prove(definition: Definition, function: Function) -> Operator | str:
 def _described(group: Sequence[int], size: int) -> str:
     if size == 1:
         return "its value"
-    return f"its element {group[0]}" if len(group) == 1 else f"what its elements {', '.join(map(str, group))} do together"
+    return (
+        f"its element {group[0]}" if len(group) == 1 else f"what its elements {', '.join(map(str, group))} do together"
+    )
 
 
-def _groups(values: dict[int, Expr], states: dict[int, Expr]) -> list[list[int]]:
+def _groups(values: Mapping[int, Expr], states: Mapping[int, Expr]) -> list[list[int]]:
     """The elements, grouped so that no value reads an element of another group."""
     groups = [[k] for k in values]
     for k, v in values.items():
@@ -100,7 +102,9 @@ def _product(items: list[int], groups: list[tuple[list[int], Operator]]) -> Oper
         return [parts[g][i] for g, i in (where[k] for k in items)]
 
     identity = tuple(groups[g][1].identity[i] for g, i in (where[k] for k in items))
-    return Operator(tuple(items), identity, combine, all(o.commutative for _, o in groups), all(o.exact for _, o in groups))
+    return Operator(
+        tuple(items), identity, combine, all(o.commutative for _, o in groups), all(o.exact for _, o in groups)
+    )
 
 
 def _recognise(values: list[Expr], states: list[Expr], d: Definition) -> Operator | None:
@@ -151,7 +155,7 @@ def _operation(v: Expr, s: Expr) -> str | None:
         return None
     at = inside.index(True)
     below = _operation(args[at], s)
-    if (name == "sub" and at == 0) or (name == "fma" and at == 2):
+    if (name, at) in (("sub", 0), ("fma", 2)):
         name = "add"
     elif name == "sat_add" and v.type.kind != "uint":
         return None  # (100 +s 100) +s -100 is 27, 100 +s (100 +s -100) is 100
@@ -242,14 +246,16 @@ def _extremum(values: list[Expr], states: list[Expr], d: Definition) -> Operator
 
 
 def _choice(v: Expr, s: Expr) -> tuple[Expr | None, Expr, str] | None:
-    """`v` as (condition, term, "") where it is select(condition, term, s), as (None, term, "min") where min(s, term)."""
+    """`v` as (condition, term, "") where it is select(condition, term, s), as (None, term, "min") for min(s, term)."""
     if not isinstance(v, Op):
         return None
     if v.name == "select" and v.args[2] is s:
         return v.args[0], v.args[1], ""
     if v.name == "select" and v.args[1] is s and isinstance(v.args[0], Op) and v.args[0].name == "le":
         a, b = v.args[0].args
-        return None if a.type.is_float else (Op("lt", (b, a), v.args[0].type), v.args[2], "")  # of NaN, s would not stay
+        return (
+            None if a.type.is_float else (Op("lt", (b, a), v.args[0].type), v.args[2], "")
+        )  # of NaN, s would not stay
     if v.name in ("min", "max") and s in v.args:
         return None, v.args[1] if v.args[0] is s else v.args[0], v.name
     return None

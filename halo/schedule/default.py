@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Read
+from ..ir.expr import Array, Const, Expr, Read, walk
 from ..ir.pipeline import INLINE, ROOT, Definition, Function, Pipeline
-from .loops import Dim, Loops, walk
+from .loops import Dim, Loops
 from .nesting import split
 
 __all__ = ["schedule_default"]
@@ -67,7 +67,9 @@ def _trivial(f: Function) -> bool:
 
 
 def _read_once(f: Function, sites: dict[str, list[tuple[Sites, bool]]]) -> bool:
-    return all(len(s[f.array]) == 1 and not reduces for stages in sites.values() for s, reduces in stages if f.array in s)
+    return all(
+        len(s[f.array]) == 1 and not reduces for stages in sites.values() for s, reduces in stages if f.array in s
+    )
 
 
 def _reads(d: Definition, own: dict[Array, Function], array: Array) -> Sites:

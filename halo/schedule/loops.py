@@ -133,7 +133,9 @@ class Loops:
         used = variables((*definition.indices, *(v for v in definition.values if v is not None),
                           *(() if definition.pred is None else (definition.pred,))))  # fmt: skip
         pure = [v for v in function.vars if not update or v in used]
-        dims = [Dim(v.name, axis="impure_r" if update and not own_slot(v, definition, function) else "pure") for v in pure]
+        dims = [
+            Dim(v.name, axis="impure_r" if update and not own_slot(v, definition, function) else "pure") for v in pure
+        ]
         dims += [Dim(r.var.name, axis="pure_r" if own_slot(r.var, definition, function) else "impure_r")
                  for r in definition.rvars]  # fmt: skip
         extents = tuple((r.var.name, r.extent.value) for r in definition.rvars if isinstance(r.extent, Const))
@@ -225,7 +227,7 @@ class Loops:
         k = self.index(name)
         return replace(self, dims=(*self.dims[:k], *new, *self.dims[k + 1 :]))
 
-    def with_dim(self, name: str, **changes: Any) -> Loops:
+    def with_dim(self, name: str, /, **changes: Any) -> Loops:
         """These loops with fields of loop `name` changed."""
         return self.replace_dim(name, replace(self.dim(name), **changes))
 

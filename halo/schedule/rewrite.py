@@ -58,7 +58,7 @@ def fresh(v: Var, name: str | None = None) -> Var:
 def copied(function: Function, name: str) -> Function:
     """A copy of `function`, with an Array and variables of its own."""
     array = Array(name, function.types, function.array.ndim)
-    own: dict[Any, Expr] = {v: fresh(v) for v in function.vars}
+    own: dict[Any, Any] = {v: fresh(v) for v in function.vars}
     for d in function.definitions:
         own |= {r.var: fresh(r.var) for r in d.rvars}
     memo: dict[Expr, Expr] = {}

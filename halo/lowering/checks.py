@@ -1,0 +1,106 @@
+"""Checks: what a call must provide is tested before anything is written.
+
+* `bounds`: every input has what the *unscheduled* pipeline reads of it, so that no schedule changes which calls are legal;
+* `fallback`: what this variant assumes beyond that (contiguous axes, bounds, tails that touch no more) holds, or a
+  more cautious variant runs;
+* `require`: the user's own requirements.
+"""
+
+from __future__ import annotations
+
+from ..ir import algebra as A
+from ..ir.expr import Array, Const, Expr, Var, is_true
+from ..ir.pipeline import CheckInfo, Pipeline, Port
+from ..ir.stmt import Check, Let, Stmt, block
+from ..types import index
+from .infer_bounds import Boxes, closed, last_of, unbounded
+from .outputs import reads_of
+
+
+def entry_checks(
+    s: Stmt, boxes: Boxes, p: Pipeline, ports: tuple[Port, ...], dense: bool, plain: Boxes | None
+) -> tuple[Stmt, tuple[CheckInfo, ...]]:
+    """`s` after its checks, and what each of them (by its status, from 1) is about."""
+    checks = _Checks()
+    mine = closed_boxes(s, boxes)
+    for cond, message in p.requirements:
+        checks.add(cond, CheckInfo("require", message=message))
+    for a in p.inputs:
+        needed = (mine if plain is None else plain).get(("read", a))
+        if needed is not None:
+            _check_input(checks, a, needed, p, "bounds")
+        scheduled = mine.get(("read", a))
+        if scheduled is not None and scheduled != needed:
+            _check_input(checks, a, scheduled, p, "fallback")
+    lets = _check_promises(checks, mine, p)
+    if dense:
+        for port in ports:
+            if port.ndim and not port.array.contiguous:
+                checks.add(A.eq(port.strides[-1], Const(1, index)), CheckInfo("fallback", port.name, port.ndim - 1))
+    for var, value in reversed(lets):
+        s = Let(var, value, s)
+    return block(*checks.stmts, s), tuple(checks.infos)
+
+
+class _Checks:
+    def __init__(self) -> None:
+        self.stmts: list[Stmt] = []
+        self.infos: list[CheckInfo] = []
+
+    def add(self, cond: Expr, info: CheckInfo, *args: Expr) -> None:
+        if not is_true(cond):
+            self.infos.append(info)
+            self.stmts.append(Check(cond, len(self.infos), args))
+
+
+def closed_boxes(s: Stmt, boxes: Boxes) -> Boxes:
+    """The boxes of the root in terms of the call's variables alone."""
+    lets: list[tuple[Var, Expr]] = []
+    while isinstance(s, Let):
+        lets.append((s.var, s.value))
+        s = s.body
+    return boxes.let(closed(lets))
+
+
+def _check_input(checks: _Checks, a: Array, box: tuple[tuple[Expr | None, Expr | None], ...], p: Pipeline, kind: str) -> None:
+    empty: Expr = A.false()
+    for d, (lo, hi) in enumerate(box):
+        if lo is None or hi is None:
+            raise unbounded(p, a, d)
+        empty = A.or_(empty, A.lt(hi, lo))
+    reader = next((d.loc for f in p.functions for d in f.definitions if any(r.array is a for r in reads_of(d))), None)
+    for d, (lo, hi) in enumerate(box):
+        assert lo is not None and hi is not None
+        fits = A.and_(A.le(Const(0, index), lo), A.lt(hi, a.extents[d]))
+        checks.add(A.or_(fits, empty), CheckInfo(kind, a.name, d, loc=reader), lo, hi, a.extents[d])
+
+
+def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Var, Expr]]:
+    """Outputs are written nowhere else, and bounds fit; what is then known of the outputs' shape, as definitions."""
+    lets: list[tuple[Var, Expr]] = []
+    for f in p.functions:
+        a = f.array
+        if f.name in p.outputs:
+            for d, (lo, hi) in enumerate(boxes.get(("write", a), ())):
+                assert lo is not None and hi is not None
+                inside = A.and_(A.le(a.mins[d], lo), A.le(hi, last_of(a.mins[d], a.extents[d])))
+                checks.add(inside, CheckInfo("fallback", a.name, d))
+            for d, lo, n in f.bound:
+                same = A.and_(A.eq(a.mins[d], lo), A.eq(a.extents[d], n))
+                checks.add(same, CheckInfo("fallback", a.name, d))
+                lets += [(a.mins[d], lo), (a.extents[d], n)]
+            for d, m in (*((d, m) for d, m, _ in f.align_bounds), *f.align_extent):
+                whole = A.mul(A.floordiv(a.extents[d], Const(m, index)), Const(m, index))
+                checks.add(A.eq(a.extents[d], whole), CheckInfo("fallback", a.name, d))
+                lets.append((a.extents[d], whole))
+            continue
+        for kind, fixed in (("bound", {d: (lo, last_of(lo, n)) for d, lo, n in f.bound}),
+                            ("room", {d: (Const(0, index), n) for d, n in f.bound_storage})):  # fmt: skip
+            needed = boxes.get((kind, a))
+            for d, (lo, hi) in fixed.items():
+                if needed is None:
+                    continue
+                low, high = needed[d]
+                fits = A.false() if low is None or high is None else A.and_(A.le(lo, low), A.le(high, hi))
+                checks.add(fits, CheckInfo("fallback", a.name, d))
+    return lets
