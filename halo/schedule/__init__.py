@@ -1,4 +1,3 @@
-"""What a schedule is made of."""
 """Schedules: directives, the loops that they make of a stage, and the immutable Schedule value."""
 
 from .apply import apply

@@ -44,8 +44,8 @@ class VectorTarget(Protocol):
 def apply(p: Pipeline, directives: Entries, target: VectorTarget | None = None, *, promises: bool = True) -> Pipeline:
     """`p` with the loops and places that `directives` give its Functions: {name: [(stage, directive), ...]}.
 
-    `target` decides natural vector widths (None: 512 bits). With `promises=False` bounds, folds and tails that only some
-    calls fit are left out: the copy for the calls that they do not fit. Raises ScheduleError.
+    `target` decides natural vector widths (None: 512 bits). With `promises=False`, bounds, folds and tails that only
+    some calls fit are left out: the copy for the calls that they do not fit. Raises ScheduleError.
     """
     run = _Run(p, target, promises)
     run.check_names(directives)
@@ -100,17 +100,18 @@ class _Run:
         made: list[str] = []
         if name in self.functions:
             stages = self._stages_of(name)
-            extents = tuple((d.v, d.n) for _, d in entries if isinstance(d, (Bound, BoundExtent)) and isinstance(d.n, int))
+            bounds = (d for _, d in entries if isinstance(d, (Bound, BoundExtent)))
+            extents = tuple((d.v, d.n) for d in bounds if isinstance(d.n, int))
             if extents and self.promises:
                 for stage in stages:
                     facts = stage.loops.facts
                     stage.loops = replace(stage.loops, facts=replace(facts, extents=(*facts.extents, *extents)))
-        for stage, d in entries:
+        for k, d in entries:
             if isinstance(d, Structural):
-                made.append(self._structural(name, stage, d))
+                made.append(self._structural(name, k, d))
             else:
-                self._plain(name, stage, d)
-            self.given.setdefault(name, []).append((stage, d))
+                self._plain(name, k, d)
+            self.given.setdefault(name, []).append((k, d))
         for other in made:
             self.give(other, directives)
 
@@ -211,7 +212,7 @@ class _Run:
         op = prove(f.definitions[k], f)
         assert not isinstance(op, str)  # checked above
         typed = replace(stage.loops, ops=self._typed_ops(stage.loops))
-        parts = rfactor(f, k, typed, d.vars, op, made)
+        parts = rfactor(f, f.definitions[k], typed, dict(d.vars), op, made)
         definitions = (*f.definitions[:k], parts.definition, *f.definitions[k + 1 :])
         self.functions[name] = f = replace(f, definitions=definitions)
         self.functions[made] = parts.intermediate

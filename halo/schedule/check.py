@@ -12,6 +12,7 @@ from ..ir.expr import Array
 from ..ir.pipeline import Function, Pipeline, Place
 from .directive import Directive, nearest, quoted
 from .loops import Loops
+from .nesting import adjective
 from .placement import ComputeAt, ComputeInline, ComputeWith, HoistStorage, HoistStorageRoot, StoreAt, StoreRoot
 from .rewrite import arrays_read
 
@@ -20,6 +21,7 @@ __all__ = ["Marks", "check_function", "check_places"]
 Marks = dict[str, Directive]  # the directive that last changed each loop
 Given = Mapping[str, Sequence[Directive]]
 
+_PLACES = ("compute_root()", "compute_at(f, v)")
 _STORING = (StoreAt, StoreRoot, HoistStorage, HoistStorageRoot)
 
 
@@ -62,7 +64,9 @@ class _Places:
         self.reads = {f.name: arrays_read(f) for f in p.functions}
 
     def is_inlined(self, f: Function) -> bool:
-        return f.compute.kind == "inline" and len(f.definitions) == 1 and f.extern is None and f.name not in self.p.outputs
+        return (
+            f.compute.kind == "inline" and len(f.definitions) == 1 and f.extern is None and f.name not in self.p.outputs
+        )
 
     def last(self, f: Function, *kinds: type[Directive]) -> Directive:
         """The last directive of one of these kinds that `f` was given."""
@@ -74,14 +78,14 @@ class _Places:
             for d in directives:
                 if isinstance(d, _STORING):
                     d.refuse(f.name, "it says where values are kept, but not where they are computed",
-                             legal=("compute_root()", "compute_at(f, v)"), hint=f"{f.name}.compute_at(...)")  # fmt: skip
+                             legal=_PLACES, hint=f"{f.name}.compute_at(...)")  # fmt: skip
         if not self.is_inlined(f):
             return
         asked = any(isinstance(d, ComputeInline) for d in directives)
         for d in directives:
             if d.on == "stage":
                 said = "compute_inline() was given" if asked else "neither compute_root() nor compute_at() was given"
-                d.refuse(f.name, f"{f.name} is computed inline and has no loops: {said}", legal=("compute_root()", "compute_at(f, v)"),
+                d.refuse(f.name, f"{f.name} is computed inline and has no loops: {said}", legal=_PLACES,
                          hint=f"{f.name}.compute_root()")  # fmt: skip
 
     def exists(self, f: Function, what: str, place: Place) -> None:
@@ -96,8 +100,10 @@ class _Places:
                      hint=f"{f.name}.{d}".replace(place.func, near) if near else "")  # fmt: skip
         g = self.functions[place.func]
         if self.is_inlined(g):
-            d.refuse(f.name, f"{g.name} is computed inline and has no loops", legal=(f"a loop of what reads {g.name}", "compute_root()"),
-                     hint=f"{g.name}.compute_root()")  # fmt: skip
+            legal = (f"a loop of what reads {g.name}", "compute_root()")
+            d.refuse(
+                f.name, f"{g.name} is computed inline and has no loops", legal=legal, hint=f"{g.name}.compute_root()"
+            )
         nests = self.nests(g, place.stage)
         if nests and not any(place.loop in loops for loops in nests):
             self.no_loop(f, d, g, place, nests)
@@ -135,19 +141,24 @@ class _Places:
                 continue
             first = -1 if outer.kind == "root" else loops.index(outer.loop)
             last = loops.index(inner.loop)
+            d = self.last(f, *kinds)
             if first > last:
-                self.last(f, *kinds).refuse(f.name, f'the loop "{outer.loop}" runs inside "{inner.loop}", where it is computed',
-                                            legal=quoted(loops.names[: last + 1]))  # fmt: skip
-            between = [d for d in loops.dims[first + 1 : last + 1] if d.kind in ("parallel", "vectorize")]
+                reason = f'the loop "{outer.loop}" runs inside "{inner.loop}", where it is computed'
+                d.refuse(f.name, reason, legal=quoted(loops.names[: last + 1]))
+            between = [dim for dim in loops.dims[first + 1 : last + 1] if dim.kind in ("parallel", "vectorize")]
             if between:
-                self.last(f, *kinds).refuse(f.name, f'"{between[-1].name}" is a {between[-1].kind} loop between where values are kept '
-                                            "and where they are computed: a race",
-                                            legal=quoted(loops.names[loops.index(between[-1].name) : last + 1]))  # fmt: skip
+                name, kind = between[-1].name, adjective(between[-1].kind)
+                reason = (
+                    f'the {kind} loop "{name}" is between where values are kept and where they are computed: a race'
+                )
+                d.refuse(f.name, reason, legal=quoted(loops.names[loops.index(name) : last + 1]))
 
     def together(self, f: Function, k: int, other: str, stage: int, loop: str) -> None:
         """Refuse a `compute_with` of stages that depend on each other or do not run alike."""
         entry = Place("at", other, loop)
-        d = next(d for d in reversed(self.given[f.name]) if isinstance(d, ComputeWith) and d.at.func == other and d.v == loop)
+        d = next(
+            d for d in reversed(self.given[f.name]) if isinstance(d, ComputeWith) and d.at.func == other and d.v == loop
+        )
         g = self.functions.get(other)
         if g is None:
             near = nearest(other, self.functions)
@@ -169,7 +180,10 @@ class _Places:
         pairs = list(zip(mine.loops.dims[:n], theirs.loops.dims[:n], strict=False))
         for a, b in pairs:
             if (a.name, a.kind, a.axis) != (b.name, b.kind, b.axis):
-                d.refuse(f.name, f'their loops differ: {f.name} has "{a.name}" ({a.kind}) where {other} has "{b.name}" ({b.kind})')
+                d.refuse(
+                    f.name,
+                    f'their loops differ: {f.name} has "{a.name}" ({a.kind}) where {other} has "{b.name}" ({b.kind})',
+                )
         if len(pairs) < n:
             d.refuse(f.name, f'{f.name} has {len(pairs)} loops, {other} {n} down to "{loop}"')
         self.crossing(f, g, d)
@@ -206,5 +220,3 @@ class _Places:
 
 def _where(place: Place) -> str:
     return f'at {place.func}, "{place.loop}"' if place.kind == "at" else f"at the {place.kind}"
-
-

@@ -80,5 +80,7 @@ def wrapper(name: str, array: Array, vars: tuple[Var, ...], like: Function | Non
     own = tuple(Var(v.name) for v in vars)
     values: list[Expr | None] = [Read(array, own, k) for k in range(len(array.types))]
     loc = None if like is None else like.loc
-    made = Function(name, own, array.types, Array(name, array.types, array.ndim), (Definition(own, tuple(values), loc=loc),))
+    made = Function(
+        name, own, array.types, Array(name, array.types, array.ndim), (Definition(own, tuple(values), loc=loc),)
+    )
     return replace(made, loc=loc)

@@ -125,7 +125,7 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((_name(a), _name(b)) for a, b in pairs)
 
 
-def _choice(*options: str) -> Kind:
+def choice(*options: str) -> Kind:
     def convert(value: Any) -> str:
         if value not in options:
             near = difflib.get_close_matches(str(value), options, 1)
@@ -175,9 +175,9 @@ COUNT = Kind("int", _count)
 FACTOR = Kind("int | Expr", _factor, str, _dump_number, _load_number)
 INTEGER = Kind("int | Expr", _integer, str, _dump_number, _load_number)
 CONDITION = Kind("Expr", _condition, str, Scalar.dump, Scalar.load)
-TAIL = _choice(*TAILS)
+TAIL = choice(*TAILS)
 TARGET = Kind("Schedulable", _target, str, lambda t: [t.name, t.stage], lambda t: Target(t[0], t[1]))
-PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: f"{{{', '.join(f'{a!r}: {b!r}' for a, b in v)}}}".replace("'", '"'),
+PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: "{" + ", ".join(f'"{a}": "{b}"' for a, b in v) + "}",
              lambda v: [list(p) for p in v])  # fmt: skip
 LOOPS, FACTORS, TARGETS = _listed(LOOP), _listed(FACTOR), _listed(TARGET)
 MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)
@@ -199,7 +199,7 @@ def directive(name: str, *, on: str = "stage") -> Callable[[D], D]:
         made = dataclass(frozen=True)(cls)
         made.name, made.on = name, on
         registry[name] = made
-        return made
+        return made  # type: ignore[return-value]
 
     return decorate
 
@@ -299,7 +299,7 @@ class Directive:
         if cls is None:
             raise ScheduleError(f"{data.get('do')!r} is not a directive", loc=loc, legal=tuple(sorted(registry)))
         try:
-            return cls.restore(data, loc)
+            return cls.restore(data, loc)  # type: ignore[no-any-return]
         except (KeyError, TypeError, IndexError):
             raise ScheduleError(f"this is not a stored {cls.name}: {data!r}", loc=loc) from None
 
@@ -326,7 +326,9 @@ class Directive:
             return signature.bind(*args, **kwargs).arguments
         except TypeError as e:
             taken = ", ".join(str(p.replace(annotation=Parameter.empty)) for p in signature.parameters.values())
-            raise ScheduleError(f"{receiver}.{cls.name}: {e}", loc=loc, hint=f"{receiver}.{cls.name}({taken})") from None
+            raise ScheduleError(
+                f"{receiver}.{cls.name}: {e}", loc=loc, hint=f"{receiver}.{cls.name}({taken})"
+            ) from None
 
     # Refusing --------------------------------------------------------------------------------------------------------
 

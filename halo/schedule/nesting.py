@@ -18,8 +18,8 @@ from .directive import (
     TAILS,
     Directive,
     Stage,
-    _choice,
     arg,
+    choice,
     directive,
     quoted,
 )
@@ -63,8 +63,8 @@ class Split(Directive):
 class Fuse(Directive):
     """Make one loop `fused` of the loops `outer` and `inner`, in the place of `inner`.
 
-        for y in 0..h:             ->   for yx in 0..h*w:
-          for x in 0..w: s[y, x]          s[yx // w, yx % w]
+    for y in 0..h:             ->   for yx in 0..h*w:
+      for x in 0..w: s[y, x]          s[yx // w, yx % w]
     """
 
     outer: str = arg(LOOP)
@@ -79,7 +79,7 @@ class Fuse(Directive):
         self.need_new(stage, self.fused, (self.outer, self.inner))
         kinds = [stage.loops.dim(v).kind for v in (self.outer, self.inner)]
         if kinds[0] != kinds[1]:
-            self.refuse(stage, f'"{self.outer}" is {_adjective(kinds[0])} and "{self.inner}" is {_adjective(kinds[1])}',
+            self.refuse(stage, f'"{self.outer}" is {adjective(kinds[0])} and "{self.inner}" is {adjective(kinds[1])}',
                         legal=("mark the fused loop instead",))  # fmt: skip
         check_order(self, stage, self._adjacent(stage.loops))
 
@@ -89,7 +89,9 @@ class Fuse(Directive):
         partition = outer.partition if outer.partition != "auto" else inner.partition
         fused = replace(inner, name=self.fused, axis=axis, partition=partition)
         return (
-            loops.replace_dim(self.outer).replace_dim(self.inner, fused).with_op(FuseOp(self.outer, self.inner, self.fused))
+            loops.replace_dim(self.outer)
+            .replace_dim(self.inner, fused)
+            .with_op(FuseOp(self.outer, self.inner, self.fused))
         )
 
     def _adjacent(self, loops: Loops) -> list[str]:
@@ -103,7 +105,7 @@ class Fuse(Directive):
 class Reorder(Directive):
     """Permute loops, given outermost first, among the places that they have now; the others stay.
 
-        f.reorder("x", "y")        for y: for c: for x: s   ->   for x: for c: for y: s
+    f.reorder("x", "y")        for y: for c: for x: s   ->   for x: for c: for y: s
     """
 
     loops: tuple[str, ...] = arg(LOOPS, star=True)
@@ -144,7 +146,7 @@ class Tile(Directive):
             values = super().bind(receiver, loc, args, kwargs)
         else:
             names = ("y", "x", "yo", "xo", "yi", "xi", "fy", "fx")
-            given = dict(zip(names if len(args) != 6 else (*names[:2], *names[4:]), args)) | kwargs
+            given = dict(zip(names if len(args) != 6 else (*names[:2], *names[4:]), args, strict=False)) | kwargs
             values = {"old": [given.pop("y", None), given.pop("x", None)], "tail": given.pop("tail", "auto")}
             values["outer"] = [given.pop("yo", values["old"][0]), given.pop("xo", values["old"][1])]
             values["inner"] = [given.pop("yi", None), given.pop("xi", None)]
@@ -217,7 +219,7 @@ class Serial(Directive):
 class Parallel(Directive):
     """Run the iterations of loop `v` on all threads. With `n`, split first: tasks of `n` iterations.
 
-        f.parallel("y", 8)      for y: s   ->   parallel for y: for y_p in 0..8: s
+    f.parallel("y", 8)      for y: s   ->   parallel for y: for y_p in 0..8: s
     """
 
     v: str = arg(LOOP)
@@ -279,7 +281,7 @@ class Vectorize(Directive):
 class Unroll(Directive):
     """Write the body of loop `v` out once an iteration. With `n`, split first: `v` goes on outside of `v_u`.
 
-        f.unroll("x", 2)        for x: s[x]   ->   for x: s[2*x]; s[2*x + 1]
+    f.unroll("x", 2)        for x: s[x]   ->   for x: s[2*x]; s[2*x + 1]
     """
 
     v: str = arg(LOOP)
@@ -308,7 +310,7 @@ class Partition(Directive):
     """
 
     v: str = arg(LOOP)
-    mode: str = arg(_choice("auto", "always", "never"))
+    mode: str = arg(choice("auto", "always", "never"))
 
     def check(self, stage: Stage) -> None:
         self.need_loop(stage, self.v)
@@ -390,7 +392,7 @@ def check_distinct(d: Directive, stage: Stage, names: tuple[str, ...]) -> None:
 
 
 def check_split(d: Directive, stage: Stage, old: str, outer: str, inner: str, tail: str) -> None:
-    """Refuse a split that does not fit: names, and tails that would compute what may not be computed twice or beyond."""
+    """Refuse a split that does not fit: in its names, or with a tail that computes what may not be computed twice."""
     d.need_loop(stage, old)
     if outer == inner:
         d.refuse(stage, f'both new loops are called "{outer}"', hint=f'"{outer}" and "{outer}i"')
@@ -407,9 +409,9 @@ def _check_tail(d: Directive, stage: Stage, old: str, tail: str) -> None:
     dim, update, inside = loops.dim(old), loops.facts.update, old in loops.inner_parts()
     half_masked = [op for op in loops.ops if isinstance(op, SplitOp) and op.tail in _HALF_MASKED and old in op.made]
     if half_masked:
-        d.refuse(stage, f'"{old}" comes from a split with tail="{half_masked[-1].tail}", which must be the last of its loop',
-                 hint=f'tail="predicate" on the split of "{half_masked[-1].old}"')  # fmt: skip
-    reason, legal = "", TAILS_OF_ANY_CALL
+        reason = f'"{old}" comes from a split with tail="{half_masked[-1].tail}", which must be the last of its loop'
+        d.refuse(stage, reason, hint=f'tail="predicate" on the split of "{half_masked[-1].old}"')
+    reason, legal = "", list(TAILS_OF_ANY_CALL)
     if tail in (*TAILS_OF_ANY_CALL, "auto"):
         return
     if dim.is_reduction:
@@ -417,9 +419,8 @@ def _check_tail(d: Directive, stage: Stage, old: str, tail: str) -> None:
     elif tail in _HALF_MASKED and inside:
         reason = f'"{old}" is the inner part of an earlier split'
     elif update and tail == "shift_inwards":
-        reason, legal = "an update would be applied twice to the points that the last tile goes over again", tuple(
-            t for t in TAILS if t not in ("auto", "shift_inwards")
-        )
+        reason = "an update would be applied twice to the points that the last tile goes over again"
+        legal = [t for t in TAILS if t not in ("auto", "shift_inwards")]
     elif update and tail == "round_up" and inside:
         reason = f'"{old}" is the inner part of an earlier split: the update would be applied twice to some points'
     if reason:
@@ -436,13 +437,18 @@ def check_order(d: Directive, stage: Stage, order: Iterable[str]) -> None:
     for k, a in enumerate(impure):
         for b in impure[k + 1 :]:
             if position[a] > position[b]:
-                d.refuse(stage, f'"{a}" must stay outside "{b}": the update is not proven to give the same in another order',
-                         legal=("reorder pure loops only",))  # fmt: skip
+                reason = f'"{a}" must stay outside "{b}": the update is not proven to give the same in another order'
+                d.refuse(stage, reason, legal=("reorder pure loops only",))
 
 
 def blended(loops: Loops) -> tuple[str, str] | None:
     """A parallel loop, and the tail of a split of the same variable that reads back what it stores."""
-    tails = {v: op.tail for op, roots in loops.ops_with_roots() if isinstance(op, SplitOp) and op.tail in _BLEND for v in roots}
+    tails = {
+        v: op.tail
+        for op, roots in loops.ops_with_roots()
+        if isinstance(op, SplitOp) and op.tail in _BLEND
+        for v in roots
+    }
     for dim in loops.dims:
         if dim.kind == "parallel":
             for root in sorted(loops.roots(dim.name)):
@@ -452,9 +458,11 @@ def blended(loops: Loops) -> tuple[str, str] | None:
 
 
 def _refuse_blend(d: Directive, stage: Stage, name: str, tail: str) -> None:
-    d.refuse(stage, f'tail="{tail}" reads back points next to its own tile, and the loop "{name}" of the same variable is '
-             "parallel: a race", legal=('tail="guard"', 'tail="predicate"'), hint='tail="guard"')  # fmt: skip
+    reason = (
+        f'tail="{tail}" reads back points next to its tile, and "{name}", of the same variable, is parallel: a race'
+    )
+    d.refuse(stage, reason, legal=('tail="guard"', 'tail="predicate"'), hint='tail="guard"')
 
 
-def _adjective(kind: str) -> str:
+def adjective(kind: str) -> str:
     return {"vectorize": "vectorised", "unroll": "unrolled"}.get(kind, kind)

@@ -36,8 +36,8 @@ class _At(Placement):
 class ComputeRoot(Placement):
     """Compute all that is needed before any stage that reads it.
 
-        for y: for x: f[y, x] = g[y, x - 1] + g[y, x]   ->   for y: for x: g[y, x] = ...
-                                                             for y: for x: f[y, x] = g[y, x - 1] + g[y, x]
+    for y: for x: f[y, x] = g[y, x - 1] + g[y, x]   ->   for y: for x: g[y, x] = ...
+                                                         for y: for x: f[y, x] = g[y, x - 1] + g[y, x]
     """
 
     def place(self, function: Function) -> Function:
@@ -83,10 +83,10 @@ class StoreRoot(Placement):
 class StoreAt(_At):
     """Keep the values for one iteration of loop `v` of `f`, a loop around the one where they are computed.
 
-        for yo:                                ->   for yo:
-          for yi:                                     alloc g
-            alloc g; for x: g[y, x] = ...             for yi:
-            for x: f[y, x] = g[y - 1, x] + ...          for x: g[y, x] = ...  (only rows not there yet)
+    for yo:                                ->   for yo:
+      for yi:                                     alloc g
+        alloc g; for x: g[y, x] = ...             for yi:
+        for x: f[y, x] = g[y - 1, x] + ...          for x: g[y, x] = ...  (only rows not there yet)
     """
 
     f: Target = arg(TARGET)
@@ -119,9 +119,9 @@ class HoistStorageRoot(Placement):
 class ComputeWith(_At):
     """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.
 
-        for y: for x: f[y, x] = ...   ->   for y:
-        for y: for x: g[y, x] = ...          for x: f[y, x] = ...
-                                             for x: g[y, x] = ...
+    for y: for x: f[y, x] = ...   ->   for y:
+    for y: for x: g[y, x] = ...          for x: f[y, x] = ...
+                                         for x: g[y, x] = ...
     """
 
     f: Target = arg(TARGET)

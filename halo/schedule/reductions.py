@@ -51,8 +51,8 @@ class Rfactor(Structural):
         ro, ri)             f[x] += f_intm[ro, x]
 
     `vars` maps loops of the reduction to names of new variables, which become the outermost axes of `f_intm` in this
-    order. The operator must be associative; the pieces keep the order of the terms unless it commutes. Returns `f_intm`,
-    which starts with the directives given to this stage so far.
+    order. The operator must be associative; the pieces keep the order of the terms unless it commutes. Returns
+    `f_intm`, which starts with the directives given to this stage so far.
     """
 
     vars: tuple[tuple[str, str], ...] = arg(PAIRS)
@@ -92,14 +92,13 @@ class Rfactor(Structural):
         inner = [n for k, n in enumerate(reductions) if n in chosen and any(m not in chosen for m in reductions[:k])]
         if inner:
             outer = next(m for m in reductions if m not in chosen)
-            self.refuse(stage, f'"{inner[0]}" runs inside "{outer}", and the update does not commute: its terms would be folded '
-                        "in another order", legal=quoted(reductions[: len(reductions) - 1]),
-                        hint=self.instead(stage, inner[0], outer))  # fmt: skip
+            reason = f'"{inner[0]}" runs inside "{outer}", and the order of the terms matters'
+            self.refuse(stage, reason, legal=quoted(reductions[:-1]), hint=self.instead(stage, inner[0], outer))
 
 
 @dataclass(frozen=True)
 class Factored:
-    """What `rfactor` makes of a Function: the intermediate one, the other's definition, and the loops of both updates."""
+    """What `rfactor` makes of a Function: the intermediate one, its own new definition, and the loops of both."""
 
     intermediate: Function
     definition: Definition
@@ -107,10 +106,8 @@ class Factored:
     outer_loops: Loops
 
 
-def rfactor(f: Function, stage: int, loops: Loops, chosen: tuple[tuple[str, str], ...], op: Operator, name: str) -> Factored:
-    """Factor the loops `chosen` of definition `stage` of `f`, whose loops are `loops`, into the Function `name`."""
-    d = f.definitions[stage]
-    news = dict(chosen)
+def rfactor(f: Function, d: Definition, loops: Loops, news: dict[str, str], op: Operator, name: str) -> Factored:
+    """Factor loops of definition `d` of `f` into variables (`news`) of the Function `name`. Its loops are `loops`."""
     space = _Space(d, loops, news)
     pure = {v: fresh(v) for v in f.vars}
     array = Array(name, tuple(f.types[k] for k in op.items), len(news) + len(f.vars))
@@ -214,13 +211,17 @@ class _Space:
         """The loops of the merging update: variables new to it outermost, then the others as they were."""
         plain = Loops.of(d, f, replace(self.loops.facts, atomic=False))
         dims = [dim for dim in self.loops.dims if dim.name not in self.names or dim.name in self.news]
-        dims = [replace(dim, axis=_axis(plain, dim), kind="serial" if dim.name in self.news else dim.kind) for dim in dims]
+        dims = [
+            replace(dim, axis=_axis(plain, dim), kind="serial" if dim.name in self.news else dim.kind) for dim in dims
+        ]
         old = {*self.loops.original}
         return self._kept_ops(plain, [*(p for p in plain.dims if p.name not in old and p.name not in self.news), *dims])
 
     def _kept_ops(self, plain: Loops, dims: list[Dim]) -> Loops:
         reduced = {v.name for v in self.values}
-        return replace(plain, dims=tuple(dims), ops=tuple(op for op, below in self.loops.ops_with_roots() if not below & reduced))
+        return replace(
+            plain, dims=tuple(dims), ops=tuple(op for op, below in self.loops.ops_with_roots() if not below & reduced)
+        )
 
 
 def _axis(plain: Loops, dim: Dim) -> str:

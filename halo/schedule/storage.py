@@ -17,8 +17,8 @@ from .directive import (
     MEMORY,
     Directive,
     Stage,
-    _choice,
     arg,
+    choice,
     directive,
     nearest,
     quoted,
@@ -26,8 +26,8 @@ from .directive import (
 from .nesting import check_distinct, permuted
 from .scalar import Scalar
 
-__all__ = ["AlignBounds", "AlignExtent", "AlignStorage", "Bound", "BoundExtent", "BoundStorage", "FoldStorage", "ReorderStorage",
-           "SetEstimate", "Storage", "StoreIn"]  # fmt: skip
+__all__ = ["AlignBounds", "AlignExtent", "AlignStorage", "Bound", "BoundExtent", "BoundStorage", "FoldStorage",
+           "ReorderStorage", "SetEstimate", "Storage", "StoreIn"]  # fmt: skip
 
 
 class Storage(Directive):
@@ -49,7 +49,7 @@ class _OfAxis(Storage):
 class ReorderStorage(Storage):
     """Lay the axes out in memory in this order, outermost first, among the places that they have now.
 
-        f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
+    f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
     """
 
     axes: tuple[str, ...] = arg(LOOPS, star=True)
@@ -96,7 +96,7 @@ class FoldStorage(_OfAxis):
 class StoreIn(Storage):
     """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes."""
 
-    memory: str = arg(_choice(*MEMORY))
+    memory: str = arg(choice(*MEMORY))
 
     def store(self, function: Function, p: Pipeline) -> Function:
         return replace(function, memory=self.memory)
@@ -119,7 +119,9 @@ class Bound(_OfAxis):
             self.refuse(stage, f"{self.n} is not a positive number of entries")
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        return replace(function, bound=_put(function.bound, function, self.v, _typed(self, self.lo, p), _typed(self, self.n, p)))
+        return replace(
+            function, bound=_put(function.bound, function, self.v, _typed(self, self.lo, p), _typed(self, self.n, p))
+        )
 
 
 @directive("bound_extent", on="func")
@@ -157,7 +159,9 @@ class AlignBounds(_OfAxis):
     remainder: int = arg(INT, default=0)
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        return replace(function, align_bounds=_put(function.align_bounds, function, self.v, self.n, self.remainder % self.n))
+        return replace(
+            function, align_bounds=_put(function.align_bounds, function, self.v, self.n, self.remainder % self.n)
+        )
 
 
 @directive("align_extent", on="func")
@@ -190,7 +194,12 @@ def need_axis(d: Directive, stage: Stage, name: str) -> None:
     """Refuse unless `name` is an index variable of the Func."""
     if name not in stage.vars:
         near = nearest(name, stage.vars)
-        d.refuse(stage, f'"{name}" is not an axis', legal=quoted(stage.vars), hint=d.instead(stage, name, near) if near else "")
+        d.refuse(
+            stage,
+            f'"{name}" is not an axis',
+            legal=quoted(stage.vars),
+            hint=d.instead(stage, name, near) if near else "",
+        )
 
 
 def _axis(function: Function, name: str) -> int:
