@@ -22,8 +22,7 @@ from ..ir.node import interning
 from ..ir.pipeline import Lowered, Port
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
-from .python_expr import Code, Expressions, Names, NumbaCode, NumPyCode, call, item, literal, name, np_
-from .python_print import Comment, to_text
+from .python_expr import Code, Comment, Expressions, Names, NumbaCode, NumPyCode, call, item, literal, name, np_
 from .python_share import shared
 
 __all__ = ["compile_function", "function_source", "run", "to_source"]
@@ -86,7 +85,7 @@ def function_source(title: str, parameters: Sequence[Var], value: Expr, backend:
             code.bound[e] = Code(name(own))
         body.append(ast.Return(code.typed(value)))
         function = ast.FunctionDef(title, _arguments(arguments), body, [], None)
-        return "import numpy as np\nfrom halo import ref\n" + to_text(function)
+        return "import numpy as np\nfrom halo import ref\n" + _text(function)
 
 
 def compile_function(title: str, source: str) -> Any:
@@ -144,7 +143,7 @@ class _Kernel:
             body.append(ast.Return(literal(0)))
         function = ast.FunctionDef("kernel", _arguments(parameters), body, [self._decorator()], None)
         tables: list[ast.stmt] = [ast.Assign([name(n)], table) for n, table in self.tables.items()]
-        source = "\n".join(to_text(s) for s in tables) + "\n" + to_text(function)
+        source = "\n".join(_text(s) for s in tables) + "\n" + _text(function)
         ml_dtypes = "from ml_dtypes import bfloat16\n" if "bfloat16" in source else ""
         return f"import numpy as np\n{ml_dtypes}from halo import ref\n{source}"
 
@@ -337,6 +336,12 @@ def _placed(i: Expr, lo: Expr, fold: int | None) -> Expr:
     if fold is not None:
         return mod(i, Const(fold, index))
     return sub(i, lo)
+
+
+def _text(tree: ast.AST) -> str:
+    from .python_print import to_text
+
+    return to_text(tree)
 
 
 def _arguments(parameters: list[str]) -> ast.arguments:

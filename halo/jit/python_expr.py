@@ -27,7 +27,7 @@ from ..ir.expr import Array, Cast, Const, Expr, Lin, Op, Read, Var
 from ..ir.facts import const_bounds
 from ..types import Type, bf16, bool_, f16, f32, f64, index, u16
 
-__all__ = ["Code", "Expressions", "Names", "NumPyCode", "NumbaCode", "binary", "call", "item", "literal", "name", "np_"]
+__all__ = ["Code", "Comment", "Expressions", "Names", "NumPyCode", "NumbaCode", "binary", "call", "item", "literal", "name", "np_"]
 
 STRONG, WEAK, LOOSE = range(3)
 
@@ -73,6 +73,14 @@ def item(array: ast.expr, indices: Iterable[ast.expr]) -> ast.expr:
     """`array[i]`, `array[i, j]`, or `array[()]`."""
     indices = list(indices)
     return ast.Subscript(array, indices[0] if len(indices) == 1 else ast.Tuple(indices, ast.Load()), ast.Load())
+
+
+class Comment(ast.stmt):
+    """A line of its own: `# text`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
 
 
 class Names:
@@ -386,7 +394,7 @@ class NumPyCode(Expressions):
             lo, hi = const_bounds(value)
             fits = lo is not None and hi is not None and to.min <= lo and hi <= to.max
             return Code(call(np_type(to) if fits else np_(to.name, "ref"), self.value(value)))
-        if (source.is_float and to.is_int) or (to is bf16 and source is not bool_):
+        if source.is_float and to.is_int:
             return Code(call(np_(to.name, "ref"), self.typed(value)))
         return Code(self.as_type(to, self.typed(value)))
 
@@ -409,7 +417,9 @@ class NumbaCode(Expressions):
         return Code(literal(e.value), STRONG if e.type is index or e.type.name == "i64" else WEAK)
 
     def as_type(self, type: Type, tree: ast.expr) -> ast.expr:
-        return call(np_("float32") if type in (f16, bf16) else np_type(type), tree)
+        convert = np_("float32") if type in (f16, bf16) else np_type(type)
+        done = isinstance(tree, ast.Call) and ast.dump(tree.func) == ast.dump(convert)
+        return tree if done else call(convert, tree)
 
     def meet(self, codes: tuple[Code, ...], type: Type) -> tuple[Code, ...]:
         """An unsigned 64-bit integer never meets a signed one: Numba would compute in floats."""

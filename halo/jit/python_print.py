@@ -1,6 +1,7 @@
 """Python AST -> source text: astunparse's Unparser, but with the parentheses that Python needs and no others.
 
 Two things that Python's own AST has no node for are printed too: `Comment` statements, and a `note` on a loop.
+Imported where source is printed only: astunparse takes its time.
 """
 
 from __future__ import annotations
@@ -11,21 +12,15 @@ from typing import Any
 
 from astunparse.unparser import Unparser, interleave
 
-__all__ = ["Comment", "to_text"]
+from .python_expr import Comment
+
+__all__ = ["to_text"]
 
 _TEST, _OR, _AND, _NOT, _COMPARE, _BITOR, _BITXOR, _BITAND, _SHIFT, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(14)
 _BINARY = {
     "BitOr": _BITOR, "BitXor": _BITXOR, "BitAnd": _BITAND, "LShift": _SHIFT, "RShift": _SHIFT, "Add": _SUM, "Sub": _SUM,
     "Mult": _PRODUCT, "Div": _PRODUCT, "FloorDiv": _PRODUCT, "Mod": _PRODUCT, "MatMult": _PRODUCT, "Pow": _POWER,
 }  # fmt: skip
-
-
-class Comment(ast.stmt):
-    """A line of its own: `# text`."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
 
 
 def to_text(tree: ast.AST) -> str:

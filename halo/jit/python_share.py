@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ..ir.expr import Expr, children
+from ..ir.expr import Expr, Read, children
 from ..types import index
 
 __all__ = ["shared"]
 
-_SIZE, _INDEX_SIZE = 5, 9  # smaller ones are clearer written twice
+_SIZE, _INDEX_SIZE = 4, 9  # smaller ones are clearer written twice
 _DEPTH = 40  # Python's parser nests no deeper than some 100 parentheses
 
 
@@ -21,7 +21,7 @@ def shared(roots: Sequence[Expr], known: Container[Expr]) -> list[Expr]:
     named: list[Expr] = []
     for e in order:
         below = () if e in known else children(e)
-        size[e] = 1 + sum(size[c] for c in below)
+        size[e] = 1 + (len(below) if isinstance(e, Read) else sum(size[c] for c in below))
         depth[e] = 1 + max((depth[c] for c in below), default=0)
         enough = _INDEX_SIZE if e.type is index else _SIZE
         if (uses[e] > 1 and size[e] >= enough) or depth[e] >= _DEPTH:

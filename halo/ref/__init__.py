@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .types import Type, as_type
+from ..types import Type, as_type
 
 __all__ = ["absd", "avg_down", "avg_up", "bf16", "clz", "ctz", "f16", "floordiv", "fma", "fmax", "fmin", "i8", "i16",
            "i32", "i64", "max", "min", "mod", "mul_high", "njit", "popcount", "sat_add", "sat_sub", "shl", "shr", "u8",
@@ -31,7 +31,7 @@ __all__ = ["absd", "avg_down", "avg_up", "bf16", "clz", "ctz", "f16", "floordiv"
 
 def njit(function: Callable[..., Any]) -> Any:
     """`numba.njit` for source that uses this module: division by zero gives what NumPy gives, and nothing is fused."""
-    from .jit.python_numba import njit as compile_
+    from .overloads import njit as compile_
 
     return compile_(function)
 
@@ -211,8 +211,8 @@ def _transcendental(name: str) -> Callable[..., Any]:
 @functools.cache
 def _definition(name: str, type: str) -> Callable[..., Any]:
     """The scalar Python function of the typed definition in `lowering`."""
-    from .jit.python import compile_function, function_source
-    from .lowering.expand_math import definition
+    from ..jit.python import compile_function, function_source
+    from ..lowering.expand_math import definition
 
     parameters, value = definition(name, as_type(type))
     return compile_function(name, function_source(name, parameters, value, "python"))  # type: ignore[no-any-return]
@@ -258,14 +258,8 @@ def f16(x: Any) -> Any:
 
 
 def bf16(x: Any) -> Any:
-    """`x` rounded to bf16, a float once and an integer through f32."""
-    single = np.float32(x)
-    if isinstance(x, (float, np.float64)) and single != x and math.isfinite(x):
-        # to odd: the last bit of a value cut off towards zero keeps the second rounding honest
-        if abs(single) > abs(x):
-            single = np.nextafter(single, np.float32(0))
-        single = (single.view(np.uint32) | np.uint32(1)).view(np.float32)
-    return _bfloat16().type(single)
+    """`x` rounded to f32, then to bf16."""
+    return _bfloat16().type(np.float32(x))
 
 
 def f16_value(bits: Any) -> Any:
