@@ -7,13 +7,11 @@
   ptr,              ; 2 load           void (), fills in the two above
   i64,              ; 3 exclusive      the layer serves one caller at a time
   i64,              ; 4 busy           an exclusive layer is serving one
-  i64,              ; 5 running        loops on the layer now
-  i64,              ; 6 forking        the process is about to fork: no new ones
-  i64,              ; 7 limit          bytes that the pool may keep
-  i64,              ; 8 kept           bytes that it keeps
-  i64,              ; 9 live           bytes in use
-  i64,              ; 10 peak          the most that ever were
-  i64,              ; 11 calls         of halo_malloc
+  i64,              ; 5 limit          bytes that the pool may keep
+  i64,              ; 6 kept           bytes that it keeps
+  i64,              ; 7 live           bytes in use
+  i64,              ; 8 peak           the most that ever were
+  i64,              ; 9 calls          of halo_malloc
   [160 x %Bin]      ; free blocks, by size
 }
 %Bin = type { i64, ptr }            ; lock, first block
@@ -51,17 +49,7 @@ count:
   %count.f = load ptr, ptr %count.at
   %threads = call i32 %count.f()
   %alone = icmp sle i32 %threads, 1
-  br i1 %alone, label %serial, label %enter
-enter:
-  %running.at = getelementptr %State, ptr @halo_state, i32 0, i32 5
-  %forking.at = getelementptr %State, ptr @halo_state, i32 0, i32 6
-  %entered = atomicrmw add ptr %running.at, i64 1 seq_cst
-  %forking = load atomic i64, ptr %forking.at seq_cst, align 8
-  %stay = icmp eq i64 %forking, 0
-  br i1 %stay, label %acquire, label %leave
-leave:
-  %left = atomicrmw sub ptr %running.at, i64 1 release
-  br label %serial
+  br i1 %alone, label %serial, label %acquire
 acquire:
   %exclusive.at = getelementptr %State, ptr @halo_state, i32 0, i32 3
   %busy.at = getelementptr %State, ptr @halo_state, i32 0, i32 4
@@ -71,7 +59,7 @@ acquire:
 try:
   %was = atomicrmw xchg ptr %busy.at, i64 1 acquire
   %free = icmp eq i64 %was, 0
-  br i1 %free, label %launch, label %leave
+  br i1 %free, label %launch, label %serial
 launch:
   %threads.64 = zext i32 %threads to i64
   %workers = call i64 @llvm.umin.i64(i64 %n, i64 %threads.64)
@@ -87,7 +75,6 @@ release:
   store atomic i64 0, ptr %busy.at release, align 8
   br label %done
 done:
-  %ended = atomicrmw sub ptr %running.at, i64 1 release
   %status.at = getelementptr %Loop, ptr %loop, i32 0, i32 5
   %status = load atomic i32, ptr %status.at acquire, align 4
   ret i32 %status
@@ -194,7 +181,7 @@ classify:
   %first = shl i64 %octave, 2
   %within = sub i64 %steps, 5
   %bin = add i64 %first, %within
-  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 12, i64 %bin
+  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 10, i64 %bin
   %head.at = getelementptr %Bin, ptr %bin.at, i32 0, i32 1
   %peek = load atomic ptr, ptr %head.at monotonic, align 8
   %empty = icmp eq ptr %peek, null
@@ -214,7 +201,7 @@ hit:
   %next = load ptr, ptr %next.at
   store ptr %next, ptr %head.at
   store atomic i64 0, ptr %bin.at release, align 8
-  %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 8
+  %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 6
   %kept = atomicrmw sub ptr %kept.at, i64 %size monotonic
   br label %found
 fresh:
@@ -223,12 +210,12 @@ fresh:
   br i1 %failed, label %none, label %found
 found:
   %result = phi ptr [ %block, %hit ], [ %new, %fresh ]
-  %calls.at = getelementptr %State, ptr @halo_state, i32 0, i32 11
+  %calls.at = getelementptr %State, ptr @halo_state, i32 0, i32 9
   %calls = atomicrmw add ptr %calls.at, i64 1 monotonic
-  %live.at = getelementptr %State, ptr @halo_state, i32 0, i32 9
+  %live.at = getelementptr %State, ptr @halo_state, i32 0, i32 7
   %before = atomicrmw add ptr %live.at, i64 %size monotonic
   %live = add i64 %before, %size
-  %peak.at = getelementptr %State, ptr @halo_state, i32 0, i32 10
+  %peak.at = getelementptr %State, ptr @halo_state, i32 0, i32 8
   %peak = load atomic i64, ptr %peak.at monotonic, align 8
   %higher = icmp ugt i64 %live, %peak
   br i1 %higher, label %raise, label %give
@@ -253,10 +240,10 @@ account:
   %next.at = getelementptr %Block, ptr %block, i32 0, i32 3
   %size = load i64, ptr %size.at
   %bin = load i64, ptr %bin.no.at
-  %live.at = getelementptr %State, ptr @halo_state, i32 0, i32 9
+  %live.at = getelementptr %State, ptr @halo_state, i32 0, i32 7
   %live = atomicrmw sub ptr %live.at, i64 %size monotonic
-  %limit.at = getelementptr %State, ptr @halo_state, i32 0, i32 7
-  %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 8
+  %limit.at = getelementptr %State, ptr @halo_state, i32 0, i32 5
+  %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 6
   %limit = load i64, ptr %limit.at
   %large = icmp ugt i64 %size, %limit
   br i1 %large, label %drop, label %room
@@ -269,7 +256,7 @@ empty: ; what is kept is of sizes that are asked for no longer: begin afresh
   call void @halo_trim()
   br label %keep
 keep:
-  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 12, i64 %bin
+  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 10, i64 %bin
   %locked = call i1 @lock(ptr %bin.at)
   br i1 %locked, label %push, label %unkeep
 push:
@@ -321,11 +308,11 @@ fail:
 ; Give every free block back to the system.
 define void @halo_trim() nounwind {
 entry:
-  %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 8
+  %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 6
   br label %bins
 bins:
   %k = phi i64 [ 0, %entry ], [ %k.next, %bin.done ]
-  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 12, i64 %k
+  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 10, i64 %k
   %locked = call i1 @lock(ptr %bin.at)
   br i1 %locked, label %take, label %bin.done
 take:
@@ -374,19 +361,15 @@ done:
   ret i1 %got
 }
 
-; In the child of a fork: nobody is left to release what was locked, or to end what was running.
+; In the child of a fork: nobody is left to release what was locked.
 define void @halo_after_fork() nounwind {
 entry:
   %busy.at = getelementptr %State, ptr @halo_state, i32 0, i32 4
-  %running.at = getelementptr %State, ptr @halo_state, i32 0, i32 5
-  %forking.at = getelementptr %State, ptr @halo_state, i32 0, i32 6
   store i64 0, ptr %busy.at
-  store i64 0, ptr %running.at
-  store i64 0, ptr %forking.at
   br label %bins
 bins:
   %k = phi i64 [ 0, %entry ], [ %k.next, %bins ]
-  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 12, i64 %k
+  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 10, i64 %k
   store i64 0, ptr %bin.at
   %k.next = add i64 %k, 1
   %more = icmp ult i64 %k.next, 160

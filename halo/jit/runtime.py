@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ __all__ = ["MemoryInfo", "Runtime", "memory", "runtime", "trim"]
 _SOURCE = Path(__file__).with_name("runtime.ll")
 _EXPORTS = ("halo_par_for", "halo_malloc", "halo_free")
 _INTERNALS = ("halo_state", "halo_trim", "halo_one_thread", "halo_after_fork")
-_PATIENCE = 0.5  # seconds
 _VOID = ctypes.CFUNCTYPE(None)
 
 
@@ -37,8 +35,6 @@ class State(ctypes.Structure):
         ("load", ctypes.c_void_p),
         ("exclusive", ctypes.c_int64),
         ("busy", ctypes.c_int64),
-        ("running", ctypes.c_int64),
-        ("forking", ctypes.c_int64),
         ("limit", ctypes.c_int64),
         ("kept", ctypes.c_int64),
         ("live", ctypes.c_int64),
@@ -74,42 +70,21 @@ class Runtime:
         self.trim = _VOID(self._library.address("halo_trim"))
         self._after_fork = _VOID(self._library.address("halo_after_fork"))
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=self._before_fork, after_in_parent=self._in_parent, after_in_child=self._in_child
-            )
+            os.register_at_fork(after_in_child=self._in_child)
 
     def _load_layer(self) -> None:
         found = threads.layer()
         if found is None:
-            self._run_serially()
+            self.state.thread_count = self._library.address("halo_one_thread")
+            self.state.parallel_for = self.state.thread_count  # never called: one thread needs no layer
         else:
             self.state.exclusive = found.exclusive
             self.state.thread_count = found.thread_count
             self.state.parallel_for = found.parallel_for  # last: it says that the rest is there
 
-    def _run_serially(self) -> None:
-        self.state.thread_count = self._library.address("halo_one_thread")
-        self.state.parallel_for = self.state.thread_count  # never called: one thread needs no layer
-
-    # A fork copies one thread and the locks of all. So it waits until no loop is on the layer, if that takes not too
-    # long (a task may be what forks), and a child whose layer may not work runs its loops serially.
-
-    def _before_fork(self) -> None:
-        self.state.forking = 1
-        threads.before_fork(_PATIENCE)
-        patience = time.monotonic() + _PATIENCE
-        while self.state.running and time.monotonic() < patience:
-            time.sleep(0.0005)
-
-    def _in_parent(self) -> None:
-        self.state.forking = 0
-        threads.after_fork_in_parent()
-
     def _in_child(self) -> None:
-        interrupted = self.state.running != 0
         self._after_fork()
-        if not threads.after_fork_in_child(interrupted):
-            self._run_serially()
+        self.state.parallel_for = None  # to be loaded again
 
 
 _loaded: Runtime | None = None

@@ -1,9 +1,9 @@
 """Numba's threading layers without Numba: found by path, loaded in milliseconds.
 
 A layer is an extension module that holds addresses of C functions. TBB comes first: it serves any number of callers,
-nests and survives a fork. The work queue serves one caller at a time, so the runtime runs the others serially. OpenMP
-is used only where `NUMBA_THREADING_LAYER` names it. Once Numba is imported both share the layer, and the number of
-threads that `numba.set_num_threads` sets (for the calling thread, as Numba does).
+and nests. The work queue serves one caller at a time, so the runtime runs the others serially. OpenMP is used only
+where `NUMBA_THREADING_LAYER` names it. Once Numba is imported both share the layer, and the number of threads that
+`numba.set_num_threads` sets (for the calling thread, as Numba does).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,13 @@ def chosen() -> tuple[str, ...]:
 
 
 class _Process:
-    """What this process has loaded, and the thread that did."""
+    """What this process has loaded."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.known = self.forking = False
+        self.known = self.forked = False
         self.layer: Layer | None = None
-        self.launcher = 0
+        self.spare: Any = None  # the work queue's module, for children
 
 
 _process = _Process()
@@ -77,38 +77,40 @@ def layer() -> Layer | None:
     names = chosen()
     with _process.lock:
         if not _process.known:
-            _process.layer = next((_launch(name, module) for name in names if (module := _load(name))), None)
-            _process.launcher, _process.known = threading.get_ident(), True
-            wanted = os.environ.get("NUMBA_THREADING_LAYER", "").lower()
-            if wanted in _MODULES and wanted != threading_layer():
-                warnings.warn(f"the threading layer {wanted!r} cannot be loaded", RuntimeWarning, stacklevel=2)
+            _process.layer = _childs_layer() if _process.forked else _first_layer(names)
+            _process.known = True
         return _process.layer
 
 
-def before_fork(patience: float) -> None:
-    """Wait until nobody is loading a layer: half of one would be of no use to the child."""
-    _process.forking = _process.lock.acquire(timeout=patience)
+def _first_layer(names: tuple[str, ...]) -> Layer | None:
+    _process.spare = _load("workqueue")
+    found = next((_launch(name, module) for name in names if (module := _load(name))), None)
+    wanted = os.environ.get("NUMBA_THREADING_LAYER", "").lower()
+    if wanted in _MODULES and (found is None or wanted != found.name):
+        warnings.warn(f"the threading layer {wanted!r} cannot be loaded", RuntimeWarning, stacklevel=3)
+    return found
 
 
-def after_fork_in_parent() -> None:
-    if _process.forking:
-        _process.lock.release()
+def _childs_layer() -> Layer | None:
+    """The work queue, which starts its threads anew, whatever the parent ran on; it keeps the number of threads.
 
-
-def after_fork_in_child(interrupted: bool) -> bool:
-    """Whether the layer works in the child, or is still to be loaded; if it does not, it is forgotten.
-
-    TBB does if the thread that launched it forked and no loop was running; the work queue starts anew; GNU OpenMP
-    kills the child.
+    GNU OpenMP kills the child of a fork, and TBB hangs in it now and then if several threads of the parent used it.
     """
+    parents = _process.layer
+    found = None if _process.spare is None else _launch("workqueue", _process.spare)
+    if found is None or parents is None:
+        return found
+    return replace(found, thread_count=parents.thread_count, set_thread_count=parents.set_thread_count)
+
+
+def _after_fork() -> None:
     _process.lock = threading.RLock()
-    if not _process.known and _process.forking:
-        return True
-    found, launcher = _process.layer, _process.launcher == threading.get_ident()
-    if found is not None and (found.name == "workqueue" or (found.name == "tbb" and launcher and not interrupted)):
-        return True
-    _process.known, _process.layer = True, None
-    return False
+    if _process.spare is not None:  # nothing is loaded in a child if possible: the loader's own lock may be held
+        _process.forked, _process.known = True, False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def threading_layer() -> str:

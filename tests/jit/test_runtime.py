@@ -264,6 +264,25 @@ t.run_in_threads([loop, loop, loop, fork])
     in_process(CHECK + FORK + code, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_children_are_parallel_and_keep_the_number_of_threads():
+    code = """
+def both():
+    closure = t.np.array([0, 2], t.np.int64)
+    assert native.meeting(t.pointer(closure), t.ctypes.c_int64(2)) == 0
+def one():
+    assert threads.get_num_threads() == 1
+    check()
+both()
+forked(both)
+threads.set_num_threads(1)
+forked(one)
+threads.set_num_threads(2)
+forked(lambda: forked(both))
+"""
+    in_process(CHECK + FORK + code, NUMBA_NUM_THREADS="2")
+
+
 def test_two_threads_share_a_loop(native):
     """An iteration that waits for another one ends: they run at the same time."""
     if os.cpu_count() == 1:
