@@ -19,6 +19,7 @@ def free_vars(e: Expr) -> frozenset[Expr]:
         return e.cached_free  # type: ignore[no-any-return]
     except AttributeError:
         pass
+    free: frozenset[Expr]
     if isinstance(e, Var):
         free = frozenset((e,))
     else:

@@ -210,8 +210,8 @@ def narrow(cond: Expr, r: Range) -> Range:
     for c in A.conjuncts(cond):
         if not (isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index and c.lanes == 1):
             continue
-        for slack in _slacks(c):  # 0 <= slack
-            low, high = _solve(slack, r.var)
+        for slack in slacks(c):  # 0 <= slack
+            low, high = solve(slack, r.var)
             if low is not None:
                 lo = low if lo is None else A.maximum(lo, low)
             if high is not None:
@@ -219,13 +219,10 @@ def narrow(cond: Expr, r: Range) -> Range:
     return r if lo is r.lo and hi is r.hi else Range(r.var, lo, hi)
 
 
-def _slacks(c: Op) -> list[Expr]:
+def slacks(c: Op) -> list[Expr]:
+    """Expressions that are all >= 0 exactly where the comparison `c` (le or eq) of index expressions holds."""
     d = A.sub(c.args[1], c.args[0])
-    slacks = [d] if c.name == "le" else [d, A.neg(d)]
-    split: list[Expr] = []
-    for s in slacks:
-        split += _take_apart(s)
-    return split
+    return [part for s in ([d] if c.name == "le" else [d, A.neg(d)]) for part in _take_apart(s)]
 
 
 def _take_apart(slack: Expr) -> list[Expr]:
@@ -239,7 +236,7 @@ def _take_apart(slack: Expr) -> list[Expr]:
     return [slack]
 
 
-def _solve(slack: Expr, v: Var) -> tuple[Expr | None, Expr | None]:
+def solve(slack: Expr, v: Var) -> tuple[Expr | None, Expr | None]:
     """(lo, hi) such that 0 <= slack is the same as lo <= v <= hi, one of them None; both where it is not affine in v."""
     terms, _ = parts(slack)
     k = next((q for a, q in terms if a is v), 0)

@@ -22,6 +22,7 @@ else:
 
 
 T = TypeVar("T", bound=type)
+N = TypeVar("N", bound="Node")
 
 
 class _Local(threading.local):
@@ -111,7 +112,8 @@ class Node:
     __slots__ = ()
     fields: tuple[str, ...] = ()
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self: N, **changes: Any) -> N:
+        """This node with some fields changed."""
         return type(self)(*(changes.get(n, getattr(self, n)) for n in self.fields))
 
     def __repr__(self) -> str:

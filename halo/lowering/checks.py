@@ -62,7 +62,9 @@ def closed_boxes(s: Stmt, boxes: Boxes) -> Boxes:
     return boxes.let(closed(lets))
 
 
-def _check_input(checks: _Checks, a: Array, box: tuple[tuple[Expr | None, Expr | None], ...], p: Pipeline, kind: str) -> None:
+def _check_input(
+    checks: _Checks, a: Array, box: tuple[tuple[Expr | None, Expr | None], ...], p: Pipeline, kind: str
+) -> None:
     empty: Expr = A.false()
     for d, (lo, hi) in enumerate(box):
         if lo is None or hi is None:

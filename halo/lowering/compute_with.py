@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import ScheduleError
 from ..ir.pipeline import Function, Pipeline
 from .outputs import reads_of
@@ -33,9 +35,8 @@ def fused_groups(p: Pipeline) -> list[list[Function]]:
     return _sorted(groups, find, p)
 
 
-def _sorted(groups: dict[str, list[Function]], find: object, p: Pipeline) -> list[list[Function]]:
+def _sorted(groups: dict[str, list[Function]], find: Callable[[str], str], p: Pipeline) -> list[list[Function]]:
     """Groups in topological order; two Functions of one group may not depend on each other, even through others."""
-    assert callable(find)
     owner = {f.array: find(f.name) for f in p.functions}
     needs: dict[str, set[str]] = {}
     for name, group in groups.items():
@@ -96,7 +97,7 @@ def stage_order(group: list[Function]) -> list[list[Step]]:
 
 def shared_depth(steps: list[Step]) -> int:
     """How many loops the stages of a step share: down to the one that `compute_with` names."""
-    depths = []
+    depths: list[int] = []
     parent, stage = steps[0]
     for f, k in steps[1:]:
         loop = next(

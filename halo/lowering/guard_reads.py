@@ -6,6 +6,7 @@ predicate. Conditions on data, and those that are not affine in a variable of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir import algebra as A
@@ -41,9 +42,7 @@ def guard_reads(p: Pipeline) -> Pipeline:
     return replace(p, functions=tuple(_map(f, lambda e: guarded(e, A.true())) for f in p.functions))
 
 
-def _map(f: Function, go: object) -> Function:
-    assert callable(go)
-
+def _map(f: Function, go: Callable[[Expr], Expr]) -> Function:
     def definition(d: Definition) -> Definition:
         return replace(
             d, indices=tuple(go(i) for i in d.indices), values=tuple(None if v is None else go(v) for v in d.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir import algebra as A
@@ -34,9 +35,7 @@ def inline(p: Pipeline) -> Pipeline:
     return replace(p, functions=tuple(kept))
 
 
-def _map_definition(d: Definition, f: object) -> Definition:
-    go = f
-    assert callable(go)
+def _map_definition(d: Definition, go: Callable[[Expr], Expr]) -> Definition:
     return replace(
         d,
         indices=tuple(go(i) for i in d.indices),

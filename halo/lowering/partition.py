@@ -10,11 +10,12 @@ do, is found by intervals and solved for the loop variable. The intersection of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children
 from ..ir.facts import free_vars
-from ..ir.interval import Range, _slacks, _solve, lower
+from ..ir.interval import Range, lower, slacks, solve
 from ..ir.stmt import For, If, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
@@ -73,8 +74,8 @@ def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
         settled[e] = value
         lows += low
         highs += high
-    first = None if not lows else _fold(A.maximum, lows)
-    last = None if not highs else _fold(A.minimum, highs)
+    first = None if not lows else reduce(A.maximum, lows)
+    last = None if not highs else reduce(A.minimum, highs)
     return settled, first, last
 
 
@@ -82,15 +83,7 @@ def _moves(r: Range, v: Var) -> bool:
     return any(end is not None and v in free_vars(end) for end in (r.lo, r.hi))
 
 
-def _fold(f: object, items: list[Expr]) -> Expr:
-    assert callable(f)
-    result = items[0]
-    for e in items[1:]:
-        result = f(result, e)
-    return result  # type: ignore[no-any-return]
-
-
-def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Expr, tuple[Range, ...]]]:
+def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, tuple[Range, ...]]]:
     """Conditions and extremes of index expressions in `s`, with the ranges of the loops inside that they may use."""
     seen: set[Expr] = set()
     for e in exprs(s):
@@ -101,7 +94,7 @@ def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Expr, tuple
         yield from _candidates(t, inner)
 
 
-def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Expr]:
+def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Op]:
     stack = [e]
     while stack:
         e = stack.pop()
@@ -125,26 +118,26 @@ def _decide(
         a, b = e.args
         pick, other = (a, b) if truth else (b, a)
         slack = A.sub(other, pick) if e.name == "min" else A.sub(pick, other)
-        value, slacks = pick, [slack]
+        value, proofs = pick, [slack]
     else:
         cond = e if truth else A.not_(e)
         if not (isinstance(cond, Op) and cond.name in ("le", "eq")):
             return None  # `!=` is not one range
-        value, slacks = Const(int(truth), bool_), _slacks(cond)
+        value, proofs = Const(int(truth), bool_), slacks(cond)
     lows: list[Expr] = []
     highs: list[Expr] = []
-    for slack in slacks:
+    for slack in proofs:
         least: Expr | None = slack
         for r in inner:
             least = None if least is None else lower(least, r)
         if least is None:
             return None
-        for part in _slacks(Op("le", (Const(0, index), least), bool_)):
+        for part in slacks(Op("le", (Const(0, index), least), bool_)):
             if v not in free_vars(part):
                 if isinstance(part, Const) and part.value >= 0:
                     continue
                 return None
-            low, high = _solve(part, v)
+            low, high = solve(part, v)
             if low is None and high is None:
                 return None
             lows += [] if low is None else [low]

@@ -8,17 +8,26 @@ What cannot run in lanes (calls, stores of all lanes to one place that are no re
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import ScheduleError
 from ..ir import algebra as A
 from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var, children
 from ..ir.facts import const_bounds
 from ..ir.stmt import Allocate, Block, Evaluate, For, If, Let, Produce, Stmt, Store, block
-from ..types import i8, i32, index
+from ..types import Type, i8, i32, index
 from .walk import map_stmt
 
 LIMIT = 1024
-IDENTITY = {"add": lambda t: 0, "mul": lambda t: 1, "min": lambda t: t.max, "max": lambda t: t.min,
-            "or": lambda t: 0, "and": lambda t: t.max if t.kind != "int" else -1, "xor": lambda t: 0}  # fmt: skip
+IDENTITY: dict[str, Callable[[Type], float]] = {
+    "add": lambda t: 0,
+    "mul": lambda t: 1,
+    "min": lambda t: t.max,
+    "max": lambda t: t.min,
+    "or": lambda t: 0,
+    "and": lambda t: -1 if t.kind == "int" else t.max,
+    "xor": lambda t: 0,
+}
 
 
 def vectorize(s: Stmt) -> Stmt:
