@@ -147,7 +147,7 @@ class _FunctionTyper:
         self.array = Array(self.name, types, len(self.vars))
         definitions = (first.definition(), *(s.definition() for s in later))
         return Typed(self.name, tuple(self.vars.values()), types, self.array, definitions, fastmath=self.f.fastmath,
-                     loc=self.f.loc)  # fmt: skip
+                     innermost=getattr(self.f, "innermost", False), loc=self.f.loc)  # fmt: skip
 
     def _type(self, k: int, pure: _StageTyper, updates: list[_StageTyper]) -> Type:
         """The type of element `k`: that of its pure value, or of what the first update folds or stores."""

@@ -1,0 +1,375 @@
+"""`Func`: one stage of a pipeline, defined, scheduled and called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import ArgumentError, DefinitionError, here
+from ..frontend.capture import Capture, capture
+from ..frontend.graph import Graph
+from ..frontend.reductions import extract
+from ..ir.surface import (
+    Access,
+    Augmented,
+    Define,
+    Definitions,
+    Expr,
+    Function,
+    IndexVar,
+    Input,
+    Item,
+    Literal,
+    Param,
+    RDom,
+    Reduction,
+    RVarRef,
+    as_expr,
+    subscripts,
+)
+from ..ir.surface_walk import walk
+from ..schedule.copies import Structural
+from ..schedule.directive import Directive
+from ..schedule.directive import Stage as Checked
+from ..schedule.loops import Loops
+from .schedulable import Schedulable, Stage, install, plain_loops
+
+__all__ = ["Func", "func"]
+
+
+class Func(Function, Schedulable):
+    """A pure function of index variables: `f[y, x]` is its value at a point, `f(...)` with arrays runs the pipeline.
+
+    Made by `@halo.func`, or defined as an object:
+
+    >>> import halo, numpy as np
+    >>> y, x = halo.vars("y x")
+    >>> img = halo.Input("img", halo.u8, ndim=2)
+    >>> f = halo.Func("f")
+    >>> f[y, x] = img[y, x] + 1
+    >>> f(img=np.zeros((1, 3), np.uint8))
+    array([[1, 1, 1]], dtype=uint8)
+    """
+
+    def __init__(self, name: str = "f", *, fastmath: bool = False, cache: bool = True) -> None:
+        if not name.isidentifier():
+            raise DefinitionError(f"a Func's name is an identifier, not {name!r}", loc=here())
+        self.name, self.fastmath, self.cache = name, fastmath, cache
+        self._where = here()
+        self._capture: Capture | None = None
+        self._written = Definitions((), None)
+        self._normal: Definitions | None = None
+        self._frozen = False
+        self._ranked: dict[int, Func] = {}
+        self.directives: list[tuple[int, Directive]] = []
+        self._loops: dict[int, Loops | None] = {}
+        self.innermost = False
+
+    # Definition ------------------------------------------------------------------------------------------------------
+
+    @property
+    def py_func(self) -> Any:
+        """The undecorated Python function."""
+        if self._capture is None:
+            raise AttributeError(f"{self.name} was not made from a Python function")
+        return self._capture.py_func
+
+    @property
+    def ndim(self) -> int | None:  # type: ignore[override]
+        """The number of index variables; None while nothing says it."""
+        if self._capture is not None:
+            return self._rank if self._rank is not None else self._capture.ndim
+        return len(self._written.vars) if self._is_defined else None
+
+    _rank: int | None = None
+
+    @property
+    def _is_defined(self) -> bool:
+        return self._capture is not None or self._written.pure is not None or bool(self._written.updates)
+
+    @property
+    def size(self) -> int | None:  # type: ignore[override]
+        """The number of values at a point."""
+        if not self._is_defined or self.ndim is None:
+            return None
+        d = self.written
+        return len((d.pure or d.updates[0]).values)
+
+    @property
+    def written(self) -> Definitions:
+        """The definitions as they are written, inline reductions in them."""
+        if self._capture is not None:
+            return self._capture.definitions(self.ndim, self)
+        if not self._is_defined:
+            raise DefinitionError(f"{self.name} is not defined", loc=self.loc, hint=f"{self.name}[y, x] = ...")
+        return self._written
+
+    @property
+    def definitions(self) -> Definitions:
+        """The definitions, inline reductions made stages."""
+        if self._normal is None:
+            self._normal, _ = extract(self, self.name, self.written, self._make_stage)
+            self._frozen = True
+        return self._normal
+
+    def _make_stage(self, name: str, define: Callable[[Function], Definitions]) -> Function:
+        stage = Func(name, fastmath=self.fastmath, cache=self.cache)
+        stage._where, stage.innermost = self._where, True
+        stage._written = Definitions((), Define((), ()))
+        stage._written = stage._normal = define(stage)
+        stage._frozen = True
+        return stage
+
+    def at_rank(self, n: int) -> Func:
+        """This Func, or of a rank-generic one the Func of `n` index variables."""
+        if self._capture is None or self._capture.pack is None or self._rank is not None:
+            return self
+        if n not in self._ranked:
+            if n < len(self._capture.index_names):
+                raise DefinitionError(f"{self.name} has at least {len(self._capture.index_names)} axes", loc=here())
+            one = Func(self.name, fastmath=self.fastmath, cache=self.cache)
+            one._capture, one._rank, one._where = self._capture, n, self._where
+            one.directives = self.directives
+            self._ranked[n] = one
+        return self._ranked[n]
+
+    def __getitem__(self, key: Any) -> Any:
+        """`f[y, x]`: the value at a point. `f["name"]`: the stage of that name in the pipeline that ends in `f`."""
+        if isinstance(key, str):
+            return self._stage_named(key)
+        indices = subscripts(key)
+        target = self.at_rank(len(indices))
+        return Access(target, indices)
+
+    def _stage_named(self, name: str) -> Func:
+        graph = self.graph
+        found = next((f for f, n in graph.names.items() if n == name), None)
+        if found is None:
+            raise ArgumentError(f"the pipeline of {self.name} has no stage {name!r}", loc=here(),
+                                legal=tuple(graph.names.values()))  # fmt: skip
+        assert isinstance(found, Func)
+        return found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, str):
+            raise DefinitionError(f"{self.name}[{key!r}] is a stage and cannot be assigned to", loc=here())
+        self.define(subscripts(key), value)
+
+    def define(self, args: tuple[Expr, ...], value: Any, item: int | None = None) -> None:
+        """`f[args] = value` (or of element `item` of its values): the pure definition first, then updates."""
+        loc = here()
+        if self._capture is not None:
+            raise DefinitionError(f"{self.name} is defined by its decorated function", loc=loc, hint="halo.Func(name)")
+        if self._frozen:
+            raise DefinitionError(f"{self.name} is in use: definitions come before the first use", loc=loc)
+        op, values = _right_side(self, args, value, item)
+        whole = self._all_values(values, item, loc)
+        rdom = _free_domain((*args, *values), loc)
+        d = Define(args, whole, rdom, None if rdom is None else rdom.condition(), op, loc)
+        for e in walk((*args, *values)):
+            if isinstance(e, Access) and isinstance(e.target, Func) and e.target is not self:
+                e.target._frozen = True
+        self._written = self._with(d)
+
+    def _all_values(self, values: tuple[Expr, ...], item: int | None, loc: Any) -> tuple[Expr | None, ...]:
+        if item is None:
+            return values
+        size = self.size
+        if size is None or not 0 <= item < size:
+            raise DefinitionError(
+                f"{self.name} has no element {item}", loc=loc, hint=f"{self.name}[...] = (a, b) first"
+            )
+        return tuple(values[0] if k == item else None for k in range(size))
+
+    def _with(self, d: Define) -> Definitions:
+        old = self._written
+        if self._is_defined:
+            if len(d.args) != len(old.vars):
+                message = f"{self.name} has {len(old.vars)} axes, and this update {len(d.args)}"
+                raise DefinitionError(message, loc=d.loc)
+            return Definitions(old.vars, old.pure, (*old.updates, d))
+        plain = [a.name for a in d.args if isinstance(a, IndexVar)]
+        if d.op is None:
+            if len(plain) < len(d.args) or len(set(plain)) < len(plain) or d.rdom is not None:
+                what = "runs over a reduction domain" if len(set(plain)) == len(d.args) else "is not at every point"
+                raise DefinitionError(f"the first definition of {self.name} {what}", loc=d.loc,
+                                      hint=f"{self.name}[y, x] = 0 with plain variables, then this as an update")  # fmt: skip
+            return Definitions(tuple(plain), d)
+        taken = {*plain, *(() if d.rdom is None else d.rdom.names)}
+        names: list[str] = []
+        for k, a in enumerate(d.args):
+            name = a.name if isinstance(a, IndexVar) else f"i{k}"
+            while name in names or (not isinstance(a, IndexVar) and name in taken):
+                name += "_"
+            names.append(name)
+        return Definitions(tuple(names), None, (d,))
+
+    # The pipeline ----------------------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        """The stages of the pipeline that ends here."""
+        return Graph((self,))
+
+    @property
+    def inputs(self) -> Mapping[str, Input | Param]:
+        """The inputs: its own in signature order, then its producers', depth first."""
+        return {name: a.source for name, a in self.graph.arguments.items()}
+
+    # Scheduling ------------------------------------------------------------------------------------------------------
+
+    @property
+    def site(self) -> tuple[Any, int]:
+        return self, 0
+
+    def update(self, k: int = 0) -> Stage:
+        """The k-th update stage, to be scheduled."""
+        count = len(self.definitions.updates)
+        if not -count <= k < count:
+            what = f"{count} update stages" if count != 1 else "one update stage"
+            raise ArgumentError(f"{self.name} has {what}, no update({k})", loc=here())
+        return Stage(self, k % count + 1)
+
+    def _given(self, d: Directive) -> Any:
+        return Stage(self, 0)._given(d) if d.returns == "branch" else self.give(0, d) or self
+
+    def give(self, stage: int, d: Directive) -> Any:
+        """Keep directive `d` of stage number `stage`, checked as far as it can be now; the Func that it makes, if any."""
+        self._check_early(stage, d)
+        made = None
+        if isinstance(d, Structural):
+            made = Made(self, d)
+            object.__setattr__(d, "made", made)
+        self.directives.append((stage, d))
+        return made
+
+    def _check_early(self, stage: int, d: Directive) -> None:
+        if self.ndim is None:
+            return
+        if stage not in self._loops:
+            written = self.definitions
+            own = written.pure if stage == 0 else written.updates[stage - 1]
+            self._loops[stage] = plain_loops(own, written.vars, stage > 0)
+        loops = self._loops[stage]
+        if loops is not None:
+            label = Stage(self, stage).name
+            after = d.run(Checked(label, loops, self.definitions.vars))
+            self._loops[stage] = None if isinstance(d, Structural) and d.on == "stage" else after.loops
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        from .show import text
+
+        return text(self)
+
+
+class Made(Func):
+    """The Func that `rfactor`, `in_` or `clone_in` made: it exists in the scheduled pipeline only."""
+
+    def __init__(self, owner: Any, d: Structural) -> None:
+        super().__init__(d.made_name(owner.name))
+        self.owner, self.by = owner, d
+
+    @property
+    def written(self) -> Definitions:
+        raise DefinitionError(f"{self.name} is made by {self.owner.name}.{self.by}: definitions read {self.owner.name}",
+                              loc=self.loc)  # fmt: skip
+
+    def update(self, k: int = 0) -> Stage:
+        return Stage(self, k + 1)
+
+    def _check_early(self, stage: int, d: Directive) -> None:
+        """Its loops are known when the schedule is carried out."""
+
+
+install("func", Func)
+
+
+def func(function: Any = None, /, *, name: str | None = None, fastmath: bool = False, source: str | None = None,
+         cache: bool = True) -> Any:  # fmt: skip
+    """Make a Python function a `Func`: its positional parameters are index variables, its keyword-only ones inputs.
+
+    `source` is the function's text where Python does not know it; `fastmath` lets floats be reordered; `cache=False`
+    keeps the compiled code off the disk.
+
+    >>> import halo, numpy as np
+    >>> @halo.func
+    ... def double(y, x, *, img):
+    ...     return img[y, x] * 2
+    >>> double(img=np.ones((1, 2), np.uint8))
+    array([[2, 2]], dtype=uint8)
+    """
+
+    def decorate(f: Any) -> Func:
+        captured = capture(f, source, name)
+        made = Func(captured.name, fastmath=fastmath, cache=cache)
+        made._capture = captured
+        made.__doc__ = f.__doc__
+        made.__module__ = f.__module__
+        return made
+
+    return decorate if function is None else decorate(function)
+
+
+def _right_side(f: Func, args: tuple[Expr, ...], value: Any, item: int | None) -> tuple[str | None, tuple[Expr, ...]]:
+    """The augmented operator, if it is one, and the values."""
+    if isinstance(value, Augmented):
+        place = value.args[0]
+        if isinstance(place, Access) and place.target is f and place.item == item and _same_place(place.indices, args):
+            return value.op, value.args[1:]
+    if isinstance(value, Access) and value.item is None and (value.target.size or 1) > 1:
+        value = tuple(value)
+    return None, tuple(as_expr(v) for v in value) if isinstance(value, tuple) else (as_expr(value),)
+
+
+def _same_place(a: tuple[Expr, ...], b: tuple[Expr, ...]) -> bool:
+    return len(a) == len(b) and all(
+        x is y or (isinstance(x, Literal) and isinstance(y, Literal) and x.value == y.value)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def _free_domain(exprs: tuple[Expr, ...], loc: Any) -> RDom | None:
+    """The one domain whose variables `exprs` use outside of reductions over it."""
+    found: dict[RDom, None] = {}
+    for e, inside in _with_reductions(exprs):
+        if isinstance(e, RVarRef) and e.rdom not in inside:
+            found[e.rdom] = None
+    if len(found) > 1:
+        raise DefinitionError("one update runs over one reduction domain, and this one uses the variables of two", loc=loc,
+                              hint="halo.rdom(n, m) has both axes")  # fmt: skip
+    return next(iter(found), None)
+
+
+def _with_reductions(exprs: tuple[Expr, ...]) -> list[tuple[Expr, frozenset[RDom]]]:
+    """Every node, with the domains of the reductions around it."""
+    out: list[tuple[Expr, frozenset[RDom]]] = []
+    todo: list[tuple[tuple[Expr, ...], frozenset[RDom]]] = [(exprs, frozenset())]
+    while todo:
+        roots, inside = todo.pop()
+        for e in _outside(roots):
+            r = e.reduction if isinstance(e, Item) else e
+            if isinstance(r, Reduction):
+                deeper = inside | {r.rdom}
+                todo.append((tuple(x for x in (*r.values, r.pred, r.start) if x is not None), deeper))
+            else:
+                out.append((e, inside))
+    return out
+
+
+def _outside(roots: tuple[Expr, ...]) -> list[Expr]:
+    """The nodes under `roots`, down to reductions."""
+    from ..ir.surface_walk import operands
+
+    seen: set[Expr] = set()
+    stack, out = list(roots), []
+    while stack:
+        e = stack.pop()
+        if e not in seen:
+            seen.add(e)
+            out.append(e)
+            if not isinstance(e, (Reduction, Item)):
+                stack.extend(operands(e))
+    return out

@@ -1,0 +1,105 @@
+"""The chained methods: every directive class becomes a method of Funcs and stages, checked where it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any
+
+from ..errors import here
+from ..ir.surface import Define, IndexVar, Literal
+
+# the modules of directives fill the registry
+from ..schedule import control, copies, nesting, placement, reductions, storage  # noqa: F401
+from ..schedule.control import Specialize, Within
+from ..schedule.copies import Structural
+from ..schedule.directive import Directive, registry
+from ..schedule.loops import Facts, Loops
+
+if TYPE_CHECKING:
+    from .func import Func
+
+__all__ = ["Schedulable", "Stage", "plain_loops"]
+
+
+class Schedulable:
+    """What directives are given to: a Func (its pure stage), one of its updates, or a specialisation of these.
+
+    There is a method for each directive class of `halo.schedule`. It returns the receiver, unless it makes something:
+    `rfactor`, `in_` and `clone_in` return Funcs, `specialize` the branch's stage.
+    """
+
+    name: str
+
+    @property
+    def site(self) -> tuple[Any, int]:
+        """The Func and the number of its stage, 0 for the pure one."""
+        raise NotImplementedError
+
+    def _given(self, d: Directive) -> Any:
+        """Check `d` and keep it; what its method returns."""
+        raise NotImplementedError
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+
+class Stage(Schedulable):
+    """One stage of a Func: `f.update(k)`, or a branch that `specialize` made."""
+
+    def __init__(self, func: Func, index: int, path: tuple[Any, ...] = ()) -> None:
+        self.func, self.index, self._path = func, index, path
+        name = func.name if index == 0 else f"{func.name}.update({index - 1})"
+        self.name = "".join((name, *(f".specialize({c})" for c in path)))
+
+    @property
+    def site(self) -> tuple[Any, int]:
+        return self.func, self.index
+
+    def _given(self, d: Directive) -> Any:
+        made = self.func.give(self.index, Within(self._path, d, loc=d.loc) if self._path else d)
+        if isinstance(d, Specialize):
+            return Stage(self.func, self.index, (*self._path, d.condition))
+        return self if made is None else made
+
+    def __repr__(self) -> str:
+        return f"<halo.Stage {self.name}>"
+
+
+def plain_loops(stage: Define | None, vars: tuple[str, ...], update: bool) -> Loops:
+    """The loops of a stage as written, before types are known. The pure stage has all the variables."""
+    if stage is None or not update:
+        return Loops.start(vars)
+    own = [v for v, a in zip(vars, stage.args, strict=True) if isinstance(a, IndexVar) and a.name == v]
+    rdom = stage.rdom
+    if rdom is None:
+        return Loops.start(own, (), Facts(update=True))
+    extents = tuple((name, int(n.value)) for name, (_, n) in zip(rdom.names, rdom.axes, strict=True)
+                    if isinstance(n, Literal))  # fmt: skip
+    return Loops.start(own, rdom.names, Facts(update=True, extents=extents))
+
+
+def _method(cls: type[Directive]) -> Callable[..., Any]:
+    def method(self: Schedulable, *args: Any, **kwargs: Any) -> Any:
+        loc = here()
+        return self._given(cls.make(cls.bind(self.name, loc, args, kwargs), self.name, loc))
+
+    method.__name__, method.__qualname__, method.__doc__ = cls.name, f"Func.{cls.name}", cls.__doc__
+    signature = cls.signature()
+    receiver = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[receiver, *signature.parameters.values()]
+    )
+    return method
+
+
+def install(on: str, target: type) -> None:
+    """Give `target` the methods of the directives on "stage" or "func"."""
+    for name, cls in registry.items():
+        if cls.on == on and cls is not Within:
+            setattr(target, name, _method(cls))
+
+
+install("stage", Schedulable)
+__all__ += ["Structural", "install"]
