@@ -18,6 +18,7 @@ from .guard_reads import guard_reads
 from .infer_bounds import Boxes, infer_bounds
 from .inline import inline
 from .inline_lets import inline_lets
+from .interleave import interleave
 from .outputs import stage_outputs
 from .partition import partition
 from .slide import slide
@@ -113,6 +114,7 @@ PASSES = (
     Pass("unroll", "one copy of the body an iteration", _on_stmt(unroll)),
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
+    Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
 )  # fmt: skip
 
 

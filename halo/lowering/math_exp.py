@@ -6,7 +6,8 @@ in the low bits of the sum, from where a shift puts it into the exponent of 2**n
 
 from __future__ import annotations
 
-from .math_core import Value, copysign, fma, horner
+from ..types import f32, f64
+from .math_core import Value, copysign, fma, horner, select
 
 __all__ = ["cosh", "exp", "exp2", "expm1", "raised", "sinh", "tanh"]
 
@@ -46,13 +47,7 @@ def bias(x: Value) -> int:
 
 def power(bits: Value) -> Value:
     """The float whose biased exponent is in the low bits of `bits`; what lies above them is shifted out."""
-    return _float(bits << (23 if bits.type.bits == 32 else 52))
-
-
-def _float(bits: Value) -> Value:
-    from ..types import f32, f64
-
-    return bits.as_(f32 if bits.type.bits == 32 else f64)
+    return (bits << 23).as_(f32) if bits.type.bits == 32 else (bits << 52).as_(f64)
 
 
 def clamped(x: Value, lo: float, hi: float) -> Value:
@@ -94,25 +89,30 @@ def _expm1_reduced(r: Value) -> Value:
 
 
 def expm1(x: Value) -> Value:
-    """2**n * (e**r - 1) + (2**n - 1), by halves where 2**n could overflow."""
+    """2**n * (e**r - 1) + (2**n - 1), at half its size so that 2**n cannot overflow."""
     y = clamped(x, -18.0, 89.0) if x.single else clamped(x, -38.0, 710.0)
     bits, r = reduced(y, bias(x) - 1)
     scale = power(bits)
-    return copysign(fma(_expm1_reduced(r), scale, scale - 0.5) * 2.0, x)
+    return _unless_tiny(x, fma(_expm1_reduced(r), scale, scale - 0.5) * 2.0)
+
+
+def _unless_tiny(x: Value, y: Value) -> Value:
+    """x itself where it is so small that f(x) = x: the digits of subnormals, and the sign of zero, stay."""
+    return select(abs(x) < (2.0**-30 if x.single else 2.0**-60), x, y)
 
 
 def sinh(x: Value) -> Value:
     """With q = (e**|x| - 1) / 4: 2 * (q + q / (4*q + 1))."""
-    a = x.k(90.0 if x.single else 711.0).fmin(abs(x))
+    a = x.k(89.5 if x.single else 710.5).fmin(abs(x))
     bits, r = reduced(a, bias(x) - 2)
     scale = power(bits)
     q = fma(_expm1_reduced(r), scale, scale - 0.25)
-    return copysign((q + q / fma(q, 4.0, 1.0)) * 2.0, x)
+    return _unless_tiny(x, copysign((q + q / fma(q, 4.0, 1.0)) * 2.0, x))
 
 
 def cosh(x: Value) -> Value:
     """With q = e**|x| / 4: 2*q + 1 / (8*q)."""
-    a = x.k(90.0 if x.single else 711.0).fmin(abs(x))
+    a = x.k(89.5 if x.single else 710.5).fmin(abs(x))
     bits, r = reduced(a, bias(x) - 2)
     q = horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))) * power(bits)
     return fma(q, 2.0, 0.125 / q)
