@@ -2,5 +2,6 @@
 
 from .apply import apply
 from .loops import Dim, FuseOp, Loops, RenameOp, SplitOp
+from .schedule import Schedule
 
-__all__ = ["Dim", "FuseOp", "Loops", "RenameOp", "SplitOp", "apply"]
+__all__ = ["Dim", "FuseOp", "Loops", "RenameOp", "Schedule", "SplitOp", "apply"]

@@ -54,7 +54,7 @@ class Within(Directive):
     @classmethod
     def restore(cls, data: dict[str, Any], loc: Location | None) -> Within:
         inner = Directive.load(data["directive"], loc)
-        return cls(tuple(Scalar.load(c) for c in data["path"]), inner, loc=inner.loc)
+        return cls(tuple(Scalar.load(c) for c in data["path"]), inner, loc=loc)
 
 
 registry["within"] = Within

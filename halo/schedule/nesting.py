@@ -159,7 +159,7 @@ class Tile(Directive):
             raise ScheduleError(f"{receiver}.tile: the lists have {', '.join(map(str, lengths))} entries", loc=loc)
         return values
 
-    def run(self, stage: Stage) -> Stage:
+    def check(self, stage: Stage) -> None:
         for v in self.old:
             self.need_loop(stage, v)
         check_distinct(self, stage, self.old)
@@ -168,7 +168,6 @@ class Tile(Directive):
             stage = replace(stage, loops=split(stage.loops, old, outer, inner, factor, self.tail))
         order = permuted(stage.loops.names, (*self.outer, *self.inner))
         check_order(self, stage, order)
-        return replace(stage, loops=self._reordered(stage.loops))
 
     def apply(self, loops: Loops) -> Loops:
         for old, outer, inner, factor in zip(self.old, self.outer, self.inner, self.factors, strict=True):
