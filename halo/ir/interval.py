@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..types import index
 from . import algebra as A
-from .expr import Cast, Const, Expr, Lin, Op, Var
+from .expr import Cast, Const, Expr, Lin, Op, Var, walk
 from .facts import const_bounds, free_vars
 from .linear import linear, parts
 
@@ -236,12 +236,12 @@ def _take_apart(slack: Expr) -> list[Expr]:
     return [slack]
 
 
-def solve(slack: Expr, v: Var) -> tuple[Expr | None, Expr | None]:
+def solve(slack: Expr, v: Expr) -> tuple[Expr | None, Expr | None]:
     """(lo, hi) such that 0 <= slack is the same as lo <= v <= hi, one of them None; both where it is not affine in v."""
     terms, _ = parts(slack)
     k = next((q for a, q in terms if a is v), 0)
     rest = A.sub(slack, A.mul(v, Const(k, index)))
-    if k == 0 or v in free_vars(rest):
+    if k == 0 or v in walk((rest,)):
         return None, None
     if k > 0:  # v >= -rest/k, rounded up
         return A.neg(A.floordiv(rest, Const(k, index))), None

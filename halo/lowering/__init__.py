@@ -22,6 +22,7 @@ from .interleave import interleave
 from .outputs import stage_outputs
 from .partition import partition
 from .slide import slide
+from .trim_no_ops import trim_no_ops
 from .unroll import unroll
 from .vectorize import vectorize
 
@@ -110,6 +111,7 @@ PASSES = (
     Pass("nest", "the nest that is shown, and that the reference backends run", lambda s: replace(s, nest=s.stmt)),
     Pass("expand_math", "transcendentals become polynomials", _on_stmt(expand_math)),
     Pass("inline_lets", "definitions inside loops are replaced by their values", _on_stmt(inline_lets)),
+    Pass("trim_no_ops", "loops run only where their body does anything", _on_stmt(trim_no_ops)),
     Pass("partition", "prologue, steady state and epilogue of every loop", _on_stmt(partition)),
     Pass("unroll", "one copy of the body an iteration", _on_stmt(unroll)),
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),

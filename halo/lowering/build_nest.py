@@ -150,12 +150,14 @@ class _Nest:
 
     def _leaf(self, f: Function, k: int, d: Definition) -> Stmt:
         leaf: Stmt = Provide(f.array, d.indices, d.values, None, d.atomic)
-        conditions = [] if d.pred is None else [d.pred]
+        inside = []
         if k > 0:  # stores outside the region are masked: what is asked for is a part of the infinite Func
             for i, v, lo, n in zip(d.indices, f.vars, f.array.mins, f.array.extents, strict=True):
                 if i is not v:
-                    conditions += [A.le(lo, i), A.lt(i, A.add(lo, n))]
-        return leaf if not conditions else If(A.all_of(conditions), leaf)
+                    inside += [A.le(lo, i), A.lt(i, A.add(lo, n))]
+        if inside:
+            leaf = If(A.all_of(inside), leaf, likely=True)
+        return leaf if d.pred is None else If(d.pred, leaf)
 
     def _site(self, loops: list[tuple[Function, int, str]], body: _Body) -> None:
         """What is computed and stored at this loop (of each of the stages that share it), round `body`."""

@@ -153,7 +153,9 @@ class _Flatten:
                 m = Const(align[d], index)
                 n = A.mul(A.floordiv(A.add(n, A.sub(m, Const(1, index))), m), m)
             size = A.mul(strides[d], n)
-        bound = const_bounds(size)[1]
+        low, bound = const_bounds(size)
+        if low is None or low < 0:  # of an empty region
+            size = A.maximum(size, Const(0, index))
         buffers = []
         for k, t in enumerate(f.types):
             small = bound is not None and bound * t.bytes <= STACK_BYTES and s.memory != "heap"

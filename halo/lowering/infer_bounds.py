@@ -9,13 +9,14 @@ production, in terms of its readers' regions at that site:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..errors import BoundsError
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Op, Read, Var, children
+from ..ir.expr import Array, Const, Expr, Op, Read, Var, reads, walk
 from ..ir.facts import const_bounds, free_vars
-from ..ir.interval import Range, lower, monotonic, narrow, upper
+from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
+from ..ir.linear import parts
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
 from ..types import index
@@ -295,15 +296,8 @@ def boxes_of_exprs(
 ) -> Boxes:
     """The boxes of all reads under `roots`; a read at the very index that is being stored (`at`) needs nothing more."""
     boxes = Boxes()
-    seen: set[Expr] = set()
-    stack = list(roots)
-    while stack:
-        e = stack.pop()
-        if e in seen:
-            continue
-        seen.add(e)
-        stack.extend(children(e))
-        if isinstance(e, Read) and e.array.kind != "table" and at != (e.array, e.indices):
+    for e in reads(roots):
+        if e.array.kind != "table" and at != (e.array, e.indices):
             conditions = under if e.pred is None else (*under, *A.conjuncts(e.pred))
             boxes.touch("read", e.array, box_of(e.indices, conditions))
     return boxes
@@ -321,18 +315,32 @@ def _clamped(i: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
     for c in under:
         if not isinstance(c, Op) or c.name not in ("le", "eq") or c.args[0].type is not index:
             continue
-        for v in free_vars(c) & free_vars(i):
-            assert isinstance(v, Var)
-            direction = monotonic(i, v)
-            if not direction:
-                continue
-            r = narrow(c, Range(v, None, None))
-            low, high = (r.lo, r.hi) if direction > 0 else (r.hi, r.lo)
-            if low is not None and lo is not None:
-                lo = A.maximum(lo, A.substitute(i, {v: low}))
-            if high is not None and hi is not None:
-                hi = A.minimum(hi, A.substitute(i, {v: high}))
+        for low, high in _said_of(i, c):
+            if low is not None:
+                lo = low if lo is None else A.maximum(lo, low)
+            if high is not None:
+                hi = high if hi is None else A.minimum(hi, high)
     return lo, hi
+
+
+def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
+    """Ends of `i` where the comparison `c` holds, for each variable (or value of an array) that both are about."""
+    for v in free_vars(c) & free_vars(i):
+        assert isinstance(v, Var)
+        direction = monotonic(i, v)
+        if direction:
+            r = narrow(c, Range(v, None, None))
+            ends = [None if end is None else A.substitute(i, {v: end}) for end in (r.lo, r.hi)]
+            yield (ends[0], ends[1]) if direction > 0 else (ends[1], ends[0])
+    terms, _ = parts(i)
+    data = [(atom, k) for atom, k in terms if any(isinstance(e, Read) for e in walk((atom,)))]
+    if len(data) == 1:
+        atom, k = data[0]
+        rest = A.sub(i, A.mul(atom, Const(k, index)))
+        for slack in slacks(c):
+            low, high = solve(slack, atom)
+            ends = [None if e is None else A.add(rest, A.mul(e, Const(k, index))) for e in (low, high)]
+            yield (ends[0], ends[1]) if k > 0 else (ends[1], ends[0])
 
 
 def _data_bounds(i: Expr) -> tuple[End, End]:

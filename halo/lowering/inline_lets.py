@@ -49,6 +49,8 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             # every loop gets a variable of its own: what is proven of it must not be said of another one
             var = Var(s.var.name, s.var.type, s.var.lo, s.var.hi)
             body = _visit(s.body, values.having(s.var, var), False)
+            if isinstance(body, Block) and not body.stmts:
+                return body
             return For(var, values(s.lo), extent, s.kind, body, s.partition, s.label)
         case Let():
             value = values(s.value)
@@ -62,7 +64,10 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             orelse = None if s.orelse is None else _visit(s.orelse, values, keep)
             if is_false(cond):
                 return orelse or Block(())
-            return If(cond, _visit(s.then, values, keep), orelse, s.likely)
+            then = _visit(s.then, values, keep)
+            if orelse is None and isinstance(then, Block) and not then.stmts:
+                return then
+            return If(cond, then, orelse, s.likely)
         case Block():
             return block(*(_visit(t, values, keep) for t in s.stmts))
         case Produce():

@@ -16,7 +16,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children
 from ..ir.facts import free_vars
 from ..ir.interval import Range, lower, slacks, solve
-from ..ir.stmt import For, If, Stmt, block
+from ..ir.stmt import Block, For, If, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import probe
@@ -51,7 +51,7 @@ def _split(s: For) -> Stmt:
 
 def _loop(s: For, lo: Expr, end: Expr, body: Stmt) -> Stmt | None:
     extent = A.sub(end, lo)
-    if isinstance(extent, Const) and extent.value <= 0:
+    if (isinstance(extent, Const) and extent.value <= 0) or (isinstance(body, Block) and not body.stmts):
         return None
     if isinstance(extent, Const) and extent.value == 1:
         return substitute(body, {s.var: lo})
@@ -64,10 +64,10 @@ def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
     lows: list[Expr] = []
     highs: list[Expr] = []
     environment = {s.var: (s.lo, s.extent)}
-    for e, inner in _candidates(s.body, ()):
+    for e, likely, inner in _candidates(s.body, ()):
         if e in settled or (s.var not in free_vars(e) and not any(_moves(r, s.var) for r in inner)):
             continue
-        decided = _decide(e, s.var, inner, environment)
+        decided = _decide(e, likely, s.var, inner, environment)
         if decided is None:
             continue
         value, low, high = decided
@@ -83,11 +83,17 @@ def _moves(r: Range, v: Var) -> bool:
     return any(end is not None and v in free_vars(end) for end in (r.lo, r.hi))
 
 
-def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, tuple[Range, ...]]]:
-    """Conditions and extremes of index expressions in `s`, with the ranges of the loops inside that they may use."""
+def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, tuple[Range, ...]]]:
+    """Conditions and extremes of index expressions in `s`, whether they are likely to be true, and the ranges of the
+    loops inside that they may use."""
     seen: set[Expr] = set()
+    if isinstance(s, If) and s.likely:
+        for c in A.conjuncts(s.cond):
+            if isinstance(c, Op) and c.name == "le" and c.args[0].type is index:
+                seen.add(c)
+                yield c, True, inner
     for e in exprs(s):
-        yield from ((c, inner) for c in _undecided(e, seen))
+        yield from ((c, False, inner) for c in _undecided(e, seen))
     if isinstance(s, For):
         inner = (Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index))), *inner)
     for t in substmts(s):
@@ -107,11 +113,11 @@ def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Op]:
 
 
 def _decide(
-    e: Op, v: Var, inner: tuple[Range, ...], loops: dict[Var, tuple[Expr, Expr]]
+    e: Op, likely: bool, v: Var, inner: tuple[Range, ...], loops: dict[Var, tuple[Expr, Expr]]
 ) -> tuple[Expr, list[Expr], list[Expr]] | None:
     """The value that `e` has in the steady state, and the lower and upper ends of `v` that prove it."""
     ranges = {**loops, **{r.var: (r.lo, A.sub(r.hi, r.lo)) for r in inner if r.lo is not None and r.hi is not None}}
-    truth = probe(e, ranges)
+    truth = likely or probe(e, ranges)
     if truth is None:
         return None
     if e.name in ("min", "max"):
