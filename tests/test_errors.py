@@ -480,9 +480,9 @@ def parameter_out_of_range():
 @case(halo.CompileError)
 def refused_by_llvm():
     from halo.jit.llvm import compile_ir
-    from halo.jit.target import host
+    from halo.jit.target import as_target
 
-    compile_ir("define void @f() { ret i32 0 }", host())
+    compile_ir("define void @f() { ret i32 0 }", as_target(None))
 
 
 # ----------------------------------------------------------------------------------------------------------------------
