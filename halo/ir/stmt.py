@@ -11,7 +11,7 @@ from typing import Any
 from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
-__all__ = ["Allocate", "Block", "Check", "Evaluate", "Extern", "For", "If", "Let", "Produce", "Provide", "Realize", "Stmt",
+__all__ = ["Allocate", "Block", "Check", "Evaluate", "Extern", "For", "Hoist", "If", "Let", "Produce", "Provide", "Realize", "Stmt",
            "Store", "block"]  # fmt: skip
 
 
@@ -77,6 +77,15 @@ class Realize(Stmt):
     body: Stmt
     memory: str = "auto"
     fold: tuple[tuple[int, int], ...] = ()
+
+
+@node
+class Hoist(Stmt):
+    """The memory of `what` is allocated here, with room for `extents`, and used by each Realize of it inside."""
+
+    what: Array
+    body: Stmt
+    extents: tuple[Expr, ...] = ()
 
 
 @node

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ..ir import algebra as A
 from ..ir.expr import Array, Expr, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
-from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 from ..schedule.loops import Loops
 from .compute_with import Step, fused_groups, shared_depth, stage_order
 from .placement import check_placed
@@ -42,6 +42,11 @@ class _Body:
             if f.array in self.made:
                 self.stmt = Realize(f.array, (), self.stmt, f.memory)
 
+    def hoist(self, functions: list[Function]) -> None:
+        for f in functions:
+            if f.array in self.made:
+                self.stmt = Hoist(f.array, self.stmt)
+
 
 class _Nest:
     def __init__(self, p: Pipeline) -> None:
@@ -49,6 +54,7 @@ class _Nest:
         self.groups = fused_groups(p)  # in the order of computation, the Functions that compute_with joins together
         self.placed: dict[tuple[str, str], list[list[Function]]] = {}
         self.stored: dict[tuple[str, str], list[Function]] = {}
+        self.hoisted: dict[tuple[str, str], list[Function]] = {}
         for group in self.groups:
             f = group[-1]
             if f.compute.kind == "at":
@@ -57,6 +63,8 @@ class _Nest:
                 store = g.store or g.compute
                 if store.kind == "at":
                     self.stored.setdefault((store.func, store.loop), []).append(g)
+                if g.hoist is not None and g.hoist.kind == "at":
+                    self.hoisted.setdefault((g.hoist.func, g.hoist.loop), []).append(g)
 
     def root(self) -> Stmt:
         body = _Body(Block(()), set())
@@ -65,6 +73,7 @@ class _Nest:
         body.store(
             [f for f in self.p.functions if f.name not in self.p.outputs and (f.store or f.compute).kind == "root"]
         )
+        body.hoist([f for f in self.p.functions if f.hoist is not None and f.hoist.kind == "root"])
         check_placed(self.p, body.stmt)
         return body.stmt
 
@@ -169,6 +178,7 @@ class _Nest:
             for group in reversed(self.placed.get((f.name, loop), [])):
                 self._produce(group, body, lambda g: here(g.compute))
             body.store([g for g in self.stored.get((f.name, loop), []) if here(g.store or g.compute)])
+            body.hoist([g for g in self.hoisted.get((f.name, loop), []) if g.hoist is not None and here(g.hoist)])
 
 
 def _union(ranges: list[LoopRange]) -> LoopRange:

@@ -19,6 +19,7 @@ from ..ir.stmt import (
     Evaluate,
     Extern,
     For,
+    Hoist,
     If,
     Let,
     Produce,
@@ -28,7 +29,7 @@ from ..ir.stmt import (
     Store,
     block,
 )
-from ..types import index
+from ..types import Type, index
 from .inline_lets import is_plain
 
 STACK_BYTES = 16 * 1024
@@ -73,6 +74,7 @@ def dense_axis(port: Port, dense: bool) -> bool:
 class _Flatten:
     def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function]) -> None:
         self.layouts, self.functions = layouts, functions
+        self.hoisted: dict[Array, tuple[Buffer, ...]] = {}
         self.memo: dict[Expr, Expr] = {}
 
     def expr(self, e: Expr) -> Expr:
@@ -109,6 +111,8 @@ class _Flatten:
                 return self.provide(s)
             case Realize():
                 return self.realize(s)
+            case Hoist():
+                return self.hoist(s)
             case Extern():
                 return s
         raise TypeError(type(s))
@@ -149,26 +153,52 @@ class _Flatten:
         for d in reversed(f.storage_order or range(len(extents))):
             strides[d] = named(f"{f.name}.stride{d}", size)
             n: Expr = Const(fold[d], index) if d in fold else extents[d]
-            if d in align:
-                m = Const(align[d], index)
-                n = A.mul(A.floordiv(A.add(n, A.sub(m, Const(1, index))), m), m)
-            size = A.mul(strides[d], n)
-        low, bound = const_bounds(size)
-        if low is None or low < 0:  # of an empty region
-            size = A.maximum(size, Const(0, index))
-        buffers = []
-        for k, t in enumerate(f.types):
-            small = bound is not None and bound * t.bytes <= STACK_BYTES and s.memory != "heap"
-            name = f.name if len(f.types) == 1 else f"{f.name}.{k}"
-            buffers.append(Buffer(name, t, "stack" if small or s.memory in ("stack", "register") else "heap"))
-        self.layouts[s.what] = Layout(tuple(buffers), mins, (tuple(strides),) * len(buffers), fold)
+            size = A.mul(strides[d], _padded(n, align.get(d, 1)))
+        buffers = self.hoisted.get(s.what) or _buffers(f, const_bounds(size)[1])
+        self.layouts[s.what] = Layout(buffers, mins, (tuple(strides),) * len(buffers), fold)
         self.memo = {}
         body = self.stmt(s.body)
-        for b in reversed(buffers):
-            body = Allocate(b, size, body, bound)
+        if s.what not in self.hoisted:
+            body = _allocate(buffers, size, body)
         for var, value in reversed(lets):
             body = Let(var, value, body)
         return body
+
+    def hoist(self, s: Hoist) -> Stmt:
+        f = self.functions[s.what]
+        size: Expr = Const(1, index)
+        for d, n in enumerate(s.extents):
+            size = A.mul(size, _padded(self.expr(n), dict(f.align_storage).get(d, 1)))
+        self.hoisted[s.what] = buffers = _buffers(f, const_bounds(size)[1])
+        body = self.stmt(s.body)
+        del self.hoisted[s.what]
+        return _allocate(buffers, size, body)
+
+
+def _padded(n: Expr, multiple: int) -> Expr:
+    m = Const(multiple, index)
+    return A.mul(A.floordiv(A.add(n, Const(multiple - 1, index)), m), m)
+
+
+def _buffers(f: Function, bound: int | None) -> tuple[Buffer, ...]:
+    """Memory for each element of the tuple: on the stack where a small constant is enough of it."""
+
+    def kind(t: Type) -> str:
+        if bound is None or f.memory == "heap":
+            return "heap"
+        return "stack" if bound * t.bytes <= STACK_BYTES or f.memory in ("stack", "register") else "heap"
+
+    names = [f.name] if len(f.types) == 1 else [f"{f.name}.{k}" for k in range(len(f.types))]
+    return tuple(Buffer(name, t, kind(t)) for name, t in zip(names, f.types, strict=True))
+
+
+def _allocate(buffers: tuple[Buffer, ...], size: Expr, body: Stmt) -> Stmt:
+    low, bound = const_bounds(size)
+    if low is None or low < 0:  # of an empty region
+        size = A.maximum(size, Const(0, index))
+    for b in reversed(buffers):
+        body = Allocate(b, size, body, bound)
+    return body
 
 
 def _table(a: Array) -> Layout:

@@ -18,7 +18,7 @@ from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
 from ..ir.linear import parts
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 from ..types import index
 from .outputs import reads_of
 
@@ -116,8 +116,8 @@ class _Inference:
     def site(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Lets, Boxes]:
         """Storage, then productions and what reads them: regions are defined from the last reader to the first producer.
         The definitions go round all of it; the boxes are in terms of what they define."""
-        stores: list[Realize] = []
-        while isinstance(s, Realize):
+        stores: list[Realize | Hoist] = []
+        while isinstance(s, Realize | Hoist):
             stores.append(s)
             s = s.body
         result: Stmt | None = None
@@ -139,7 +139,11 @@ class _Inference:
         body = result or Block(())
         values = closed(lets) if stores else {}
         for r in reversed(stores):
-            body = r.replace(body=body, bounds=self._storage(r.what, boxes, values))
+            if isinstance(r, Realize):
+                body = r.replace(body=body, bounds=self._storage(r.what, boxes, values))
+            else:
+                room = self._bounded(r.what, Boxes({("room", r.what): boxes[("room", r.what)]}).let(values)["room", r.what])
+                body = r.replace(body=body, extents=tuple(n for _, n in room))
         return body, lets, boxes
 
     def _extern(self, s: Extern) -> Boxes:
@@ -158,7 +162,7 @@ class _Inference:
         boxes.pop(("self", what), None)
         box = touched["any", what]
         region = tuple((lo, extent_of(lo, hi)) for lo, hi in self._bounded(what, box))
-        if self.functions[what].bound_storage:
+        if self.functions[what].bound_storage or self.functions[what].hoist is not None:
             boxes.touch("room", what, tuple((n, n) for _, n in region))
         return region
 

@@ -7,9 +7,9 @@ loop variable can now be seen, which `partition` and `vectorize` need. Loops of 
 from __future__ import annotations
 
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Lin, Var, is_false, is_true
+from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
 from ..ir.facts import const_bounds
-from ..ir.stmt import Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, block
+from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 
 
 def inline_lets(s: Stmt) -> Stmt:
@@ -64,7 +64,7 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             orelse = None if s.orelse is None else _visit(s.orelse, values, keep)
             if is_false(cond):
                 return orelse or Block(())
-            then = _visit(s.then, values, keep)
+            then = _visit(s.then, _known(cond, values), keep)
             if orelse is None and isinstance(then, Block) and not then.stmts:
                 return then
             return If(cond, then, orelse, s.likely)
@@ -75,6 +75,8 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
         case Realize():
             bounds = tuple((values(lo), values(n)) for lo, n in s.bounds)
             return Realize(s.what, bounds, _visit(s.body, values, keep), s.memory, s.fold)
+        case Hoist():
+            return Hoist(s.what, _visit(s.body, values, keep), tuple(values(n) for n in s.extents))
         case Provide():
             stored = tuple(None if v is None else values(v) for v in s.values)
             pred = None if s.pred is None else values(s.pred)
@@ -86,6 +88,14 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
         case Evaluate():
             return Evaluate(values(s.value))
     raise TypeError(type(s))
+
+
+def _known(cond: Expr, values: Values) -> Values:
+    """`values`, and what `cond` says that variables are: `if width == 3` makes the width 3 inside."""
+    for c in A.conjuncts(cond):
+        if isinstance(c, Op) and c.name == "eq" and isinstance(c.args[0], Var) and isinstance(c.args[1], Const):
+            values = values.having(c.args[0], c.args[1])
+    return values
 
 
 def is_plain(e: Expr) -> bool:

@@ -12,6 +12,7 @@ from ..ir.stmt import (
     Evaluate,
     Extern,
     For,
+    Hoist,
     If,
     Let,
     Produce,
@@ -25,7 +26,7 @@ from ..ir.stmt import (
 
 def substmts(s: Stmt) -> tuple[Stmt, ...]:
     match s:
-        case For() | Let() | Produce() | Realize() | Allocate():
+        case For() | Let() | Produce() | Realize() | Hoist() | Allocate():
             return (s.body,)
         case If():
             return (s.then,) if s.orelse is None else (s.then, s.orelse)
@@ -37,7 +38,7 @@ def substmts(s: Stmt) -> tuple[Stmt, ...]:
 def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     """`s` with f applied to each statement directly inside it."""
     match s:
-        case For() | Let() | Produce() | Realize() | Allocate():
+        case For() | Let() | Produce() | Realize() | Hoist() | Allocate():
             body = f(s.body)
             return s if body is s.body else s.replace(body=body)
         case If():
@@ -58,6 +59,8 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
             return (s.cond,)
         case Realize():
             return tuple(e for pair in s.bounds for e in pair)
+        case Hoist():
+            return s.extents
         case Provide():
             return (*s.indices, *(v for v in (*s.values, s.pred) if v is not None))
         case Store():
@@ -91,6 +94,8 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
             return If(f(s.cond), map_exprs(s.then, f), None if s.orelse is None else map_exprs(s.orelse, f), s.likely)
         case Realize():
             return Realize(s.what, pairs(s.bounds), map_exprs(s.body, f), s.memory, s.fold)
+        case Hoist():
+            return Hoist(s.what, map_exprs(s.body, f), tuple(f(n) for n in s.extents))
         case Provide():
             values = tuple(optional(v) for v in s.values)
             return Provide(s.what, tuple(f(i) for i in s.indices), values, optional(s.pred), s.atomic)
