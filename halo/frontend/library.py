@@ -181,3 +181,12 @@ def _print(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
 def _require(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     condition, shown = as_bool(args[0]), tuple(convert(a, resolve(a)) for a in args[1:])
     return data(Op("require", (condition, *shown), shown[0].type, (call.data, call.loc)))
+
+
+@rule("expect")
+def _expect(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
+    """What is bound to an input has the type that the input is annotated with."""
+    type, name = call.data
+    if args[0].kind is not type:
+        raise TypeMismatchError(f"{name} is annotated {type!r}, and what is bound to it is {args[0].kind!r}")
+    return args[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ArgumentError, DefinitionError, here
+from ..errors import ArgumentError, DefinitionError, HaloError, here
 from ..frontend.capture import Capture, capture
 from ..frontend.graph import Graph
 from ..frontend.reductions import extract
@@ -28,11 +28,12 @@ from ..ir.surface import (
     subscripts,
 )
 from ..ir.surface_walk import walk
-from ..schedule.copies import Structural
+from ..schedule.copies import In, Structural
 from ..schedule.directive import Directive
 from ..schedule.directive import Stage as Checked
 from ..schedule.loops import Loops
-from .schedulable import Schedulable, Stage, install, plain_loops
+from ..schedule.schedule import Schedule
+from .schedulable import Schedulable, Stage, install, update_loops
 
 __all__ = ["Func", "func"]
 
@@ -113,12 +114,21 @@ class Func(Function, Schedulable):
         return self._normal
 
     def _make_stage(self, name: str, define: Callable[[Function], Definitions]) -> Function:
-        stage = Func(name, fastmath=self.fastmath, cache=self.cache)
-        stage._where, stage.innermost = self._where, True
-        stage._written = Definitions((), Define((), ()))
-        stage._written = stage._normal = define(stage)
-        stage._frozen = True
+        stage = self.blank()
+        stage.name, stage.innermost = name, True
+        stage.settle(define(stage))
         return stage
+
+    def blank(self) -> Func:
+        """A Func of the same name and options, without definitions and directives."""
+        new = Func(self.name, fastmath=self.fastmath, cache=self.cache)
+        new._where, new.innermost = self._where, self.innermost
+        return new
+
+    def settle(self, d: Definitions) -> None:
+        """Take `d`, without inline reductions, as the definitions."""
+        self._written = self._normal = d
+        self._frozen = True
 
     def at_rank(self, n: int) -> Func:
         """This Func, or of a rank-generic one the Func of `n` index variables."""
@@ -127,10 +137,8 @@ class Func(Function, Schedulable):
         if n not in self._ranked:
             if n < len(self._capture.index_names):
                 raise DefinitionError(f"{self.name} has at least {len(self._capture.index_names)} axes", loc=here())
-            one = Func(self.name, fastmath=self.fastmath, cache=self.cache)
-            one._capture, one._rank, one._where = self._capture, n, self._where
-            one.directives = self.directives
-            self._ranked[n] = one
+            one = self._ranked[n] = self.blank()
+            one._capture, one._rank, one.directives = self._capture, n, self.directives
         return self._ranked[n]
 
     def __getitem__(self, key: Any) -> Any:
@@ -246,15 +254,48 @@ class Func(Function, Schedulable):
     def _check_early(self, stage: int, d: Directive) -> None:
         if self.ndim is None:
             return
+        captured = stage == 0 and self._capture is not None and not self._capture.pack
+        vars = self._capture.index_names if captured else self.definitions.vars  # type: ignore[union-attr]
         if stage not in self._loops:
-            written = self.definitions
-            own = written.pure if stage == 0 else written.updates[stage - 1]
-            self._loops[stage] = plain_loops(own, written.vars, stage > 0)
+            own = None if stage == 0 else self.definitions.updates[stage - 1]
+            self._loops[stage] = Loops.start(vars) if own is None else update_loops(own, vars)
         loops = self._loops[stage]
         if loops is not None:
-            label = Stage(self, stage).name
-            after = d.run(Checked(label, loops, self.definitions.vars))
+            after = d.run(Checked(Stage(self, stage).name, loops, vars))
             self._loops[stage] = None if isinstance(d, Structural) and d.on == "stage" else after.loops
+
+    def schedule(self) -> Schedule:
+        """The directives of all the stages of the pipeline that ends here, as an immutable value."""
+        return Schedule.of(self._stages())
+
+    def apply(self, schedule: Schedule) -> Func:
+        """Give the directives of `schedule` to the stages of this pipeline, in place of those they have."""
+        stages = self._stages()
+        kept = [(s, s.directives[:], dict(getattr(s, "_loops", {}))) for s in stages.values()]
+        self.unschedule()
+        try:
+            schedule.give(stages, here())
+        except HaloError:
+            for s, directives, loops in kept:
+                s.directives[:] = directives
+                if isinstance(s, Func):
+                    s._loops = loops
+            raise
+        return self
+
+    def unschedule(self) -> Func:
+        """Take all directives from all the stages of this pipeline, shared ones included."""
+        for s in self._stages().values():
+            s.directives.clear()
+            if isinstance(s, Func):
+                s._loops.clear()
+        return self
+
+    def _stages(self) -> dict[str, Any]:
+        """Every stage and input that can hold directives by its name in this pipeline, readers first."""
+        graph = self.graph
+        stages: dict[str, Any] = {graph.names[f]: f for f in reversed(graph.functions)}
+        return stages | {name: a.source for name, a in graph.arguments.items() if isinstance(a.source, Input)}
 
     def __bool__(self) -> bool:
         return True
@@ -277,6 +318,10 @@ class Made(Func):
         raise DefinitionError(f"{self.name} is made by {self.owner.name}.{self.by}: definitions read {self.owner.name}",
                               loc=self.loc)  # fmt: skip
 
+    def copied(self, owner: Any, d: Structural) -> Made:
+        """The same, made by `d` of the copy `owner`; its directives are copied by whoever binds."""
+        return Made(owner, d)
+
     def update(self, k: int = 0) -> Stage:
         return Stage(self, k + 1)
 
@@ -285,6 +330,25 @@ class Made(Func):
 
 
 install("func", Func)
+
+
+def _give_input(self: Input, stage: int, d: Directive) -> Any:
+    """Keep directive `d` of an input: only `in_` is one."""
+    if not isinstance(d, Structural) or d.name != "in_":
+        d.refuse(self.name, "an input is not computed", legal=("in_",))
+    made = Made(self, d)
+    object.__setattr__(d, "made", made)
+    self.directives.append((stage, d))
+    return made
+
+
+def _in(self: Input, consumer: Any = None) -> Func:
+    """Make a Func that copies this input, and let `consumer` (a Func or a list; all, if left out) read the copy."""
+    made: Func = self.give(0, In.make({"consumer": consumer}, self.name, here()))  # type: ignore[attr-defined]
+    return made
+
+
+Input.give, Input.in_ = _give_input, _in  # type: ignore[attr-defined]  # what holds directives is below this room
 
 
 def func(function: Any = None, /, *, name: str | None = None, fastmath: bool = False, source: str | None = None,

@@ -12,14 +12,13 @@ from ..ir.surface import Define, IndexVar, Literal
 # the modules of directives fill the registry
 from ..schedule import control, copies, nesting, placement, reductions, storage  # noqa: F401
 from ..schedule.control import Specialize, Within
-from ..schedule.copies import Structural
 from ..schedule.directive import Directive, registry
 from ..schedule.loops import Facts, Loops
 
 if TYPE_CHECKING:
     from .func import Func
 
-__all__ = ["Schedulable", "Stage", "plain_loops"]
+__all__ = ["Schedulable", "Stage", "install", "update_loops"]
 
 
 class Schedulable:
@@ -67,10 +66,8 @@ class Stage(Schedulable):
         return f"<halo.Stage {self.name}>"
 
 
-def plain_loops(stage: Define | None, vars: tuple[str, ...], update: bool) -> Loops:
-    """The loops of a stage as written, before types are known. The pure stage has all the variables."""
-    if stage is None or not update:
-        return Loops.start(vars)
+def update_loops(stage: Define, vars: tuple[str, ...]) -> Loops:
+    """The loops of an update as written, before types are known."""
     own = [v for v, a in zip(vars, stage.args, strict=True) if isinstance(a, IndexVar) and a.name == v]
     rdom = stage.rdom
     if rdom is None:
@@ -102,4 +99,3 @@ def install(on: str, target: type) -> None:
 
 
 install("stage", Schedulable)
-__all__ += ["Structural", "install"]

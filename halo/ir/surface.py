@@ -78,7 +78,8 @@ def _binary(op: str) -> tuple[Binary, Binary]:
 
 def _augmented(op: str) -> Binary:
     def method(self: Access, other: Any) -> Expr:
-        return Augmented(op, (self, as_expr(other)))
+        others = other if isinstance(other, tuple) else (other,)
+        return Augmented(op, (self, *map(as_expr, others)))
 
     return method
 
@@ -378,6 +379,7 @@ class Input(Indexable):
     def __init__(self, name: str, dtype: Any = None, ndim: int | None = None, contiguous: bool = False) -> None:
         self.name, self.ndim, self.contiguous = name, ndim, contiguous
         self.type = None if dtype is None else as_type(dtype)
+        self.directives: list[Any] = []
         self._where = _site()
 
     def __repr__(self) -> str:

@@ -1,0 +1,142 @@
+"""Binding: `f(img=g)` substitutes Funcs, Inputs, Params, expressions and constants for inputs, and makes a new Func.
+
+One simultaneous substitution in the pipeline as it stands: every stage that reaches such an input is copied, with its
+directives, redirected to the copies; all else is shared. What is bound is not itself substituted in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, Location, here
+from ..frontend.graph import Argument
+from ..ir.surface import (
+    Access,
+    Call,
+    Definitions,
+    Expr,
+    Function,
+    Indexable,
+    Input,
+    Pad,
+    Param,
+    Table,
+    as_expr,
+)
+from ..ir.surface_walk import Rewriter, base
+from ..schedule.copies import Structural
+from ..schedule.directive import Target
+
+if TYPE_CHECKING:
+    from .func import Func, Made
+
+__all__ = ["bind", "is_symbolic"]
+
+
+def is_symbolic(value: Any) -> bool:
+    """Whether an argument of a call asks for binding."""
+    if isinstance(value, Pad):
+        return not isinstance(base(value), Table)
+    return isinstance(value, (Indexable, Expr))
+
+
+def bind(f: Func, arguments: Mapping[str, Any]) -> Func:
+    """`f` with the inputs of these names replaced."""
+    loc = here()
+    graph = f.graph
+    values = {name: _value(graph.arguments[name], v, loc) for name, v in arguments.items()}
+    copy = _Copy(values)
+    affected: set[Function] = set()
+    for g in graph.functions:
+        uses = graph.uses(g)
+        if any(i.name in values for i in uses.inputs) or affected.intersection(uses.functions):
+            affected.add(g)
+    for g in graph.functions:
+        if g in affected:
+            copy.function(g)  # type: ignore[arg-type]
+    copy.schedules()
+    return copy.made.get(f, f)
+
+
+def _value(a: Argument, value: Any, loc: Location | None) -> Any:
+    """What replaces input `a`: an Indexable for an array, an Expr for a scalar."""
+    if a.ndim is None:
+        if isinstance(value, Function) and value.ndim == 0:
+            return Access(value, ())
+        if isinstance(value, (Expr, bool, int, float, np.generic)):
+            return as_expr(value)
+        raise ArgumentError(f"{a.name} is a scalar, and cannot be {_what(value)}", loc=loc)
+    if isinstance(value, Expr):
+        raise ArgumentError(f"{a.name} is an array, and cannot be an expression", loc=loc,
+                            hint="a halo.Func or halo.Input")  # fmt: skip
+    target = value if isinstance(value, Indexable) else Table(value, a.name)
+    at_rank = getattr(target, "at_rank", None)
+    if at_rank is not None:
+        target = at_rank(a.ndim)
+    if target.ndim is not None and target.ndim != a.ndim:
+        raise ArgumentError(
+            f"{a.name} is subscripted by {a.ndim} indices, and {_what(value)} has {target.ndim} axes", loc=loc
+        )
+    return target
+
+
+def _what(value: Any) -> str:
+    name = getattr(value, "name", None)
+    return f"{type(value).__name__} {name}" if isinstance(name, str) else f"a {type(value).__name__}"
+
+
+class _Copy(Rewriter):
+    """Copies of stages with inputs replaced by `values`."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.values = values
+        self.made: dict[Any, Func] = {}
+
+    def function(self, f: Func) -> None:
+        new = f.blank()
+        self.made[f] = new
+        d = f.definitions
+        pure = None if d.pure is None else self.define(d.pure)
+        inputs = tuple(i for i in map(self._input, d.inputs) if i is not None)
+        new.settle(Definitions(d.vars, pure, tuple(map(self.define, d.updates)), inputs))
+
+    def _input(self, i: Input | Param) -> Input | Param | None:
+        value = self.values.get(i.name, i)
+        return value if isinstance(value, (Input, Param)) else None
+
+    def leaf(self, e: Expr) -> Expr | None:
+        return self.values.get(e.name) if isinstance(e, Param) else None
+
+    def target(self, t: Indexable) -> Indexable:
+        if isinstance(t, Input):
+            return self.values.get(t.name, t)  # type: ignore[no-any-return]
+        return self.made.get(t, t) if isinstance(t, Function) else t
+
+    def _rebuilt(self, e: Expr) -> Expr:
+        new = super()._rebuilt(e)
+        if isinstance(e, Access) and isinstance(e.target, Input) and e.target.name in self.values and e.target.type:
+            return Call("expect", (new,), (e.target.type, e.target.name))
+        return new
+
+    # Directives ------------------------------------------------------------------------------------------------------
+
+    def schedules(self) -> None:
+        """Give the copies the directives of the originals."""
+        stages = [(new, f.directives) for f, new in self.made.items()]
+        while stages:
+            new, directives = stages.pop()
+            for k, d in directives:
+                copy = d.redirected(self._redirect)
+                if isinstance(d, Structural):
+                    made: Made = d.made.copied(new, copy)
+                    object.__setattr__(copy, "made", made)
+                    self.made[d.made] = made
+                    stages.append((made, d.made.directives))
+                new.directives.append((k, copy))
+
+    def _redirect(self, t: Target) -> Target:
+        return Target(self.made.get(t.func, t.func), t.stage) if isinstance(t.func, Function) else t
