@@ -153,6 +153,14 @@ def test_what_the_decorator_gives() -> None:
     np.testing.assert_array_equal(f(a=np.arange(3)), np.arange(3) * 3)
 
 
+def test_fastmath_may_reorder() -> None:
+    @halo.func(fastmath=True)
+    def f(x, *, a):
+        return (a[x] + 1.5) * 3.0 - a[x] / 7.0
+
+    np.testing.assert_allclose(f(a=FLT[0]), (FLT[0] + 1.5) * 3 - FLT[0] / 7, rtol=1e-5)
+
+
 def test_source_may_be_given() -> None:
     scope: dict = {}
     source = "def f(x, *, a):\n    return a[x] + 1\n"
@@ -203,6 +211,21 @@ def test_binding_leaves_the_inputs_of_what_is_bound_alone() -> None:
     f = double(a=inc)
     np.testing.assert_array_equal(f(a=np.arange(4)), (np.arange(4) + 1) * 2)
     np.testing.assert_array_equal(double(a=double)(a=np.arange(4)), np.arange(4) * 4)
+
+
+def test_the_shape_of_a_bound_func_needs_bounds() -> None:
+    @halo.func
+    def width(y, x, *, img):
+        return img[y, x] + img.shape[1]
+
+    @halo.func
+    def source(y, x, *, raw):
+        return raw[y, x]
+
+    with pytest.raises(halo.DefinitionError, match="bounds"):
+        width(img=source)(raw=IMG)
+    bounded = width(img=halo.pad(source, "edge", bounds=[(0, 13), (0, 17)]))
+    np.testing.assert_array_equal(bounded(raw=IMG, shape=IMG.shape), IMG.astype(np.int32) + 17)
 
 
 def test_binding_copies_the_directives() -> None:
