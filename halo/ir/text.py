@@ -23,7 +23,7 @@ import numpy as np
 from ..types import Type, f32, index
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, Var, children
 from .linear import parts
-from .stmt import Allocate, Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt, Store
+from .stmt import Allocate, Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store
 
 __all__ = ["loops_text", "printed_name", "to_text"]
 
@@ -235,6 +235,8 @@ class _Printer:
                 return [pad + head, *body]
             case If():
                 return self.conditional(s, depth, "if")
+            case Hoist():
+                return [f"{pad}hoist {s.what.name}:", *self.lines(s.body, depth + 1, last=True)]
             case Produce():
                 return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
             case Provide():
@@ -369,4 +371,4 @@ def _children(s: Stmt) -> tuple[Stmt, ...]:
         return s.stmts
     if isinstance(s, If):
         return (s.then,) if s.orelse is None else (s.then, s.orelse)
-    return (s.body,) if isinstance(s, For | Let | Realize | Produce | Allocate) else ()
+    return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Produce | Allocate) else ()

@@ -20,7 +20,7 @@ from ..ir.expr import Array, Const, Expr, Lin, Op, Read, Var, is_true
 from ..ir.facts import const_bounds
 from ..ir.node import interning
 from ..ir.pipeline import Lowered, Port
-from ..ir.stmt import Block, Check, Evaluate, Extern, For, If, Let, Produce, Provide, Realize, Stmt
+from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
 from .python_expr import Code, Comment, Expressions, Names, NumbaCode, NumPyCode, call, item, literal, name, np_
 from .python_share import shared
@@ -114,7 +114,7 @@ def _walk(s: Stmt | None) -> Iterator[Stmt]:
     elif isinstance(s, If):
         yield from _walk(s.then)
         yield from _walk(s.orelse)
-    elif isinstance(s, (For, Let, Produce, Realize)):
+    elif isinstance(s, (For, Hoist, Let, Produce, Realize)):
         yield from _walk(s.body)
 
 
@@ -211,6 +211,9 @@ class _Kernel:
 
     def _block(self, s: Block) -> list[ast.stmt]:
         return list(itertools.chain.from_iterable(self.stmt(each) for each in s.stmts))
+
+    def _hoist(self, s: Hoist) -> list[ast.stmt]:
+        return self.stmt(s.body)  # where memory comes from does not show in Python
 
     def _produce(self, s: Produce) -> list[ast.stmt]:
         return [Comment(s.what.name), *self.stmt(s.body)]
