@@ -18,7 +18,7 @@ from .. import types
 from ..types import Type, as_type, bool_, index
 from . import algebra as A
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Load, Op, Ramp, Read, Reduce, Shuffle, Var
-from .stmt import Allocate, Check, Evaluate, For, If, Let, Produce, Provide, Realize, Stmt, Store, block
+from .stmt import Allocate, Check, Evaluate, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store, block
 from .text import printed_name
 
 __all__ = ["parse", "parse_expr"]
@@ -243,10 +243,10 @@ class _Statements:
                 orelse = self.body(depth)
         return If(condition, then, orelse, likely is not None)
 
-    def produce(self, depth: int, name: str) -> Stmt:
+    def mark(self, depth: int, word: str, name: str) -> Stmt:
         what = self.scope.memory(name)
         assert isinstance(what, Array)
-        return Produce(what, self.body(depth))
+        return (Produce if word == "produce" else Hoist)(what, self.body(depth))
 
     def check(self, depth: int, cond: str, code: str, args: str | None) -> Stmt:
         return Check(self.scope.expr(cond, bool_), int(code), self.scope.exprs(args) if args else ())
@@ -273,7 +273,7 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
      _Statements.allocate),
     (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>\w+))?(?P<colon>:?)",
      _Statements.realize),
-    (r"produce (?P<name>\S+):", _Statements.produce),
+    (r"(?P<word>produce|hoist) (?P<name>\S+):", _Statements.mark),
     (r"(?P<word>if|elif) (?:likely\((?P<likely>.+)\)|(?P<cond>.+)):", _Statements.conditional),
     (r"check (?P<cond>.+) else (?P<code>\d+)(?:, (?P<args>.+))?", _Statements.check),
     (r"(?P<name>[A-Za-z_][\w.]*) = (?P<value>.+?)(?: within (?P<within>.+?))?(?P<colon>:?)", _Statements.let),

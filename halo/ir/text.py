@@ -236,7 +236,7 @@ class _Printer:
             case If():
                 return self.conditional(s, depth, "if")
             case Hoist():
-                return [f"{pad}hoist {s.what.name}:", *self.lines(s.body, depth + 1, last=True)]
+                return [f"{pad}hoist {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
             case Produce():
                 return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
             case Provide():

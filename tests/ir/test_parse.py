@@ -47,6 +47,12 @@ STATEMENTS = [
     out[y, x] = 3
     """,
     """
+    hoist blur_x:
+      alloc blur_x[h, w]
+      produce blur_x:
+        blur_x[y, x] = 1
+    """,
+    """
     if likely(x < w):
       pair[x] = ..., f where x < w
     elif p:
