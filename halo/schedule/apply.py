@@ -325,11 +325,14 @@ class _Run:
 
 
 def _reshape(stage: _Stage, d: Directive, at: Stage) -> None:
-    before = {dim.name: dim for dim in stage.loops.dims}
+    """Carry out `d`, and note it for the loops that it marked; what it cut or renamed stays marked by what did that."""
+    old, marks = stage.loops, dict(stage.marks)
     stage.loops = d.run(at).loops
+    consumed = [n for op in stage.loops.ops[len(old.ops) :] for n in op.consumed if n in old]
     for dim in stage.loops.dims:
-        if dim.name not in before or before[dim.name] != dim:
-            stage.marks[dim.name] = d
+        if dim.name not in old or old.dim(dim.name).kind != dim.kind:
+            earlier = [marks[n] for n in consumed if n in marks and old.dim(n).kind == dim.kind != "serial"]
+            stage.marks[dim.name] = earlier[0] if earlier else d
 
 
 def _without_facts(f: Function) -> Function:

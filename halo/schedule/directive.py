@@ -44,7 +44,7 @@ class Target:
 class Kind:
     """A kind of argument: its annotation, how a user's value becomes the field's, and how that prints and is stored.
 
-    `convert` raises ValueError with the reason for a value that cannot be meant.
+    `convert` raises ValueError with the reason for a value that cannot be meant. `keyword`: it prints by name.
     """
 
     annotation: str
@@ -52,11 +52,14 @@ class Kind:
     show: Callable[[Any], str] = repr
     dump: Callable[[Any], Any] = lambda v: v
     load: Callable[[Any], Any] = lambda v: v
+    keyword: bool = False
 
 
 def _name(value: Any) -> str:
+    if hasattr(value, "site"):
+        raise ValueError(f"{value.name} is a stage, not the name of a loop")
     name = value if isinstance(value, str) else getattr(value, "name", None)
-    if not isinstance(name, str) or not name or callable(getattr(value, "define", None)):
+    if not isinstance(name, str) or not name:
         raise ValueError(f"{value!r} is not the name of a loop")
     return name
 
@@ -125,14 +128,20 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((_name(a), _name(b)) for a, b in pairs)
 
 
-def choice(*options: str) -> Kind:
+def choice(*options: str, keyword: bool = False) -> Kind:
+    """One of a few words."""
+
     def convert(value: Any) -> str:
         if value not in options:
             near = difflib.get_close_matches(str(value), options, 1)
-            raise Choice(f"{value!r} is none of the choices", options, repr(near[0]) if near else "")
+            raise Choice(f"{_word(value)} is none of the choices", options, _word(near[0]) if near else "")
         return str(value)
 
-    return Kind("str", convert)
+    return Kind("str", convert, _word, keyword=keyword)
+
+
+def _word(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 class Choice(ValueError):
@@ -175,7 +184,7 @@ COUNT = Kind("int", _count)
 FACTOR = Kind("int | Expr", _factor, str, _dump_number, _load_number)
 INTEGER = Kind("int | Expr", _integer, str, _dump_number, _load_number)
 CONDITION = Kind("Expr", _condition, str, Scalar.dump, Scalar.load)
-TAIL = choice(*TAILS)
+TAIL = choice(*TAILS, keyword=True)
 TARGET = Kind("Schedulable", _target, str, lambda t: [t.name, t.stage], lambda t: Target(t[0], t[1]))
 PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: "{" + ", ".join(f'"{a}": "{b}"' for a, b in v) + "}",
              lambda v: [list(p) for p in v])  # fmt: skip
@@ -249,7 +258,7 @@ class Directive:
             try:
                 converted[f.name] = f.metadata["kind"].convert(value)
             except Choice as e:
-                raise ScheduleError(f"{receiver}.{cls.name}: {f.name} {e}", loc=loc, legal=tuple(map(repr, e.options)),
+                raise ScheduleError(f"{receiver}.{cls.name}: {f.name} {e}", loc=loc, legal=quoted(e.options),
                                     hint=f"{f.name}={e.near}" if e.near else "") from None  # fmt: skip
             except ValueError as e:
                 raise ScheduleError(f"{receiver}.{cls.name}: {f.name}: {e}", loc=loc) from None
@@ -285,7 +294,7 @@ class Directive:
             elif f.metadata["star"]:
                 parts += [_element(kind, v) for v in value]
             else:
-                parts.append(f"{f.name}={kind.show(value)}" if skipped else kind.show(value))
+                parts.append(f"{f.name}={kind.show(value)}" if skipped or kind.keyword else kind.show(value))
         return f"{self.name}({', '.join(parts)})"
 
     def dump(self) -> dict[str, Any]:

@@ -182,7 +182,7 @@ class Tile(Directive):
         if len(self.old) != 2:
             return super().__str__()
         names = ", ".join(quoted((*self.old, *self.outer, *self.inner)))
-        tail = "" if self.tail == "auto" else f", tail={self.tail!r}"
+        tail = "" if self.tail == "auto" else f', tail="{self.tail}"'
         return f"tile({names}, {', '.join(map(str, self.factors))}{tail})"
 
 
@@ -394,7 +394,8 @@ def check_split(d: Directive, stage: Stage, old: str, outer: str, inner: str, ta
     """Refuse a split that does not fit: in its names, or with a tail that computes what may not be computed twice."""
     d.need_loop(stage, old)
     if outer == inner:
-        d.refuse(stage, f'both new loops are called "{outer}"', hint=f'"{outer}" and "{outer}i"')
+        hint = f"{stage.label}.{d}".replace(f'"{outer}", "{inner}"', f'"{outer}", "{inner}i"')
+        d.refuse(stage, f'both new loops are called "{outer}"', hint=hint)
     d.need_new(stage, outer, (old,))
     d.need_new(stage, inner, (old,))
     _check_tail(d, stage, old, tail)
@@ -423,7 +424,7 @@ def _check_tail(d: Directive, stage: Stage, old: str, tail: str) -> None:
     elif update and tail == "round_up" and inside:
         reason = f'"{old}" is the inner part of an earlier split: the update would be applied twice to some points'
     if reason:
-        d.refuse(stage, f'tail="{tail}": {reason}', legal=(f'tail="{t}"' for t in legal), hint='tail="guard"')
+        d.refuse(stage, reason, legal=(f'tail="{t}"' for t in legal), hint=_guarded(d, stage))
 
 
 def check_order(d: Directive, stage: Stage, order: Iterable[str]) -> None:
@@ -436,7 +437,12 @@ def check_order(d: Directive, stage: Stage, order: Iterable[str]) -> None:
     for k, a in enumerate(impure):
         for b in impure[k + 1 :]:
             if position[a] > position[b]:
-                reason = f'"{a}" must stay outside "{b}": the update is not proven to give the same in another order'
+                why = (
+                    "floats round differently"
+                    if loops.facts.order == "rounds"
+                    else "the update may give something else"
+                )
+                reason = f'"{a}" must stay outside "{b}": {why} in another order'
                 d.refuse(stage, reason, legal=("reorder pure loops only",))
 
 
@@ -457,10 +463,13 @@ def blended(loops: Loops) -> tuple[str, str] | None:
 
 
 def _refuse_blend(d: Directive, stage: Stage, name: str, tail: str) -> None:
-    reason = (
-        f'tail="{tail}" reads back points next to its tile, and "{name}", of the same variable, is parallel: a race'
-    )
-    d.refuse(stage, reason, legal=('tail="guard"', 'tail="predicate"'), hint='tail="guard"')
+    reason = f'a race: tail="{tail}" reads back points that other iterations of the parallel loop "{name}" store'
+    d.refuse(stage, reason, legal=('tail="guard"', 'tail="predicate"'), hint=_guarded(d, stage))
+
+
+def _guarded(d: Any, stage: Stage) -> str:
+    """The call of a directive with `tail="guard"`, where it has a tail to be changed."""
+    return f"{stage.label}.{replace(d, tail='guard')}" if d.tail != "auto" else 'tail="guard"'
 
 
 def adjective(kind: str) -> str:
