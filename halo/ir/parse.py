@@ -145,7 +145,7 @@ class _Scope:
             return self.node(nodes[0], _TYPES[name]) if literal else Cast(self.node(nodes[0], index), _TYPES[name])
         if name == "where":
             read = self.node(nodes[1], expected)
-            return read.replace(pred=self.node(nodes[0], bool_))  # type: ignore[no-any-return]
+            return read.replace(pred=self.node(nodes[0], bool_))
         if name == "ramp":
             base, stride = self.operands(nodes[:2], expected)
             return Ramp(base, stride, ast.literal_eval(nodes[2]))
@@ -209,8 +209,7 @@ class _Statements:
         return For(v, lo, A.sub(hi, lo), kind or "serial", body, partition or "auto")
 
     def realize(self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, colon: str) -> Stmt:
-        what = self.scope.memory(name)
-        assert isinstance(what, Array)
+        what = self.array(name)
         axes = [re.sub(r"^\d+ of ", "", n) for n in sizes.split(", ")] if what.ndim else []
         fold = tuple((d, int(m[1])) for d, n in enumerate(sizes.split(", ")) if (m := re.match(r"(\d+) of ", n)))
         los = self.scope.exprs(at) if at else tuple(Const(0, index) for _ in axes)
@@ -243,10 +242,16 @@ class _Statements:
                 orelse = self.body(depth)
         return If(condition, then, orelse, likely is not None)
 
-    def mark(self, depth: int, word: str, name: str) -> Stmt:
+    def produce(self, depth: int, name: str) -> Stmt:
+        return Produce(self.array(name), self.body(depth))
+
+    def hoist(self, depth: int, name: str, extents: str | None) -> Stmt:
+        return Hoist(self.array(name), self.body(depth), self.scope.exprs(extents) if extents else ())
+
+    def array(self, name: str) -> Array:
         what = self.scope.memory(name)
         assert isinstance(what, Array)
-        return (Produce if word == "produce" else Hoist)(what, self.body(depth))
+        return what
 
     def check(self, depth: int, cond: str, code: str, args: str | None) -> Stmt:
         return Check(self.scope.expr(cond, bool_), int(code), self.scope.exprs(args) if args else ())
@@ -273,7 +278,8 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
      _Statements.allocate),
     (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>\w+))?(?P<colon>:?)",
      _Statements.realize),
-    (r"(?P<word>produce|hoist) (?P<name>\S+):", _Statements.mark),
+    (r"produce (?P<name>\S+):", _Statements.produce),
+    (r"hoist (?P<name>[^[]+)(?:\[(?P<extents>.*)\])?:", _Statements.hoist),
     (r"(?P<word>if|elif) (?:likely\((?P<likely>.+)\)|(?P<cond>.+)):", _Statements.conditional),
     (r"check (?P<cond>.+) else (?P<code>\d+)(?:, (?P<args>.+))?", _Statements.check),
     (r"(?P<name>[A-Za-z_][\w.]*) = (?P<value>.+?)(?: within (?P<within>.+?))?(?P<colon>:?)", _Statements.let),

@@ -236,7 +236,8 @@ class _Printer:
             case If():
                 return self.conditional(s, depth, "if")
             case Hoist():
-                return [f"{pad}hoist {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
+                room = f"[{self._list(s.extents, index)}]" if s.extents else ""
+                return [f"{pad}hoist {self.name(s.what)}{room}:", *self.lines(s.body, depth + 1, last=True)]
             case Produce():
                 return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
             case Provide():

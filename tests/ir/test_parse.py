@@ -47,7 +47,9 @@ STATEMENTS = [
     out[y, x] = 3
     """,
     """
-    hoist blur_x:
+    hoist out:
+      pass
+    hoist blur_x[h, w + 1]:
       alloc blur_x[h, w]
       produce blur_x:
         blur_x[y, x] = 1
