@@ -8,6 +8,7 @@ One compilation owns one table (`with interning():`) and drops it.
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,17 @@ def interning() -> Iterator[None]:
         yield
     finally:
         _local.table = saved
+
+
+@contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Room for expressions thousands of operations deep. (Before Python 3.11 every call takes of the machine's stack.)"""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 30_000 if sys.version_info >= (3, 11) else 7_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def node_count() -> int:

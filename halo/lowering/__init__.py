@@ -21,6 +21,7 @@ from .inline_lets import inline_lets
 from .interleave import interleave
 from .outputs import stage_outputs
 from .partition import partition
+from .skip_stages import skip_stages
 from .slide import slide
 from .trim_no_ops import trim_no_ops
 from .unroll import unroll
@@ -106,6 +107,7 @@ PASSES = (
     Pass("build_nest", "one loop nest per stage, in schedule order", lambda s: replace(s, stmt=build_nest(s.pipeline))),
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
     Pass("fold_storage", "keep only what later iterations read", _with_pipeline(fold_storage)),
+    Pass("skip_stages", "what no reader will use is not computed", _on_stmt(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
     Pass("nest", "the nest that is shown, and that the reference backends run", lambda s: replace(s, nest=s.stmt)),
@@ -134,10 +136,11 @@ def lower(
     pass: printing, timing and verifying are observers.
     """
     state = State(p, lanes, dense, plain)
-    for step in PASSES:
-        state = step.run(state)
-        if observe is not None:
-            observe(step, state)
+    with deep_recursion():
+        for step in PASSES:
+            state = step.run(state)
+            if observe is not None:
+                observe(step, state)
     return Lowered(state.nest, state.stmt, state.ports, p.params, state.checks)
 
 

@@ -13,7 +13,7 @@ from ..ir.algebra import cast, rewrite
 from ..ir.expr import Broadcast, Expr, Op, Var
 from ..ir.stmt import Stmt
 from ..types import Type, f32
-from . import math_exp, math_log
+from . import math_arc, math_exp, math_log, math_trig
 from .math_core import Value
 from .walk import map_exprs
 
@@ -22,7 +22,8 @@ __all__ = ["DEFINITIONS", "definition", "expand_math"]
 DEFINITIONS: dict[str, Callable[..., Value]] = {
     "exp": math_exp.exp, "exp2": math_exp.exp2, "expm1": math_exp.expm1, "sinh": math_exp.sinh, "cosh": math_exp.cosh,
     "tanh": math_exp.tanh, "log": math_log.log, "log2": math_log.log2, "log10": math_log.log10, "log1p": math_log.log1p,
-    "asinh": math_log.asinh, "acosh": math_log.acosh, "atanh": math_log.atanh,
+    "asin": math_arc.asin, "acos": math_arc.acos, "atan": math_arc.atan, "atan2": math_arc.atan2,
+    "sin": math_trig.sin, "cos": math_trig.cos, "tan": math_trig.tan, "asinh": math_log.asinh, "acosh": math_log.acosh, "atanh": math_log.atanh,
 }  # fmt: skip
 
 
