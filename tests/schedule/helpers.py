@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +20,9 @@ from halo.ir.pipeline import Definition, Function, Pipeline
 from halo.ir.surface import IndexVar, Input, Param
 from halo.schedule import Loops, Schedule, SplitOp, apply
 from halo.schedule.loops import FuseOp
-from halo.types import f32, i32, u8, u16
+from halo.types import bool_, f32, i32, u8, u16
 
+COMPARISONS = {"lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne}
 NAMES = {"Func": Func, "Input": Input, "Param": Param, "Var": IndexVar, "rdom": functions.rdom, "select": functions.select,
          "u8": u8, "u16": u16, "i32": i32, "f32": f32, "min": functions.min, "max": functions.max,
          "argmin": functions.argmin, "argmax": functions.argmax, "sum": functions.sum, "cast": lambda t, e: e.astype(t),
@@ -202,6 +205,17 @@ class Interpreter:
                 return self.inputs[e.array.name](*site)
             case Op(name="select"):
                 return self.value(e.args[1 if self.value(e.args[0], env) else 2], env)
+            case Op(name="isnan"):
+                return int(math.isnan(self.value(e.args[0], env)))
+            case Op(name="not") if e.type is bool_:
+                return 1 - self.value(e.args[0], env)
+            case Op(name="sat_add"):
+                return min(sum(self.value(a, env) for a in e.args), e.type.max)
+            case Op(name="fma"):
+                a, b, c = (self.value(x, env) for x in e.args)
+                return a * b + c
+            case Op(name=name) if name in COMPARISONS:
+                return int(COMPARISONS[name](*(self.value(a, env) for a in e.args)))
             case Op():
                 return fold(e.name, tuple(self.value(a, env) for a in e.args), e.args[0].type, e.type)
         raise AssertionError(f"no meaning: {e!r}")
