@@ -13,7 +13,7 @@ from .pipelines import Case
 from .schedules import scramble
 
 
-class Mismatch(AssertionError):  # noqa: N818 - what it is, not what to do
+class Mismatch(AssertionError):
     """Two results that should be the same are not."""
 
 

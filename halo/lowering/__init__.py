@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..ir.expr import Buffer, Expr, Var
+from ..ir.node import deep_recursion
 from ..ir.pipeline import CheckInfo, Lowered, Pipeline, Port
 from ..ir.stmt import Stmt
 from .build_nest import build_nest
