@@ -6,7 +6,7 @@ import ast
 import builtins
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,8 @@ def apply(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[st
     word = meaning(fn)
     if word is None:
         raise unknown(fn)
-    return frame.python(node, word, *args, **kwargs)
+    made = frame.python(node, word, *args, **kwargs)
+    return tuple(loops.iterated(frame, node, made)) if isinstance(made, Iterator) else made
 
 
 def _resolved(frame: Frame, node: ast.AST, kwargs: dict[str, Any]) -> dict[str, Any]:

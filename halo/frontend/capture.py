@@ -96,12 +96,14 @@ class Capture:
 
     def _annotation(self, annotation: Any) -> Any:
         """An annotation's value; texts (`from __future__ import annotations`) are looked up in the Scope."""
-        if not isinstance(annotation, str):
-            return annotation
-        try:
-            return eval(annotation, {**vars(builtins), **self.scope.globals, **self.scope.names})
-        except Exception:
-            return annotation
+        names = {**vars(builtins), **self.scope.globals, **self.scope.names}
+        for _ in range(2):  # a text of a text: quoted, and `annotations` imported
+            if isinstance(annotation, str):
+                try:
+                    annotation = eval(annotation, names)
+                except Exception:
+                    break
+        return annotation
 
     def offsets(self) -> dict[str, int]:
         """How many axes each input has more than the pack has variables, from subscripts like `img[(*i, k)]` (1)."""

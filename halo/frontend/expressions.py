@@ -10,9 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..ir import surface_walk
 from ..ir.surface import Access, Call, Expr, Indexable, Literal, Param, Shape, Table, subscripts
 from . import calls, loops
-from .values import Closure, Generator, Partial, Undecided, and_, boolean, is_constant, merge, not_, or_, table
+from .values import (
+    Closure,
+    Generator,
+    Partial,
+    SelfRead,
+    Undecided,
+    and_,
+    boolean,
+    is_constant,
+    merge,
+    not_,
+    or_,
+    table,  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from .translate import Frame
@@ -157,8 +171,10 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
     key = frame.value(node.slice)
     if isinstance(base, Partial):
         return looked_up(frame, node, base.table, (*base.indices, *_flat(frame, node, key)))
+    if isinstance(base, SelfRead):
+        raise frame.fail(node, f"{frame.t.name}[...] is not a tuple", f"{frame.t.name}[...] = a, b  above it")
     if isinstance(base, Access):
-        return element(frame, node, base, key)
+        return frame.python(node, operator.getitem, base, key)
     if is_constant(key):
         return frame.python(node, operator.getitem, base, key)
     if isinstance(base, Shape):
@@ -170,12 +186,15 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
     raise frame.fail(node, f"{ast.unparse(node.value)} cannot be subscripted by an expression", hint)
 
 
-def access(frame: Frame, node: ast.Subscript, base: Indexable) -> Expr:
+def access(frame: Frame, node: ast.Subscript, base: Indexable) -> Any:
     """`base[...]` of an input, a Func or a pad view."""
-    at_point = indices(frame, node)
-    frame.t.inputs.rank(getattr(base, "target", base), len(at_point), frame.source.loc(node))
-    found: Access = frame.python(node, Access, base, at_point)
-    return frame.t.stages.read(found) if base is frame.t.target else found
+    t, place = frame.t, indices(frame, node)
+    t.inputs.rank(surface_walk.base(base), len(place), frame.source.loc(node))
+    if base is not t.target:
+        return frame.python(node, operator.getitem, base, place)
+    if t.size is None or t.size == 1:
+        return t.stages.read(frame.python(node, SelfRead, base, place))
+    return tuple(t.stages.read(frame.python(node, SelfRead, base, place, k)) for k in range(t.size))
 
 
 def indices(frame: Frame, node: ast.Subscript) -> tuple[Expr, ...]:
@@ -192,18 +211,11 @@ def _flat(frame: Frame, node: ast.Subscript, key: Any) -> tuple[Any, ...]:
     return key
 
 
-def element(frame: Frame, node: ast.Subscript, base: Access, key: Any) -> Expr:
-    """Element `key` of a tuple-valued Func at a point."""
-    if base.target is not frame.t.target:
-        return frame.python(node, operator.getitem, base, key)  # type: ignore[no-any-return]
-    return frame.t.stages.read(Access(base.target, base.indices, assigned_element(frame, node, key)))
-
-
 def assigned_element(frame: Frame, node: ast.Subscript, key: Any) -> int:
     """`key` as the number of an element of the tuple that is being defined."""
     size = frame.t.size
-    if size is None:
-        raise frame.fail(node, f"nothing says yet how many values {frame.t.name} has", "assign the whole tuple first")
+    if size is None or size == 1:
+        raise frame.fail(node, f"{frame.t.name}[...] is not a tuple", f"{frame.t.name}[...] = a, b  above it")
     if not isinstance(key, int) or not -size <= key < size:
         raise frame.fail(node, f"{frame.t.name} has {size} values and no element {key!r}")
     return key % size

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from ..ir import functions
-from ..ir.surface import Access, Expr, Indexable, Input, RDom, Shape, at
+from ..ir.surface import Expr, Indexable, Input, RDom, Shape, at
 from .stages import Renamed, conjunction, join
 from .values import Generator, Span, Undecided, unused
 from .values import elements as as_tuple
@@ -53,9 +52,7 @@ def iterated(frame: Frame, node: ast.AST, value: Any) -> list[Any]:
 
 
 def _listed(value: Any) -> list[Any]:
-    if isinstance(value, (range, Sequence, np.ndarray)) and len(value) > MOST_ITERATIONS:
-        return [None] * (MOST_ITERATIONS + 1)
-    return list(value)
+    return list(islice(value, MOST_ITERATIONS + 1))
 
 
 def unpack(frame: Frame, target: ast.expr, value: Any) -> None:
@@ -85,8 +82,6 @@ def _unpack_several(frame: Frame, target: ast.Tuple | ast.List, value: Any) -> N
 def _items(frame: Frame, node: ast.AST, value: Any, count: int | None) -> list[Any]:
     if isinstance(value, Shape) and isinstance(value.target, Input) and value.target.ndim is None and count is not None:
         frame.t.inputs.rank(value.target, count, frame.source.loc(node))
-    if isinstance(value, Access) and value.target is frame.t.target and value.item is None and frame.t.size is not None:
-        return [frame.t.stages.read(Access(value.target, value.indices, k)) for k in range(frame.t.size)]
     return iterated(frame, node, value)
 
 

@@ -85,7 +85,7 @@ def _from_lines(function: FunctionType) -> Source:
             continue
         first = tree.body[0]
         node = first.body[0] if indented and isinstance(first, ast.If) else first
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef) and _first_line(node) == 1 + indented:
             return Source(node, code.co_filename, lines, start - indented)
     raise _changed(function)
 
@@ -115,6 +115,11 @@ def _end_by_indentation(lines: list[str], start: int) -> int:
         elif stripped and stripped[0] not in "#)]}" and _indent(lines[k]) <= indent:
             return k
     return len(lines)
+
+
+def _first_line(node: ast.FunctionDef) -> int:
+    """That of the decorators, if there are any."""
+    return node.decorator_list[0].lineno if node.decorator_list else node.lineno
 
 
 def _indent(line: str) -> int:

@@ -88,7 +88,11 @@ class Translation:
         if flow.when is not True:
             raise DefinitionError(f"{self.name} returns nothing on some path", loc=self.source.loc(self.source.node),
                                   hint="end with a return, or give every if an else")  # fmt: skip
-        return self._pure(flow.value)
+        pure = self._pure(flow.value)
+        for access, _ in self.stages.reads(v for v in pure.values if v is not None):
+            raise DefinitionError(f"{self.name} returns a value that is made of itself", loc=access.loc,
+                                  hint=f"{self.name}[...] = ... in a loop over halo.rdom")  # fmt: skip
+        return pure
 
     def _assigned(self) -> Define | None:
         value = self.frame.env.get(PURE, MISSING)
@@ -217,7 +221,7 @@ class Frame:
         if isinstance(value, Unbound):
             raise self.unbound(value, self.source.loc(node))
         if isinstance(value, Undecided):
-            return self.t.inputs.found[name]
+            return self.t.inputs.found[value.name]
         if value is not MISSING:
             return value
         if name == self.t.name and self.main:

@@ -15,7 +15,7 @@ from ..types import Type, bool_, f32, i32, i64
 if TYPE_CHECKING:
     from .translate import Frame
 
-__all__ = ["PURE", "Closure", "Flow", "Generator", "Partial", "Span", "Unbound", "Undecided", "and_", "boolean",
+__all__ = ["PURE", "Closure", "Flow", "Generator", "Partial", "SelfRead", "Span", "Unbound", "Undecided", "and_", "boolean",
            "elements", "is_boolean", "is_constant", "merge", "not_", "or_", "table", "unused"]  # fmt: skip
 
 PURE = "="  # the local that holds the pure stage of a definition by assignments; no identifier can be this
@@ -71,6 +71,12 @@ class Partial:
 
     def __init__(self, table: Table, indices: tuple[Expr, ...]) -> None:
         self.table, self.indices = table, indices
+
+
+class SelfRead(Access):
+    """The Func being defined, at a point: how many values it has there is being found out, and may not be asked."""
+
+    __slots__ = ()
 
 
 class Flow(NamedTuple):
@@ -162,9 +168,8 @@ def _equal(a: Any, b: Any) -> bool:
 
 def elements(value: Any) -> Any:
     """The tuple that `f[y, x]` of a tuple-valued Func is; anything else as it is."""
-    if isinstance(value, Access) and value.item is None and value.target.size is not None:
-        return tuple(value)
-    return value
+    tuple_valued = isinstance(value, Access) and not isinstance(value, SelfRead) and value.item is None
+    return tuple(value) if tuple_valued and (value.target.size or 1) > 1 else value
 
 
 def table(value: Any, name: str) -> Table:

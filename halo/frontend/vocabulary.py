@@ -38,7 +38,7 @@ REDUCTIONS: dict[Any, str] = {
 
 CONTAINERS: frozenset[Any] = frozenset({
     dict, enumerate, functools.partial, isinstance, itertools.accumulate, itertools.chain, itertools.combinations,
-    itertools.permutations, itertools.product, itertools.repeat, itertools.zip_longest,
+    itertools.permutations, itertools.product, itertools.zip_longest,
     itertools.islice, list, operator.attrgetter, operator.itemgetter, reversed, tuple, zip,
 })  # fmt: skip
 """What runs on tuples, lists and dicts of expressions without looking at their elements."""
@@ -142,6 +142,6 @@ def unknown(fn: Any) -> DefinitionError:
         hint = _INSTEAD.get(fn, "")
     except TypeError:
         hint = ""
-    near = get_close_matches(name, functions.__all__, n=3)
+    near = get_close_matches(name.split(".")[-1], functions.__all__, n=3)
     message = f"{full} has no meaning on expressions"
     return DefinitionError(message, legal=tuple(f"halo.{n}" for n in near), hint=hint)
