@@ -22,7 +22,7 @@ from ..ir.node import interning
 from ..ir.pipeline import Lowered, Port
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
-from .python_expr import Code, Comment, Expressions, Names, NumbaCode, NumPyCode, call, item, literal, name, np_
+from .python_expr import Code, Comment, Expressions, NumbaCode, NumPyCode, call, item, literal, name, np_
 from .python_share import shared
 
 __all__ = ["compile_function", "function_source", "run", "to_source"]
@@ -74,18 +74,41 @@ def run(
 def function_source(title: str, parameters: Sequence[Var], value: Expr, backend: str) -> str:
     """The source of a scalar function of `parameters` that returns `value`."""
     with interning():
-        code, names = BACKENDS[backend](), Names()
-        for v in parameters:
-            code.bound[v] = Code(name(names.take(v.name, v.type)))
-        body: list[ast.stmt] = []
-        arguments = [code.bound[v].tree.id for v in parameters]  # type: ignore[attr-defined]
-        for e in shared((value,), code.bound):
-            own = names.take("t", e.type)
-            body.append(ast.Assign([name(own)], code.typed(e)))
-            code.bound[e] = Code(name(own))
-        body.append(ast.Return(code.typed(value)))
-        function = ast.FunctionDef(title, _arguments(arguments), body, [], None)
-        return "import numpy as np\nfrom halo import ref\n" + _text(function)
+        code = BACKENDS[backend]()
+        arguments = [code.names.take(v.name, v.type) for v in parameters]
+        code.bound |= {v: Code(name(own)) for v, own in zip(parameters, arguments, strict=True)}
+        function = ast.FunctionDef(title, _arguments(arguments), _returning(code, value), [], None)
+        return _module(code, function)
+
+
+def _returning(code: Expressions, value: Expr) -> list[ast.stmt]:
+    """Statements that return `value`; what is rare is computed in a branch."""
+    if isinstance(value, Op) and value.name == "rare":
+        cond, then, other = value.args
+        body = _assigned(code, cond)
+        known = dict(code.bound)
+        body.append(ast.If(code.value(cond), _returning(code, then), []))
+        code.bound = known
+        return [*body, *_returning(code, other)]
+    return [*_assigned(code, value), ast.Return(code.typed(value))]
+
+
+def _assigned(code: Expressions, value: Expr) -> list[ast.stmt]:
+    statements: list[ast.stmt] = []
+    for e in shared((value,), code.bound):
+        tree = code.typed(e)
+        own = name(code.names.take("t", e.type))
+        statements.append(ast.Assign([own], tree))
+        code.bound[e] = Code(own)
+    return statements
+
+
+def _module(code: Expressions, function: ast.FunctionDef) -> str:
+    """The function with its imports and tables."""
+    tables = "".join(_text(ast.Assign([name(own)], table)) for own, table in code.tables.values())
+    source = f"{tables}\n\n{_text(function)}"
+    ml_dtypes = "from ml_dtypes import bfloat16\n" if "bfloat16" in source else ""
+    return f"import numpy as np\n{ml_dtypes}from halo import ref\n{source}"
 
 
 def compile_function(title: str, source: str) -> Any:
@@ -127,10 +150,9 @@ class _Kernel:
         self.lowered, self.backend, self.origin = lowered, backend, origin
         self.code: Expressions = BACKENDS[backend]()
         self.code.locate = self.locate
-        self.names = Names()
+        self.names = self.code.names
         self.arrays: dict[tuple[Array, int], str] = {}
         self.boxes: dict[Array, tuple[tuple[Expr, ...], dict[int, int]]] = {}
-        self.tables: dict[str, ast.expr] = {}
         self.zero: dict[Any, Expr] = {}
         self.memo: dict[Expr, Expr] = {}
 
@@ -142,10 +164,7 @@ class _Kernel:
             parameters.append("error")
             body.append(ast.Return(literal(0)))
         function = ast.FunctionDef("kernel", _arguments(parameters), body, [self._decorator()], None)
-        tables: list[ast.stmt] = [ast.Assign([name(n)], table) for n, table in self.tables.items()]
-        source = "\n".join(_text(s) for s in tables) + "\n" + _text(function)
-        ml_dtypes = "from ml_dtypes import bfloat16\n" if "bfloat16" in source else ""
-        return f"import numpy as np\n{ml_dtypes}from halo import ref\n{source}"
+        return _module(self.code, function)
 
     def _decorator(self) -> ast.expr:
         if self.backend == "numba":
@@ -190,9 +209,7 @@ class _Kernel:
     def locate(self, array: Array, k: int, indices: tuple[Expr, ...]) -> tuple[ast.expr, tuple[Expr, ...]]:
         """The Python variable that holds element `k` of `array`, and the indices relative to its first element."""
         if array.table is not None and (array, k) not in self.arrays:
-            own = self.names.take(array.name, array)
-            self.arrays[array, k] = own
-            self.tables[own] = self.code.table(array.table, array.types[k])
+            return self.code.table(array, array.name, array.table, array.types[k]), indices
         mins, fold = self.boxes.get(array, ((), {}))
         if mins:
             indices = tuple(_placed(i, lo, fold.get(d)) for d, (i, lo) in enumerate(zip(indices, mins, strict=True)))

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CompileError
-from ..ir.expr import Array, Cast, Const, Expr, Lin, Op, Read, Var
+from ..ir.expr import Array, Cast, Const, Expr, Lin, Load, Op, Read
 from ..ir.facts import const_bounds
 from ..types import Type, bf16, bool_, f16, f32, f64, index, u16
 
@@ -112,6 +112,8 @@ class Expressions:
 
     def __init__(self) -> None:
         self.bound: dict[Expr, Code] = {}
+        self.names = Names()
+        self.tables: dict[Any, tuple[str, ast.expr]] = {}  # constant arrays: their name and definition
         self.locate: Callable[[Array, int, tuple[Expr, ...]], tuple[ast.expr, tuple[Expr, ...]]]
 
     # What the two evaluators differ in
@@ -146,8 +148,13 @@ class Expressions:
         """The NumPy dtype of arrays of `type`."""
         return np_type(type)
 
-    def table(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
-        """A constant array."""
+    def table(self, key: Any, display: str, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
+        """The name of a constant array, defined before the function."""
+        if key not in self.tables:
+            self.tables[key] = self.names.take(display, key), self.array(data, type)
+        return name(self.tables[key][0])
+
+    def array(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
         return call(np_("array"), _nested(data.tolist()), self.element(type))
 
     def rounded(self, tree: ast.expr, type: Type) -> Code:
@@ -182,6 +189,9 @@ class Expressions:
                 return self.cast(e.value, e.type)
             case Read():
                 return self._read(e)
+            case Load() if e.buffer.table is not None:
+                own = self.table(e.buffer, e.buffer.name, e.buffer.table, e.type)
+                return Code(self.loaded(item(own, [self.subscript(e.index)]), e.type))
             case Op():
                 return self._op(e)
         raise CompileError(f"no Python for {type(e).__name__} {e!r}")
@@ -463,8 +473,8 @@ class NumbaCode(Expressions):
     def element(self, type: Type) -> ast.expr:
         return np_("uint16") if type in (f16, bf16) else np_type(type)
 
-    def table(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
-        return super().table(data.view(np.uint16) if type in (f16, bf16) else data, type)
+    def array(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
+        return super().array(data.view(np.uint16) if type in (f16, bf16) else data, type)
 
     def stored(self, e: Expr) -> ast.expr:
         tree = self.code(e).tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ..ir.expr import Expr, Read, children
+from ..ir.expr import Expr, Load, Read, children
 from ..types import index
 
 __all__ = ["shared"]
@@ -21,7 +21,7 @@ def shared(roots: Sequence[Expr], known: Container[Expr]) -> list[Expr]:
     named: list[Expr] = []
     for e in order:
         below = () if e in known else children(e)
-        size[e] = 1 + (len(below) if isinstance(e, Read) else sum(size[c] for c in below))
+        size[e] = 1 + (len(below) if isinstance(e, (Load, Read)) else sum(size[c] for c in below))
         depth[e] = 1 + max((depth[c] for c in below), default=0)
         enough = _INDEX_SIZE if e.type is index else _SIZE
         if (uses[e] > 1 and size[e] >= enough) or depth[e] >= _DEPTH:
