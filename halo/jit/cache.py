@@ -1,4 +1,4 @@
-"""Compiled code on disk, addressed by content: `get`, `put`, and the keys.
+"""Compiled code on disk, addressed by content: `get`, `put`, and `digest`, which makes the keys.
 
 A file holds a checksum and the bytes, appears whole (written beside, then renamed) and is ignored and deleted when it
 is not what its checksum says. The directory is `HALO_CACHE_DIR`, else `halo` under `XDG_CACHE_HOME` or ~/.cache, else a
@@ -21,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import config
-from ..ir.pipeline import Pipeline
-from .canonical import UncacheableError, canonical_text
 
-__all__ = ["CacheInfo", "clear", "digest", "get", "info", "key", "put", "sources"]
+__all__ = ["CacheInfo", "clear", "digest", "get", "info", "put", "sources"]
 
 _MAGIC = b"halo1\n"
 _SUFFIX = ".bin"
@@ -62,14 +60,6 @@ class _State:
 _state = _State()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_state.unlock)
-
-
-def key(pipeline: Pipeline, *parts: str) -> str | None:
-    """The key of `pipeline` compiled under `parts` (target, options, versions); None if it means nothing elsewhere."""
-    try:
-        return digest(canonical_text(pipeline), *(p.encode() for p in parts))
-    except UncacheableError:
-        return None
 
 
 def digest(*parts: bytes) -> str:

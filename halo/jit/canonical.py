@@ -2,14 +2,14 @@
 
 Two captures of the same definitions under the same schedule give the same bytes, in this process or another one.
 Each object is written once, where it is first met, and by its number after that: the text is linear in the size of the
-DAG. Source locations are left out, so that an edit further up in the file costs no compilation; `locations` lists
-them in the same order, which is how cached metadata refers to them.
+DAG. Source locations are left out, so that an edit further up in the file costs no compilation; they are listed beside
+it in the same order, which is how cached metadata refers to them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -21,27 +21,33 @@ from ..ir.node import Node
 from ..ir.pipeline import Pipeline
 from ..types import Type
 
-__all__ = ["UncacheableError", "canonical_text", "locations"]
+__all__ = ["Canonical", "UncacheableError", "canonical"]
 
 
 class UncacheableError(HaloError):
     """The pipeline holds something that has no meaning in another process, such as a Python function."""
 
 
-def canonical_text(pipeline: Pipeline) -> bytes:
-    """`pipeline` as bytes that are equal exactly for equal pipelines. Raises `UncacheableError`.
+@dataclass(frozen=True)
+class Canonical:
+    """`text` is equal exactly for equal pipelines; `locations` are the places in the user's code, in its order."""
 
-    >>> canonical_text(Pipeline((), (), ()))
+    text: bytes
+    locations: tuple[Location, ...]
+
+    def __add__(self, other: Canonical) -> Canonical:
+        return Canonical(self.text + b" " + other.text, self.locations + other.locations)
+
+
+def canonical(pipeline: Pipeline) -> Canonical:
+    """`pipeline` as text. Raises `UncacheableError`.
+
+    >>> canonical(Pipeline((), (), ())).text
     b'Pipeline( ( ) ( ) ( ) ( ) ( ) )'
     """
-    return _Writer().write(pipeline)
-
-
-def locations(pipeline: Pipeline) -> tuple[Location, ...]:
-    """The places in the user's code that `pipeline` mentions, in the order of its canonical text."""
     writer = _Writer()
-    writer.write(pipeline)
-    return tuple(writer.locations)
+    text = writer.write(pipeline)
+    return Canonical(text, tuple(writer.locations))
 
 
 class _Writer:

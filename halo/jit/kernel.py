@@ -1,0 +1,262 @@
+"""A compiled pipeline: machine code and the way into it.
+
+    compile_kernel(pipeline, target, lower, ...) -> Kernel      from the disk cache, or lowered, emitted, compiled, kept
+    kernel(*arrays, out=None, shape=None, **inputs)             computes
+
+`lower` is called only if the cache has no code: whoever knows the schedule passes it in, and `fallback`, which makes
+the more cautious Kernel that runs when this one's assumptions do not hold for a call (its `fallback` checks). The same
+binding of arguments and the same errors serve the reference backends: there `target` is "python" or "numba".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .. import config
+from ..errors import ArgumentError, BoundsError, CompileError, here
+from ..ir.pipeline import Lowered, Pipeline
+from . import cache
+from .binding import Binder, Bound, Place
+from .canonical import Canonical, UncacheableError, canonical
+from .layout import Layout
+from .target import Target
+
+__all__ = ["Kernel", "compile_kernel"]
+
+_ERROR_WORDS = 64
+_OUT_OF_MEMORY = -1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `compile_kernel` is told of the calls to come; see `Binder`."""
+
+    name: str
+    order: tuple[str, ...]
+    regions: tuple[tuple[Place | None, ...], ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    several: bool = False
+    reads_out: frozenset[int] = frozenset()
+
+
+class Code(Protocol):
+    """Something that computes: machine code, or a reference backend."""
+
+    def run(self, bound: Bound, layout: Layout) -> tuple[int, list[int]]:
+        """Compute; the status, and what a failed check says."""
+
+
+class MachineCode:
+    """Loaded object code. `address` is the kernel, `i32 (slots, error)`."""
+
+    def __init__(self, code: bytes, name: str) -> None:
+        from . import llvm
+        from .runtime import runtime
+
+        self.library = llvm.load_object(code, runtime().symbols, (name,))
+        self.address = self.library.address(name)
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(self.address)
+
+    def run(self, bound: Bound, layout: Layout) -> tuple[int, list[int]]:
+        slots, error = _slots(bound, layout), (ctypes.c_int64 * _ERROR_WORDS)()
+        status = self._call(slots, error)  # ctypes releases the GIL
+        return status, list(error) if status else []
+
+
+class Reference:
+    """A nest that runs as Python source."""
+
+    def __init__(self, lowered: Lowered, backend: str) -> None:
+        self.lowered, self.backend = lowered, backend
+
+    def run(self, bound: Bound, layout: Layout) -> tuple[int, list[int]]:
+        from . import python
+
+        origins = [bound.origins[k] for k, p in enumerate(layout.ports) if p.is_output]
+        return python.run(self.lowered, self.backend, bound.arrays, bound.params, origins)
+
+
+class Kernel:
+    """A pipeline compiled for one combination of types: the callable with the least overhead.
+
+    >>> import halo, numpy as np
+    >>> @halo.func
+    ... def double(x, *, a):
+    ...     return a[x] * 2
+    >>> kernel = double.compile(a=halo.i32)
+    >>> kernel(np.arange(3, dtype=np.int32))
+    array([0, 2, 4], dtype=int32)
+    """
+
+    def __init__(self, binder: Binder, code: Code, fallback: Callable[[], Kernel] | None = None) -> None:
+        self.binder, self.code = binder, code
+        self._make_fallback = fallback
+        self._fallback: Kernel | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self.binder.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute. Inputs by position (outputs may follow them) or by name; `out=`, `shape=` as in a Func's call."""
+        return self._slow(0, *args, **kwargs)
+
+    def realize(self, shape: Any = None, origin: Any = None, **inputs: Any) -> Any:
+        """The values on the box of `shape` whose first point is `origin`."""
+        return self._run((), inputs, None, shape, origin)
+
+    def _slow(self, status: int, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Any:
+        """The call in full. `status` is what the machine code said to the same arguments, or 0 if it was not asked."""
+        if status > 0 and self._kind(status) == "fallback":
+            return self.fallback(*args, out=out, shape=shape, **inputs)
+        return self._run(args, inputs, out, shape, None)
+
+    def _run(self, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Any:
+        bound = self.binder.bind(args, inputs, out, shape, origin)
+        if not bound.empty:
+            status, values = self.code.run(bound, self.binder.layout)
+            if status:
+                if status > 0 and self._kind(status) == "fallback":
+                    return self.fallback._run(args, inputs, out, shape, origin)
+                raise self._error(status, values)
+        return bound.finish()
+
+    def _kind(self, status: int) -> str:
+        checks = self.binder.layout.checks
+        return checks[status - 1].kind if status <= len(checks) else ""
+
+    @property
+    def fallback(self) -> Kernel:
+        """The Kernel for calls that this one's assumptions do not fit, compiled when the first comes."""
+        if self._fallback is None:
+            if self._make_fallback is None:
+                raise CompileError(f"{self.name} has no more cautious variant")
+            with self._lock:
+                self._fallback = self._fallback or self._make_fallback()
+        return self._fallback
+
+    def _error(self, status: int, values: list[int]) -> Exception:
+        if status == _OUT_OF_MEMORY:
+            return MemoryError(f"{self.name} could not get memory for its intermediates")
+        kind = self._kind(status)
+        if not kind:
+            return CompileError(f"{self.name} ended with the unknown status {status}")
+        check = self.binder.layout.checks[status - 1]
+        if kind == "require":
+            return ArgumentError(
+                check.message or "a requirement of the pipeline does not hold", loc=check.loc or here()
+            )
+        lo, hi, extent = values[:3]
+        exists = f"0..{extent - 1} exists" if extent else "it is empty"
+        message = f"{check.array} is too small along axis {check.axis}: {lo}..{hi} is needed, {exists}"
+        return BoundsError(message, loc=check.loc, hint=f'{check.array}=halo.pad({check.array}, "edge")')
+
+    def __repr__(self) -> str:
+        layout = self.binder.layout
+        types = {p.name: f"{p.type.name}[{', '.join(':' * p.ndim)}]" for p in layout.ports}
+        types |= {p.name: p.type.name for p in layout.params}
+        arguments = ", ".join(f"{name}: {types.get(name, '?')}" for name in self.binder.order)
+        results = ", ".join(types[layout.ports[k].name] for group in layout.outputs for k in group)
+        return f"<halo.Kernel {self.name}({arguments}) -> {results}>"
+
+
+def compile_kernel(
+    pipeline: Pipeline,
+    target: Target | str,
+    lower: Callable[[], Lowered],
+    options: Options,
+    *,
+    plain: Pipeline | None = None,
+    variant: str = "",
+    fallback: Callable[[], Kernel] | None = None,
+    cached: bool = True,
+) -> Kernel:
+    """The Kernel of the scheduled `pipeline`.
+
+    `lower` gives its loops where the disk cache (used if `cached`) has no code for it. What the code depends on beside
+    `pipeline` and `target` is `plain`, the pipeline without directives, and `variant`, the options of `lower` as text.
+    """
+    if isinstance(target, str):
+        lowered = lower()
+        return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), fallback)
+    start = time.perf_counter()
+    known = _canonical(pipeline, plain) if cached and config.current().cache else None
+    key = (
+        ""
+        if known is None
+        else cache.digest(known.text, repr(target).encode(), variant.encode(), options.name.encode())
+    )
+    found = None if known is None else _load(cache.get(key), known)
+    if found is None:
+        layout, code = _compile(lower(), target, options.name)
+        if known is not None:
+            cache.put(key, _dump(layout, code, known))
+    else:
+        layout, code = found
+    kernel = Kernel(_binder(layout, options), MachineCode(code, options.name), fallback)
+    if config.current().time:
+        how = "compiled" if found is None else "from the cache"
+        print(f"halo: {options.name} {how} in {(time.perf_counter() - start) * 1e3:.1f} ms", file=sys.stderr)
+    return kernel
+
+
+def _binder(layout: Layout, o: Options) -> Binder:
+    return Binder(o.name, layout, o.order, o.defaults, o.constants, o.regions, o.several, o.reads_out)
+
+
+def _compile(lowered: Lowered, target: Target, name: str) -> tuple[Layout, bytes]:
+    from . import llvm
+    from .emit import emit
+
+    return Layout.of(lowered), llvm.compile_ir(emit(lowered, target, name), target)
+
+
+# What is kept on disk: the layout with its checks' places as numbers, so that they are those of the pipeline at hand
+
+
+def _canonical(pipeline: Pipeline, plain: Pipeline | None) -> Canonical | None:
+    try:
+        own = canonical(pipeline)
+        return own if plain is None or plain is pipeline else own + canonical(plain)
+    except UncacheableError:
+        return None
+
+
+def _dump(layout: Layout, code: bytes, known: Canonical) -> bytes:
+    places = [None if loc is None else known.locations.index(loc) for loc in layout.locations()]
+    bare = layout.with_locations([None] * len(places))
+    return pickle.dumps((bare, places, code), protocol=4)
+
+
+def _load(data: bytes | None, known: Canonical) -> tuple[Layout, bytes] | None:
+    if data is None:
+        return None
+    layout, places, code = pickle.loads(data)
+    return layout.with_locations([None if k is None else known.locations[k] for k in places]), code
+
+
+# Calling
+
+
+def _slots(bound: Bound, layout: Layout) -> Any:
+    """The kernel's first argument. See `layout`."""
+    from .arrays import element_strides
+
+    words: list[int] = []
+    for k, (a, p) in enumerate(zip(bound.arrays, layout.ports, strict=True)):
+        words += [a.ctypes.data, *a.shape, *element_strides(a)]
+        if p.is_output:
+            words += bound.origins[k]
+    slots = (ctypes.c_int64 * max(layout.slots, 1))(*words)
+    for k, value in enumerate(bound.params, len(words)):
+        ctypes.memmove(ctypes.addressof(slots) + 8 * k, value.tobytes(), value.dtype.itemsize)
+    return slots
