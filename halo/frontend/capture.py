@@ -24,7 +24,7 @@ def capture(function: Any, source: str | None = None, name: str | None = None) -
     """The Capture of `function` as its names are now. `source` is its text where Python does not know it."""
     if not isinstance(function, FunctionType):
         what = type(function).__name__
-        raise DefinitionError(f"halo.func decorates a plain Python function, not a {what}", loc=here())
+        raise DefinitionError(f"halo.func decorates plain Python functions, and this is of type {what}", loc=here())
     code = function.__code__
     if code.co_flags & _NOT_PLAIN:
         what = "a generator" if code.co_flags & inspect.CO_GENERATOR else "a coroutine"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ir import surface_walk
-from ..ir.surface import Access, Call, Expr, Indexable, Literal, Param, Shape, Table, subscripts
+from ..ir.surface import Access, Call, Expr, Function, Indexable, Literal, Param, Shape, Table, subscripts
 from . import calls, loops
 from .values import (
     Closure,
@@ -58,7 +58,14 @@ def _name(frame: Frame, node: ast.Name) -> Any:
 
 
 def _binary(frame: Frame, node: ast.BinOp) -> Any:
-    return binary(frame, node, node.op, frame.value(node.left), frame.value(node.right))
+    return binary(frame, node, node.op, _operand(frame, node.left), _operand(frame, node.right))
+
+
+def _operand(frame: Frame, node: ast.expr) -> Any:
+    value = frame.value(node)
+    if isinstance(value, Indexable):
+        raise frame.fail(node, f"{value.name} is an array here, not a value", f"{value.name}[...] at a point")
+    return value
 
 
 def binary(frame: Frame, node: ast.AST, op: ast.operator, a: Any, b: Any) -> Any:
@@ -71,7 +78,7 @@ def binary(frame: Frame, node: ast.AST, op: ast.operator, a: Any, b: Any) -> Any
 def _unary(frame: Frame, node: ast.UnaryOp) -> Any:
     if isinstance(node.op, ast.Not):
         return not_(frame.condition(node.operand))
-    return frame.python(node, _UNARY[type(node.op)], frame.value(node.operand))
+    return frame.python(node, _UNARY[type(node.op)], _operand(frame, node.operand))
 
 
 def _and_or(frame: Frame, node: ast.BoolOp) -> Any:
@@ -174,6 +181,8 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
     if isinstance(base, SelfRead):
         raise frame.fail(node, f"{frame.t.name}[...] is not a tuple", f"{frame.t.name}[...] = a, b  above it")
     if isinstance(base, Access):
+        if not isinstance(surface_walk.base(base.target), Function):
+            raise frame.fail(node, f"{base!r} is one value", f"all indices in one subscript: {base.target.name}[y, x]")
         return frame.python(node, operator.getitem, base, key)
     if is_constant(key):
         return frame.python(node, operator.getitem, base, key)

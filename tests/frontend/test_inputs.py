@@ -128,9 +128,9 @@ def array_default(y, *, img: types.u8[:] = 3):
     [
         (one_axis, "img has one axis and is subscripted by 2"),
         (annotated, "img has 2 axes and is subscripted by 1"),
-        (both, "a Func, an Input or|is not a value|as a scalar"),
+        (both, "img is an array here, not a value"),
         (scalar_first, "gain is used as an array and as a scalar"),
-        (annotated_array, "is not a value|as a scalar"),
+        (annotated_array, "img is an array here, not a value"),
         (no_rank, "nothing says how many axes it has"),
         (odd_annotation, "annotation of gain is not a type"),
         (odd_default, "default of gain is not a number"),
