@@ -53,7 +53,13 @@ class _Scope:
     """What names mean, and expressions in terms of them."""
 
     def __init__(self, things: Iterable[Thing]) -> None:
-        self.things: dict[str, Thing] = {printed_name(t): t for t in things}
+        self.things: dict[str, Thing] = {}
+        self.arrays: dict[str, Array] = {}  # beside: a buffer may have the name of its array
+        for t in things:
+            if isinstance(t, Array):
+                self.arrays[printed_name(t)] = t
+            else:
+                self.things[printed_name(t)] = t
 
     @contextmanager
     def binding(self, name: str, thing: Thing) -> Iterator[None]:
@@ -68,15 +74,18 @@ class _Scope:
 
     def variable(self, name: str) -> Expr:
         found = self.things.setdefault(name, Var(name)) if name not in self.things else self.things[name]
-        if not isinstance(found, Var):
+        if not isinstance(found, Var) or name in self.arrays:
             raise SyntaxError(f"{name} is an array: subscript it")
         return found
 
     def memory(self, name: str) -> Array | Buffer:
         found = self.things.get(name)
-        if not isinstance(found, Array | Buffer):
+        return found if isinstance(found, Buffer) else self.array(name)
+
+    def array(self, name: str) -> Array:
+        if name not in self.arrays:
             raise SyntaxError(f"no array is called {name}")
-        return found
+        return self.arrays[name]
 
     def expr(self, text: str, expected: Type = index) -> Expr:
         return self.node(ast.parse(text, mode="eval").body, expected)
@@ -209,7 +218,7 @@ class _Statements:
         return For(v, lo, A.sub(hi, lo), kind or "serial", body, partition or "auto")
 
     def realize(self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, colon: str) -> Stmt:
-        what = self.array(name)
+        what = self.scope.array(name)
         axes = [re.sub(r"^\d+ of ", "", n) for n in sizes.split(", ")] if what.ndim else []
         fold = tuple((d, int(m[1])) for d, n in enumerate(sizes.split(", ")) if (m := re.match(r"(\d+) of ", n)))
         los = self.scope.exprs(at) if at else tuple(Const(0, index) for _ in axes)
@@ -243,15 +252,10 @@ class _Statements:
         return If(condition, then, orelse, likely is not None)
 
     def produce(self, depth: int, name: str) -> Stmt:
-        return Produce(self.array(name), self.body(depth))
+        return Produce(self.scope.array(name), self.body(depth))
 
     def hoist(self, depth: int, name: str, extents: str | None) -> Stmt:
-        return Hoist(self.array(name), self.body(depth), self.scope.exprs(extents) if extents else ())
-
-    def array(self, name: str) -> Array:
-        what = self.scope.memory(name)
-        assert isinstance(what, Array)
-        return what
+        return Hoist(self.scope.array(name), self.body(depth), self.scope.exprs(extents) if extents else ())
 
     def check(self, depth: int, cond: str, code: str, args: str | None) -> Stmt:
         return Check(self.scope.expr(cond, bool_), int(code), self.scope.exprs(args) if args else ())

@@ -68,7 +68,7 @@ def printed_name(thing: Var | Array | Buffer) -> str:
 class _Printer:
     def __init__(self) -> None:
         self.names: dict[object, str] = {}
-        self.used: set[str] = set()
+        self.used: set[tuple[str, str]] = set()
 
     # Names ---------------------------------------------------------------------------------------------------------
 
@@ -76,21 +76,22 @@ class _Printer:
         return self.names.get(thing) or self.bind(thing)
 
     def bind(self, thing: Var | Array | Buffer) -> str:
-        """A name for `thing` that nothing else in scope has."""
+        """A name for `thing` that nothing else in scope has, but that an array and its buffer share."""
         self.release(thing)
         base = name = printed_name(thing)
+        rivals = {Array: ("Var", "Array"), Buffer: ("Var", "Buffer")}.get(type(thing), ("Var", "Array", "Buffer"))
         k = 0
-        while name in self.used:
+        while any((kind, name) in self.used for kind in rivals):
             k += 1
             name = f"{base}_{k}"
-        self.used.add(name)
+        self.used.add((type(thing).__name__, name))
         self.names[thing] = name
         return name
 
     def release(self, thing: object) -> None:
         name = self.names.pop(thing, None)
         if name is not None:
-            self.used.discard(name)
+            self.used.discard((type(thing).__name__, name))
 
     # Expressions ---------------------------------------------------------------------------------------------------
 

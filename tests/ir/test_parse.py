@@ -70,6 +70,11 @@ STATEMENTS = [
     for r in y - 1..y + 2 unroll partition never:
       pass
     """,
+    """
+    produce zero:
+      alloc u8 zero[w] heap
+      zero[x] = 1
+    """,
 ]
 
 
