@@ -163,4 +163,7 @@ def _literal(value: Any, t: Type) -> str:
 
 def rounded(value: float, t: Type) -> float:
     """`value` as the float type `t` holds it."""
-    return value if t.bits == 64 or value != value else float(np.array(value, dtype=np.float64).astype(t.dtype))
+    if t.bits == 64:
+        return value
+    with np.errstate(all="ignore"):
+        return float(np.array(value, np.float64).astype(t.dtype))

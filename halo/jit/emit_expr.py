@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Cast, Const, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
+from ..ir.expr import Broadcast, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
 from . import emit_float, emit_int
-from .emit_cast import cast, reinterpret
-from .emit_function import EMIT, REGISTER, Function, register_type, vec
+from .emit_cast import cast, reinterpret, unpack
+from .emit_function import EMIT, MEMORY, REGISTER, Function, register_type, vec
 from .emit_memory import load
-from .emit_vector import any_lane, linear, permute
+from .emit_vector import any_lane, constant_of, linear, permute
 
 __all__ = ["OPS"]
 
@@ -22,7 +22,12 @@ def _const(f: Function, e: Const) -> str:
 
 
 def _var(f: Function, e: Var) -> str:
-    return f.capture(e, REGISTER[e.type.name])
+    """A variable of the call, or one that this function's parent knows. In a call it is stored as in an array."""
+    if f.parent is not None:
+        return f.capture(e, REGISTER[e.type.name])
+    stored = f.capture(e, MEMORY[e.type.name])
+    with f.entry():
+        return unpack(f, e.type, 1, stored)
 
 
 def _cast(f: Function, e: Cast) -> str:
@@ -59,11 +64,23 @@ def _ramp(f: Function, e: Ramp) -> str:
     base, flags = f.values[e.base], " nsw" if e.type.name == "index" else ""
     if lanes == inner:
         return base
-    steps = ", ".join(f"{type} {k // inner}" for k in range(lanes))
-    stride = permute(f, type, [(f.values[e.stride], e.stride.lanes)], [k % e.stride.lanes for k in range(lanes)])
-    offsets = f.new(f"mul{flags} <{lanes} x {type}> {stride}, <{steps}>")
+    start, by = constant_of(e.base), constant_of(e.stride)
+    if by is not None:
+        offsets = _integers(f, e, [int(start or 0) + int(by) * (k // inner) for k in range(lanes)])
+    else:
+        stride = permute(f, type, [(f.values[e.stride], e.stride.lanes)], [k % e.stride.lanes for k in range(lanes)])
+        steps = _integers(f, e, [k // inner for k in range(lanes)])
+        offsets = f.new(f"mul{flags} <{lanes} x {type}> {stride}, {steps}")
+    if start == 0 or (start is not None and by is not None):
+        return offsets
     bases = permute(f, type, [(base, inner)], [*range(inner)] * e.n)
     return f.new(f"add{flags} <{lanes} x {type}> {bases}, {offsets}")
+
+
+def _integers(f: Function, e: Expr, values: list[int]) -> str:
+    """A constant vector of `e`'s type."""
+    type = REGISTER[e.type.name]
+    return f"<{', '.join(f'{type} {f.module.literal(e.type.wrap(v), e.type)}' for v in values)}>"
 
 
 def _shuffle(f: Function, e: Shuffle) -> str:
@@ -72,7 +89,7 @@ def _shuffle(f: Function, e: Shuffle) -> str:
     return permute(f, type, parts, e.picks)
 
 
-_INT_REDUCE = {"add": "add", "mul": "mul", "and": "and", "or": "or"}
+_INT_REDUCE = {"add": "add", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 
 
 def _reduce(f: Function, e: Reduce) -> str:

@@ -7,7 +7,8 @@ Text is appended in program order. A value is its operand as text: a register (`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
@@ -94,6 +95,13 @@ class Function:
         name = f"%v{self.count}"
         self.head.append(f"{name} = {text}")
         return name
+
+    @contextmanager
+    def entry(self) -> Iterator[None]:
+        """Within this, instructions go to the entry of the function."""
+        self.lines, self.head = self.head, self.lines
+        yield
+        self.lines, self.head = self.head, self.lines
 
     def finish(self) -> str:
         """The whole function as text."""

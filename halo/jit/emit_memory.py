@@ -56,7 +56,10 @@ def _pointer(f: Function, buffer: Buffer, terms: tuple[tuple[Expr, int], ...]) -
         last = max(levels)
         outer = tuple(t for t, level in zip(terms, levels, strict=True) if level < last)
         inner = tuple(t for t, level in zip(terms, levels, strict=True) if level == last)
-        base, offset = _pointer(f, buffer, outer), linear(f, inner)
+        base = _pointer(f, buffer, outer)
+        if outer:
+            base = f.new(f"call ptr @llvm.strip.invariant.group.p0(ptr {base})")
+        offset = linear(f, inner)
         found = f.new(f"getelementptr {MEMORY[buffer.type.name]}, ptr {base}, i64 {offset}")
         for atom, _ in terms:
             _keep(f, key, atom, found)

@@ -166,8 +166,11 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
         return
     if s.buffer.kind == "stack":
         raise CompileError(f"the size of {s.buffer.name} on the stack has no constant bound")
-    wanted = f.new(f"mul nsw i64 {f.value(s.size)}, {s.buffer.type.bytes}")
-    wanted = f.new(f"call i64 @llvm.smax(i64 {wanted}, i64 1)")
+    if isinstance(s.size, Const):
+        wanted = str(max(s.size.value * s.buffer.type.bytes, 1))
+    else:
+        wanted = f.new(f"mul nsw i64 {f.value(s.size)}, {s.buffer.type.bytes}")
+        wanted = f.new(f"call i64 @llvm.smax(i64 {wanted}, i64 1)")
     pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)

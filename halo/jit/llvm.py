@@ -1,7 +1,7 @@
 """LLVM: text to machine code to memory. The only file that imports llvmlite.
 
-    compile_ir(text, target) -> object code as bytes        (what the disk cache keeps)
-    load_object(bytes, symbols) -> Library                  (unloaded when the Library is dropped)
+`compile_ir(text, target)` gives object code as bytes, which the disk cache keeps; `load_object(bytes, symbols, names)`
+a Library, unloaded when it is dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Library", "asm", "compile_ir", "host", "load_object", "optimized"]
 
 T = TypeVar("T")
 _lock = threading.RLock()
-_machines: dict[Target, Any] = {}
+_compilers: dict[Target, _Compiler] = {}
 _numbers = itertools.count()
 _GENERATION = 64
 _jit: Any = None
@@ -53,12 +53,46 @@ def host() -> tuple[str, str, str]:
     return binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
 
 
-def _machine(target: Target) -> Any:
-    found = _machines.get(target)
+class _Compiler:
+    """A target machine, and the passes over a function: LLVM's simplifications at its first level.
+
+    Vectorising and unrolling are halo's; what else the higher levels do makes kernels no faster, and compiling twice as
+    slow. Passes are made once: llvmlite never frees them.
+    """
+
+    def __init__(self, binding: Any, target: Target) -> None:
+        self._binding = binding
+        self.machine = _description(binding, target.triple).create_target_machine(
+            target.cpu, target.features, opt=2, reloc="pic", codemodel="small")  # fmt: skip
+        self._options = options = binding.create_pipeline_tuning_options(speed_level=1)
+        options.loop_vectorization = options.slp_vectorization = False
+        options.loop_unrolling = options.loop_interleaving = False
+        self._passes = self._builder().getFunctionPassManager()
+
+    def _builder(self) -> Any:
+        """The analyses of one module."""
+        return self._binding.create_pass_builder(self.machine, self._options)
+
+    def optimize(self, module: Any) -> None:
+        builder = self._builder()
+        for function in module.functions:
+            if not function.is_declaration:
+                self._passes.run(function, builder)
+
+
+def _description(binding: Any, triple: str) -> Any:
+    try:
+        return binding.Target.from_triple(triple)
+    except RuntimeError:  # not this machine's architecture
+        binding.initialize_all_targets()
+        binding.initialize_all_asmprinters()
+        return binding.Target.from_triple(triple)
+
+
+def _compiler(target: Target) -> _Compiler:
+    found = _compilers.get(target)
     if found is None:
-        description = _binding().Target.from_triple(target.triple)
-        found = description.create_target_machine(target.cpu, target.features, opt=3, reloc="pic", codemodel="small")
-        _machines[target] = found
+        found = _compilers[target] = _Compiler(_binding(), target)
     return found
 
 
@@ -66,33 +100,28 @@ def _module(text: str, target: Target, use: Callable[[Any, Any], T]) -> T:
     """What `use` makes of the optimised module, in a context of its own that leaves nothing behind."""
     binding = _binding()
     with _reported("compiling"):
-        machine = _machine(target)
+        compiler = _compiler(target)
         context = binding.create_context()
-        module = binding.parse_assembly(text, context)
         try:
-            module.verify()
-            _optimize(binding, module, machine)
-            return use(machine, module)
+            module = binding.parse_assembly(text, context)
+            try:
+                module.verify()
+                compiler.optimize(module)
+                return use(compiler.machine, module)
+            finally:
+                module.close()
         finally:
-            module.close()
             context.close()
-
-
-def _optimize(binding: Any, module: Any, machine: Any) -> None:
-    options = binding.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = options.loop_interleaving = False
-    builder = binding.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
 
 
 def compile_ir(text: str, target: Target) -> bytes:
     """Object code for the LLVM IR `text`, position-independent. Raises CompileError if LLVM refuses it."""
-    return _module(text, target, lambda machine, module: machine.emit_object(module))
+    return bytes(_module(text, target, lambda machine, module: machine.emit_object(module)))
 
 
 def asm(text: str, target: Target) -> str:
     """The assembly of the LLVM IR `text`."""
-    return _module(text, target, lambda machine, module: machine.emit_assembly(module))
+    return str(_module(text, target, lambda machine, module: machine.emit_assembly(module)))
 
 
 def optimized(text: str, target: Target) -> str:

@@ -143,7 +143,9 @@ def _extremes(type: Type) -> np.ndarray:
     if type is bool_:
         return np.array([False, True] * 12)
     if type.is_float:
-        big = {"f16": 65504.0, "bf16": 3.3895e38, "f32": 3.4028234663852886e38, "f64": 1.7976931348623157e308}[type.name]
+        big = {"f16": 65504.0, "bf16": 3.3895e38, "f32": 3.4028234663852886e38, "f64": 1.7976931348623157e308}[
+            type.name
+        ]
         tiny = {"f16": 2.0**-24, "bf16": 2.0**-133, "f32": 2.0**-149, "f64": 5e-324}[type.name]
         values = [0.0, 0.5, 1.0, 1.5, 2.5, 3.0, 1e3, big, tiny, 3 * tiny, np.inf]
         return np.array([*values, *(-v for v in values), np.nan, 0.1], np.float64).astype(type.dtype)

@@ -34,7 +34,8 @@ def test_all_types(source: Type) -> None:
     a = np.concatenate(pairs(source))
     expected = [converted(a, source, t) for t in ALL]
     for lanes in LANES:
-        for t, got, want in zip(ALL, outputs_of(lambda x: [Cast(x[0], t) for t in ALL], (a,), lanes), expected, strict=True):
+        outputs = outputs_of(lambda x: [Cast(x[0], t) for t in ALL], (a,), lanes)
+        for t, got, want in zip(ALL, outputs, expected, strict=True):
             assert_same(got, want, f"{source} to {t} in {lanes} lanes")
 
 

@@ -77,7 +77,9 @@ def test_operations(t: Type) -> None:
 @pytest.mark.parametrize("t", INTEGERS, ids=lambda t: t.name)
 def test_constant_right_operand(t: Type, lanes: int) -> None:
     """Division and shifts by a constant take forms of their own."""
-    divisors = sorted({t.wrap(d) for d in (0, 1, 2, 3, 5, 7, 10, 16, 100, 127, 255, -1, -2, -3, -8, -100, t.min, t.max)})
+    divisors = sorted(
+        {t.wrap(d) for d in (0, 1, 2, 3, 5, 7, 10, 16, 100, 127, 255, -1, -2, -3, -8, -100, t.min, t.max)}
+    )
     shifts = sorted({t.wrap(n) for n in (0, 1, 3, t.bits - 1, t.bits, 100, -1, -3, -100)})
     names = [(n, c) for n in ("floordiv", "mod") for c in divisors] + [(n, c) for n in ("shl", "shr") for c in shifts]
     a = pairs(t)[0]
@@ -95,8 +97,15 @@ def test_booleans(lanes: int) -> None:
     a, b, _ = pairs(bool_)
 
     def make(x: list[Expr]) -> list[Expr]:
-        values = [op("and", *x), op("or", *x), op("xor", *x), op("not", x[0]), op("select", x[0], x[1], k(1, bool_, lanes))]
-        return [*values, op("eq", *x), op("ne", *x), op("lt", *x), op("le", *x)]
+        values = [op("and", *x), op("or", *x), op("xor", *x), op("not", x[0])]
+        return [
+            *values,
+            op("select", x[0], x[1], k(1, bool_, lanes)),
+            op("eq", *x),
+            op("ne", *x),
+            op("lt", *x),
+            op("le", *x),
+        ]
 
     wanted = [a & b, a | b, a ^ b, ~a, np.where(a, b, True), a == b, a != b, a < b, a <= b]
     for got, want in zip(outputs_of(make, (a, b), lanes), wanted, strict=True):

@@ -1,0 +1,113 @@
+"""Whole kernels: the call's slots, what LLVM is told about memory, and what becomes of it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from halo.ir.expr import Buffer, Expr, Load, Op, Var
+from halo.ir.node import interning
+from halo.ir.stmt import Allocate, For, Store, block
+from halo.jit import llvm
+from halo.jit.emit import rounded
+from halo.types import bf16, bool_, f16, f32, f64, index, u16
+
+from .harness import HOST, Kernel, Target, at, k, op, port, ramp
+
+LANES = 32
+
+
+def blur(target: Target = HOST) -> Kernel:
+    """(a[y, x] + a[y, x + 1] + a[y, x + 2]) // 3 in u16, by rows and 32 lanes."""
+    with interning():
+        a, out, y, x = port("a", u16, ndim=2), port("out", u16, "output", 2), Var("y"), Var("x")
+        row = op("mul", y, a.strides[0])
+
+        def tap(d: int) -> Expr:
+            return Load(a.buffer, ramp(at(row, (x, LANES), const=d), LANES))
+
+        total = op("add", op("add", tap(0), tap(1)), tap(2))
+        where = ramp(at(op("mul", y, out.strides[0]), (x, LANES)), LANES)
+        store = Store(out.buffer, where, op("floordiv", total, k(3, u16, LANES)))
+        columns = op("floordiv", out.extents[1], k(LANES))
+        row_loop = For(x, k(0), columns, "serial", store)
+        return Kernel(For(y, k(0), out.extents[0], "parallel", row_loop), [a, out], (), target)
+
+
+def test_a_blur() -> None:
+    a = np.random.default_rng(9).integers(0, 65536, (13, 5 * LANES + 2), np.uint16)
+    out = np.zeros((13, 5 * LANES), np.uint16)
+    assert blur()(a, out) == 0
+    np.testing.assert_array_equal(out, (a[:, :-2] + a[:, 1:-1] + a[:, 2:]) // 3)
+
+
+@pytest.mark.skipif(HOST.vector_bits != 512, reason="reads AVX-512 assembly")
+def test_the_inner_loop_of_a_blur_holds_nothing_but_the_blur() -> None:
+    text = llvm.asm(blur().text, HOST)
+    loop = re.search(r"\n(\.LBB\d+_\d+):\n((?:\t.*\n)+?)\tj\w+\t\1\n", text)
+    assert loop is not None
+    names = [line.split()[0] for line in loop[2].splitlines()]
+    assert names == ["vmovdqu64", "vpaddw", "vpaddw", "vpmulhuw", "vpsrlw", "vmovdqu64", "incq", "addq", "cmpq"]
+
+
+def test_strides_and_origins_come_from_the_call() -> None:
+    with interning():
+        a, out, y, x = port("a", f64, ndim=2), port("out", f64, "output", 2), Var("y"), Var("x")
+        where = at(op("mul", y, a.strides[0]), op("mul", x, a.strides[1]))
+        to = at(op("mul", y, out.strides[0]), op("mul", x, out.strides[1]))
+        offset = Op("select", (op("lt", out.mins[0], k(1), type=bool_), k(0.0, f64), k(1e3, f64)), f64)
+        value = op("add", Load(a.buffer, where), offset)
+        kernel = Kernel(For(y, k(0), out.extents[0], "serial", For(x, k(0), out.extents[1], "serial",
+                                                                   Store(out.buffer, to, value))), [a, out])  # fmt: skip
+    whole = np.arange(120, dtype=np.float64).reshape(10, 12)
+    for view in (whole[::2, ::3], whole[::-1, ::-1], whole.T, np.broadcast_to(whole[0], (4, 12)), whole[:0]):
+        out_array = np.zeros(view.shape[::-1]).T
+        assert kernel(view, out_array) == 0
+        np.testing.assert_array_equal(out_array, view)
+
+
+def test_buffers_are_known_to_be_apart() -> None:
+    """Of two buffers of one loop, a scope of the one is on the noalias list of the other; inputs are invariant."""
+    with interning():
+        a, out, v = port("a", u16), port("out", u16, "output"), Var("v")
+        tmp = Buffer("tmp", u16, "heap")
+        body = block(Store(tmp, v, Load(a.buffer, v)), Store(out.buffer, v, Load(tmp, v)))
+        kernel = Kernel(Allocate(tmp, k(100_000), For(v, k(0), k(8), "serial", body)), [a, out])
+    nodes = dict(re.findall(r"^!(\d+) = (?:distinct )?!\{(.*)\}$", kernel.text, re.M))
+
+    def scopes(instruction: str) -> tuple[set[str], set[str]]:
+        found = re.search(instruction + r".*!alias.scope !(\d+), !noalias !(\d+)", kernel.text)
+        assert found is not None
+        return tuple(set(re.findall(r"!(\d+)", nodes[n])) for n in found.groups())  # type: ignore[return-value]
+
+    accesses = [scopes(rf"{i} i16.*") for i in ("= load", "store")]
+    assert accesses[0][0] & accesses[1][1] or accesses[1][0] & accesses[0][1]
+    assert len(re.findall(r"load i16.*!invariant\.load", kernel.text)) == 1
+    # so the value goes from the load to both stores without being read again
+    assert len(re.findall(r"load i16", llvm.optimized(kernel.text, HOST))) == 1
+
+
+def test_the_text_is_the_same_every_time() -> None:
+    assert blur().text == blur().text
+
+
+def test_constants_are_rounded_to_their_type() -> None:
+    assert rounded(1 + 2.0**-11, f16) == 1.0
+    assert rounded(1 + 2.0**-9, bf16) == 1.0
+    assert rounded(0.1, f32) == float(np.float32(0.1))
+    assert rounded(0.1, f64) == 0.1
+    assert rounded(1e39, f32) == float("inf")
+    assert np.isnan(rounded(float("nan"), f16))
+
+
+def test_index_reductions_of_large_arrays() -> None:
+    """Addresses are 64 bits wide."""
+    with interning():
+        a, out = port("a", index), port("out", index, "output")
+        far = op("mul", op("mul", a.extents[0], k(1 << 31)), k(2))
+        kernel = Kernel(Store(out.buffer, op("mod", far, k(4)), far), [a, out])
+    got = np.zeros(4, np.int64)
+    assert kernel(np.zeros(3, np.int64), got) == 0
+    assert got[0] == 3 << 32
