@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from ..errors import DefinitionError, Location
@@ -11,7 +12,9 @@ from ..ir.surface import Access, Define, Extent, Function, Indexable, Input, Par
 from ..ir.surface_walk import base, roots, walk
 from ..types import Type
 
-__all__ = ["Argument", "Graph", "reads"]
+__all__ = ["TABLE_BYTES", "Argument", "Graph", "reads"]
+
+TABLE_BYTES = 1 << 16  # the largest constant array that is embedded in the code
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,13 @@ class Graph:
         self.functions = self._sorted()
         self.arguments = self._merged()
         self.names = self._named()
+        self.bound = self._bound()
 
     def uses(self, f: Function) -> Uses:
         found = self._uses.get(f)
         if found is None:
             found = self._uses[f] = _uses(f)
         return found
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        return tuple(dict.fromkeys(t for f in self.functions for t in self.uses(f).tables))
 
     def __getitem__(self, name: str) -> Function:
         return next(f for f, n in self.names.items() if n == name)
@@ -144,6 +144,16 @@ class Graph:
             taken.add(name)
             names[f] = name
         return names
+
+    def _bound(self) -> dict[Table, str]:
+        """The constant arrays that are too large to be part of the code: inputs that come with the pipeline."""
+        taken = {*self.arguments, *self.names.values()}
+        bound: dict[Table, str] = {}
+        for t in (t for f in self.functions for t in self.uses(f).tables):
+            if t.data.nbytes > TABLE_BYTES and t not in bound:
+                bound[t] = next(n for k in count() if (n := f"{t.name}_{k}" if k else t.name) not in taken)
+                taken.add(bound[t])
+        return bound
 
 
 def _argument(source: Input | Param, rank: int | None, loc: Location | None) -> Argument:

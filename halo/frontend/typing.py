@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import DefinitionError, HaloError, Location, TypeMismatchError
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Read, Var, is_true
@@ -60,13 +62,14 @@ __all__ = ["build_pipeline"]
 
 
 def build_pipeline(outputs: Sequence[Function], input_types: Mapping[str, Type] | None = None,
-                   param_types: Mapping[str, Type | Weak] | None = None, fma: bool = True) -> Pipeline:  # fmt: skip
+                   param_types: Mapping[str, Type | Weak] | None = None, fma: bool = True,
+                   graph: Graph | None = None) -> Pipeline:  # fmt: skip
     """The typed pipeline that ends in `outputs`, in the table of `interning()` that is open.
 
     An input whose type neither its declaration nor `input_types` says is f32. A parameter of type `Weak.FLOAT` is a
     Python float: kept as f64, it takes the type of what it meets. `fma`: contract `a*b + c` (the target has it).
     """
-    return _Builder(Graph(outputs), input_types or {}, param_types or {}, fma).pipeline()
+    return _Builder(graph or Graph(outputs), input_types or {}, param_types or {}, fma).pipeline()
 
 
 class _Builder:
@@ -103,8 +106,16 @@ class _Builder:
             return self.typed[target].array
         assert isinstance(target, Table)
         if target not in self.tables:
-            self.tables[target] = Array(target.name, (target.type,), target.data.ndim, "table", target.data)
+            name = self.graph.bound.get(target)
+            if name is None:
+                self.tables[target] = Array(target.name, (target.type,), target.data.ndim, "table", _dense(target.data))
+            else:
+                self.tables[target] = self.arrays[name] = Array(name, (target.type,), target.data.ndim, "input")
         return self.tables[target]
+
+
+def _dense(data: Any) -> Any:
+    return np.ascontiguousarray(data).reshape(data.shape)
 
 
 def _of_default(default: Any) -> Type | Weak:

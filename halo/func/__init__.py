@@ -1,6 +1,8 @@
 """Funcs: definition, scheduling, compilation and call. The only room that knows all the others."""
 
+from .extern import extern
 from .func import Func, func
+from .pipeline import Pipeline
 from .schedulable import Stage
 
-__all__ = ["Func", "Stage", "func"]
+__all__ = ["Func", "Pipeline", "Stage", "extern", "func"]

@@ -32,8 +32,9 @@ from ..schedule.directive import Target
 
 if TYPE_CHECKING:
     from .func import Func, Made
+    from .program import Program
 
-__all__ = ["bind", "is_symbolic"]
+__all__ = ["bind", "is_symbolic", "padded"]
 
 
 def is_symbolic(value: Any) -> bool:
@@ -43,22 +44,39 @@ def is_symbolic(value: Any) -> bool:
     return isinstance(value, (Indexable, Expr))
 
 
-def bind(f: Func, arguments: Mapping[str, Any]) -> Func:
-    """`f` with the inputs of these names replaced."""
-    loc = here()
-    graph = f.graph
-    values = {name: _value(graph.arguments[name], v, loc) for name, v in arguments.items()}
-    copy = _Copy(values)
-    affected: set[Function] = set()
-    for g in graph.functions:
-        uses = graph.uses(g)
-        if any(i.name in values for i in uses.inputs) or affected.intersection(uses.functions):
-            affected.add(g)
-    for g in graph.functions:
-        if g in affected:
-            copy.function(g)  # type: ignore[arg-type]
+def bind(program: Program, arguments: Mapping[str, Any]) -> dict[Any, Func]:
+    """Copies of the stages of `program` that reach the inputs of these names, with those replaced."""
+    loc, graph = here(), program.graph
+    copy = _Copy({name: _value(graph.arguments[name], v, loc) for name, v in arguments.items()})
+    for f in graph.functions:
+        uses = graph.uses(f)
+        if any(i.name in copy.values for i in uses.inputs) or any(g in copy.made for g in uses.functions):
+            copy.function(f)
     copy.schedules()
-    return copy.made.get(f, f)
+    return copy.made
+
+
+def padded(program: Program, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a call with the arrays that `pad` views are of; and the views, of the inputs themselves."""
+    arrays, views = dict(arguments), {}
+    for name, value in arguments.items():
+        if isinstance(value, Pad):
+            table = base(value)
+            assert isinstance(table, Table)
+            arrays[name] = table.data
+            views[name] = _Onto(program.arguments[name].source).view(value)
+    return arrays, views
+
+
+class _Onto(Rewriter):
+    """A pad view of an array as one of an input."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__()
+        self._source = source
+
+    def target(self, t: Indexable) -> Indexable:
+        return self._source if isinstance(t, Table) else t
 
 
 def _value(a: Argument, value: Any, loc: Location | None) -> Any:
@@ -96,7 +114,7 @@ class _Copy(Rewriter):
         self.values = values
         self.made: dict[Any, Func] = {}
 
-    def function(self, f: Func) -> None:
+    def function(self, f: Any) -> None:
         new = f.blank()
         self.made[f] = new
         d = f.definitions

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..errors import ArgumentError, DefinitionError, HaloError, here
 from ..frontend.capture import Capture, capture
-from ..frontend.graph import Graph
 from ..frontend.reductions import extract
 from ..ir.surface import (
     Access,
@@ -20,7 +19,6 @@ from ..ir.surface import (
     Input,
     Item,
     Literal,
-    Param,
     RDom,
     Reduction,
     RVarRef,
@@ -32,13 +30,16 @@ from ..schedule.copies import In, Structural
 from ..schedule.directive import Directive
 from ..schedule.directive import Stage as Checked
 from ..schedule.loops import Loops
-from ..schedule.schedule import Schedule
+from .program import Program, stage_named
+from .runnable import Runnable, changed
 from .schedulable import Schedulable, Stage, install, update_loops
 
 __all__ = ["Func", "func"]
 
+MOST_AXES = 9  # ranks that are tried where nothing says the rank of a rank-generic Func
 
-class Func(Function, Schedulable):
+
+class Func(Function, Schedulable, Runnable):
     """A pure function of index variables: `f[y, x]` is its value at a point, `f(...)` with arrays runs the pipeline.
 
     Made by `@halo.func`, or defined as an object:
@@ -55,6 +56,7 @@ class Func(Function, Schedulable):
     def __init__(self, name: str = "f", *, fastmath: bool = False, cache: bool = True) -> None:
         if not name.isidentifier():
             raise DefinitionError(f"a Func's name is an identifier, not {name!r}", loc=here())
+        Runnable.__init__(self)
         self.name, self.fastmath, self.cache = name, fastmath, cache
         self._where = here()
         self._capture: Capture | None = None
@@ -64,6 +66,7 @@ class Func(Function, Schedulable):
         self._ranked: dict[int, Func] = {}
         self.directives: list[tuple[int, Directive]] = []
         self._loops: dict[int, Loops | None] = {}
+        self._program: Program | None = None
         self.innermost = False
 
     # Definition ------------------------------------------------------------------------------------------------------
@@ -144,19 +147,10 @@ class Func(Function, Schedulable):
     def __getitem__(self, key: Any) -> Any:
         """`f[y, x]`: the value at a point. `f["name"]`: the stage of that name in the pipeline that ends in `f`."""
         if isinstance(key, str):
-            return self._stage_named(key)
+            return stage_named(self, key)
         indices = subscripts(key)
         target = self.at_rank(len(indices))
         return Access(target, indices)
-
-    def _stage_named(self, name: str) -> Func:
-        graph = self.graph
-        found = next((f for f, n in graph.names.items() if n == name), None)
-        if found is None:
-            raise ArgumentError(f"the pipeline of {self.name} has no stage {name!r}", loc=here(),
-                                legal=tuple(graph.names.values()))  # fmt: skip
-        assert isinstance(found, Func)
-        return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(key, str):
@@ -214,15 +208,34 @@ class Func(Function, Schedulable):
 
     # The pipeline ----------------------------------------------------------------------------------------------------
 
-    @property
-    def graph(self) -> Graph:
-        """The stages of the pipeline that ends here."""
-        return Graph((self,))
+    def rebound(self, copies: Mapping[Any, Func]) -> Func:
+        return copies.get(self, self)
 
-    @property
-    def inputs(self) -> Mapping[str, Input | Param]:
-        """The inputs: its own in signature order, then its producers', depth first."""
-        return {name: a.source for name, a in self.graph.arguments.items()}
+    def program(self, values: Mapping[str, Any] | None = None, shape: Any = None, out: Any = None) -> Program:
+        if self.ndim is None and self._capture is not None:
+            return self.at_rank(self._rank_for(values or {}, shape, out)).program()
+        if self._program is None:
+            self._program = Program((self,), self.name)
+        return self._program
+
+    def _rank_for(self, values: Mapping[str, Any], shape: Any, out: Any) -> int:
+        """The number of index variables of a rank-generic Func in a call: from its result's shape, or its inputs'."""
+        assert self._capture is not None
+        if shape is not None:
+            return len(shape) if isinstance(shape, (tuple, list)) else 1
+        if out is not None:
+            return int((out[0] if isinstance(out, tuple) else out).ndim)
+        ranks = {name: v.ndim for name, v in values.items() if isinstance(getattr(v, "ndim", None), int)}
+        found = self._capture.rank_for(ranks)
+        least = len(self._capture.index_names)
+        for n in (found,) if found is not None else range(least, least + MOST_AXES):
+            try:
+                arguments = self.at_rank(n).program().arguments
+            except HaloError:
+                continue
+            if ranks and all(a.ndim == ranks[name] for name, a in arguments.items() if name in ranks):
+                return n
+        raise ArgumentError(f"nothing says how many axes {self.name} has", loc=here(), hint="shape=...")
 
     # Scheduling ------------------------------------------------------------------------------------------------------
 
@@ -249,6 +262,7 @@ class Func(Function, Schedulable):
             made = Made(self, d)
             object.__setattr__(d, "made", made)
         self.directives.append((stage, d))
+        changed()
         return made
 
     def _check_early(self, stage: int, d: Directive) -> None:
@@ -264,38 +278,13 @@ class Func(Function, Schedulable):
             after = d.run(Checked(Stage(self, stage).name, loops, vars))
             self._loops[stage] = None if isinstance(d, Structural) and d.on == "stage" else after.loops
 
-    def schedule(self) -> Schedule:
-        """The directives of all the stages of the pipeline that ends here, as an immutable value."""
-        return Schedule.of(self._stages())
-
-    def apply(self, schedule: Schedule) -> Func:
-        """Give the directives of `schedule` to the stages of this pipeline, in place of those they have."""
-        stages = self._stages()
-        kept = [(s, s.directives[:], dict(getattr(s, "_loops", {}))) for s in stages.values()]
-        self.unschedule()
-        try:
-            schedule.give(stages, here())
-        except HaloError:
-            for s, directives, loops in kept:
-                s.directives[:] = directives
-                if isinstance(s, Func):
-                    s._loops = loops
-            raise
-        return self
-
-    def unschedule(self) -> Func:
-        """Take all directives from all the stages of this pipeline, shared ones included."""
-        for s in self._stages().values():
-            s.directives.clear()
-            if isinstance(s, Func):
-                s._loops.clear()
-        return self
-
-    def _stages(self) -> dict[str, Any]:
-        """Every stage and input that can hold directives by its name in this pipeline, readers first."""
-        graph = self.graph
-        stages: dict[str, Any] = {graph.names[f]: f for f in reversed(graph.functions)}
-        return stages | {name: a.source for name, a in graph.arguments.items() if isinstance(a.source, Input)}
+    def reschedule(self, directives: list[tuple[int, Directive]]) -> None:
+        """Take `directives`, which were given to this Func before, in place of those it has."""
+        self.directives[:] = directives
+        changed()
+        self._loops.clear()
+        for stage, d in directives:
+            self._check_early(stage, d)
 
     def __bool__(self) -> bool:
         return True
@@ -332,6 +321,11 @@ class Made(Func):
 install("func", Func)
 
 
+def _reschedule_input(self: Input, directives: list[tuple[int, Directive]]) -> None:
+    self.directives[:] = directives
+    changed()
+
+
 def _give_input(self: Input, stage: int, d: Directive) -> Any:
     """Keep directive `d` of an input: only `in_` is one."""
     if not isinstance(d, Structural) or d.name != "in_":
@@ -339,6 +333,7 @@ def _give_input(self: Input, stage: int, d: Directive) -> Any:
     made = Made(self, d)
     object.__setattr__(d, "made", made)
     self.directives.append((stage, d))
+    changed()
     return made
 
 
@@ -348,7 +343,8 @@ def _in(self: Input, consumer: Any = None) -> Func:
     return made
 
 
-Input.give, Input.in_ = _give_input, _in  # type: ignore[attr-defined]  # what holds directives is below this room
+# inputs are made below this room, and hold directives too
+Input.give, Input.in_, Input.reschedule = _give_input, _in, _reschedule_input  # type: ignore[attr-defined]
 
 
 def func(function: Any = None, /, *, name: str | None = None, fastmath: bool = False, source: str | None = None,

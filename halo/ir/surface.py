@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
 from ..types import Type, as_type
 
-__all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "Function", "IndexVar",
+__all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "External", "Function", "IndexVar",
            "Indexable", "Input", "Item", "Literal", "Pad", "Param", "RDom", "RVarRef", "Reduction", "Shape",
            "Table", "Undef", "as_expr", "at", "convert", "subscripts"]  # fmt: skip
 
@@ -489,10 +489,22 @@ class Definitions:
     inputs: tuple[Input | Param, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class External:
+    """The function of an extern stage: `bounds(box)` gives what it reads of each of `inputs` to write `box`."""
+
+    function: Any
+    inputs: tuple[Indexable, ...]
+    types: tuple[Type, ...]
+    bounds: Any = None
+
+
 class Function(Indexable):
     """What has definitions. `halo.Func` is the one class of it; typing needs no more than this."""
 
     fastmath: bool = False
+    innermost: bool = False  # made of an inline reduction
+    external: External | None = None
 
     @property
     def definitions(self) -> Definitions:

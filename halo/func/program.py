@@ -1,0 +1,115 @@
+"""A program: the pipeline that ends in one or more Funcs, typed, scheduled and lowered for the types of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError, here
+from ..frontend.graph import Graph
+from ..frontend.typing import build_pipeline
+from ..ir.node import interning
+from ..ir.pipeline import Lowered, Pipeline
+from ..ir.surface import Input
+from ..jit.target import Target, as_target
+from ..lowering import lower
+from ..schedule.apply import apply
+from ..schedule.schedule import Schedule
+from .region import Place, region
+from .signature import Signature
+
+if TYPE_CHECKING:
+    from ..jit.kernel import Kernel
+    from .func import Func
+
+__all__ = ["Program", "machine", "stage_named"]
+
+
+def machine(target: Target | str) -> Target:
+    """The machine that `target` describes; the reference backends have this one."""
+    return target if isinstance(target, Target) else Target.host()
+
+
+def _lanes(target: Target | str) -> int:
+    """Of f32 in a vector of the machine."""
+    return machine(target).vector_bits // 32
+
+
+class Program:
+    """The stages that `outputs` need. The definitions no longer change; the schedule may."""
+
+    def __init__(self, outputs: Sequence[Func], name: str, several: bool = False) -> None:
+        self.outputs, self.name, self.several = tuple(outputs), name, several
+        self._kernels: dict[tuple[Signature, Target | str, Schedule], Kernel] = {}
+        self.graph = Graph(self.outputs)
+        self.arguments = self.graph.arguments
+        self.bound = {name: t.data for t, name in self.graph.bound.items()}
+        self.regions: tuple[tuple[Place | None, ...], ...] = tuple(region(f, self.graph) for f in self.outputs)
+        self.fastmath = any(f.fastmath for f in self.graph.functions)
+        self.cache = all(getattr(f, "cache", True) for f in self.graph.functions)
+
+    def stages(self) -> dict[str, Any]:
+        """Every stage and input that can hold directives, by its name in this pipeline, readers first."""
+        found: dict[str, Any] = {self.graph.names[f]: f for f in reversed(self.graph.functions)}
+        return found | {name: a.source for name, a in self.arguments.items() if isinstance(a.source, Input)}
+
+    def schedule(self) -> Schedule:
+        return Schedule.of(self.stages())
+
+    def typed(self, s: Signature, target: Target | str | None = None) -> Pipeline:
+        """The typed pipeline, without its schedule. Inside `interning()`."""
+        fma = machine(as_target(target)).has_fma
+        return build_pipeline(self.outputs, dict(s.arrays), dict(s.scalars), fma, self.graph)
+
+    def scheduled(
+        self, p: Pipeline, schedule: Schedule, target: Target | str | None = None, safe: bool = False
+    ) -> Pipeline:
+        """`p` with the loops and places of `schedule`; `safe`: without promises that only some calls keep."""
+        return apply(p, schedule.by_name(), machine(as_target(target)), promises=not safe)
+
+    def lowered(self, s: Signature, target: Target | str | None = None, safe: bool = False,
+                observe: Callable[..., None] | None = None) -> Lowered:  # fmt: skip
+        """The loops for the types `s`. Inside `interning()`."""
+        p = self.scheduled(self.typed(s, target), self.schedule(), target, safe)
+        return lower(p, _lanes(as_target(target)), dense=not safe, observe=observe)
+
+    def kernel(self, s: Signature, target: Any = None) -> Kernel:
+        """The compiled variant for the types `s` under the schedule as it is now."""
+        key = s, as_target(target), self.schedule()
+        found = self._kernels.get(key)
+        if found is None:
+            found = self._kernels[key] = self._compiled(*key)
+        return found
+
+    def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, safe: bool = False) -> Kernel:
+        from ..jit.kernel import Options, compile_kernel
+
+        with interning():
+            plain = self.typed(s, target)
+            p = self.scheduled(plain, schedule, target, safe)
+            reads_out = frozenset(
+                k for k, name in enumerate(plain.outputs) if None in plain[name].definitions[0].values
+            )
+            defaults = {name: a.default for name, a in self.arguments.items() if a.default is not None}
+            options = Options(
+                self.name, tuple(self.arguments), self.regions, defaults, self.bound, self.several, reads_out
+            )
+            return compile_kernel(
+                p, target, lambda: lower(p, _lanes(target), dense=not safe), options, plain=plain,
+                variant="safe" if safe else "dense", cached=self.cache,
+                fallback=None if safe else lambda: self._compiled(s, target, schedule, safe=True),
+            )  # fmt: skip
+
+    def with_lowered(self, s: Signature, show: Callable[[Lowered], Any], target: Target | str | None = None) -> Any:
+        """`show(lowered)`, in a table of expressions of its own."""
+        with interning():
+            return show(self.lowered(s, target))
+
+
+def stage_named(p: Any, name: str) -> Any:
+    """The stage `name` of a Func's or Pipeline's program. ArgumentError if there is none."""
+    names = p.program().graph.names
+    found = next((f for f, n in names.items() if n == name), None)
+    if found is None:
+        raise ArgumentError(f"the pipeline of {p.name} has no stage {name!r}", loc=here(), legal=tuple(names.values()))
+    return found
