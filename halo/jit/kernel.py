@@ -11,10 +11,12 @@ binding of arguments and the same errors serve the reference backends: there `ta
 from __future__ import annotations
 
 import ctypes
+import functools
 import pickle
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +27,7 @@ from ..ir.pipeline import Lowered, Pipeline
 from . import cache
 from .binding import Binder, Bound, Place
 from .canonical import Canonical, UncacheableError, canonical
+from .entry import fast_entry
 from .layout import Layout
 from .target import Target
 
@@ -101,6 +104,9 @@ class Kernel:
         self._make_fallback = fallback
         self._fallback: Kernel | None = None
         self._lock = threading.Lock()
+        slow = _of(weakref.ref(self))  # no cycle: a dropped Kernel frees its code at once
+        self._entry = fast_entry(binder, code.address, slow, release=False) if isinstance(code, MachineCode) else None
+        self._call = functools.partial(slow, 0) if self._entry is None else self._entry.function
 
     @property
     def name(self) -> str:
@@ -108,7 +114,7 @@ class Kernel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute. Inputs by position (outputs may follow them) or by name; `out=`, `shape=` as in a Func's call."""
-        return self._slow(0, *args, **kwargs)
+        return self._call(*args, **kwargs)
 
     def realize(self, shape: Any = None, origin: Any = None, **inputs: Any) -> Any:
         """The values on the box of `shape` whose first point is `origin`."""
@@ -245,6 +251,15 @@ def _load(data: bytes | None, known: Canonical) -> tuple[Layout, bytes] | None:
 
 
 # Calling
+
+
+def _of(kernel: weakref.ref[Kernel]) -> Callable[..., Any]:
+    def slow(status: int, *args: Any, **kwargs: Any) -> Any:
+        alive = kernel()
+        assert alive is not None  # it is being called
+        return alive._slow(status, *args, **kwargs)
+
+    return slow
 
 
 def _slots(bound: Bound, layout: Layout) -> Any:

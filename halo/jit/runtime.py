@@ -18,7 +18,7 @@ from .. import config
 from . import cache, threads
 from .target import Target
 
-__all__ = ["MemoryInfo", "Runtime", "memory", "runtime", "trim"]
+__all__ = ["MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
 
 _SOURCE = Path(__file__).with_name("runtime.ll")
 _EXPORTS = ("halo_par_for", "halo_malloc", "halo_free")
@@ -61,7 +61,7 @@ class Runtime:
 
         target = Target.host()
         source = _SOURCE.read_text()
-        self._library = llvm.load_object(_compiled(source, target), _system(), (*_EXPORTS, *_INTERNALS))
+        self._library = llvm.load_object(compiled(source, target), _system(), (*_EXPORTS, *_INTERNALS))
         self.symbols = {name: self._library.address(name) for name in _EXPORTS}
         self.state = State.from_address(self._library.address("halo_state"))
         self.state.limit = config.current().memory_pool
@@ -116,7 +116,8 @@ def trim() -> None:
     runtime().trim()
 
 
-def _compiled(source: str, target: Target) -> bytes:
+def compiled(source: str, target: Target) -> bytes:
+    """Object code for the LLVM IR `source`, kept on disk."""
     from . import llvm
 
     key = cache.digest(b"runtime", source.encode(), repr(target).encode())
