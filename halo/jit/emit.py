@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.expr import Buffer
+from ..ir.expr import Buffer, Expr
 from ..ir.pipeline import Lowered
 from ..types import Type
 from . import emit_expr  # noqa: F401  (fills the tables of expressions)
@@ -39,13 +39,11 @@ def emit(lowered: Lowered, target: Target, name: str) -> str:
 
 def kernel_slots(lowered: Lowered) -> dict[Any, int]:
     """Where each buffer and variable of the call is among the kernel's 8-byte slots."""
-    slots: dict[Any, int] = {}
+    keys: list[Any] = []
     for port in lowered.ports:
-        for key in (port.buffer, *port.extents, *port.strides, *port.mins):
-            slots[key] = len(slots)
-    for param in lowered.params:
-        slots[param.var] = len(slots)
-    return slots
+        keys += (port.buffer, *port.extents, *port.strides, *port.mins)
+    keys += (param.var for param in lowered.params)
+    return {key: k for k, key in enumerate(keys)}  # the elements of a tuple have one region, whose slots come again
 
 
 class Module:
@@ -60,6 +58,7 @@ class Module:
         self.zeros = 0  # bytes of zero that some load needs
         self.literals: dict[tuple[Any, str], str] = {}
         self.numbers: dict[Buffer, int] = {}
+        self.reads: dict[Expr, int] = {}
         self.accesses: dict[Buffer, str] = {}
         self.apart: dict[Buffer, set[Buffer]] = {}  # buffers with lower numbers that are accessed in the same loops
 
