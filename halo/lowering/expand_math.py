@@ -13,7 +13,7 @@ from ..ir.algebra import cast, rewrite
 from ..ir.expr import Broadcast, Expr, Op, Var
 from ..ir.stmt import Stmt
 from ..types import Type, f32
-from . import math_arc, math_exp, math_log, math_trig
+from . import math_arc, math_exp, math_log, math_misc, math_pow, math_trig
 from .math_core import Value
 from .walk import map_exprs
 
@@ -23,7 +23,8 @@ DEFINITIONS: dict[str, Callable[..., Value]] = {
     "exp": math_exp.exp, "exp2": math_exp.exp2, "expm1": math_exp.expm1, "sinh": math_exp.sinh, "cosh": math_exp.cosh,
     "tanh": math_exp.tanh, "log": math_log.log, "log2": math_log.log2, "log10": math_log.log10, "log1p": math_log.log1p,
     "asin": math_arc.asin, "acos": math_arc.acos, "atan": math_arc.atan, "atan2": math_arc.atan2,
-    "sin": math_trig.sin, "cos": math_trig.cos, "tan": math_trig.tan, "asinh": math_log.asinh, "acosh": math_log.acosh, "atanh": math_log.atanh,
+    "erf": math_misc.erf, "rsqrt": math_misc.rsqrt, "cbrt": math_misc.cbrt, "hypot": math_misc.hypot,
+    "pow": math_pow.pow, "sin": math_trig.sin, "cos": math_trig.cos, "tan": math_trig.tan, "asinh": math_log.asinh, "acosh": math_log.acosh, "atanh": math_log.atanh,
 }  # fmt: skip
 
 

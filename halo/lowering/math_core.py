@@ -158,13 +158,13 @@ def fma(a: Any, b: Any, c: Any) -> Value:
 
 
 def select(cond: Value, then: Any, other: Any) -> Value:
-    one = then if isinstance(then, Value) else other
+    one = next(v for v in (then, other) if isinstance(v, Value))
     return Value(Op("select", (cond.e, one.like(then).e, one.like(other).e), one.type))
 
 
 def rare(cond: Value, then: Any, other: Any) -> Value:
     """A `select` whose condition holds almost never: `then` costs a branch, and nothing more where no lane needs it."""
-    one = then if isinstance(then, Value) else other
+    one = next(v for v in (then, other) if isinstance(v, Value))
     return Value(Op("rare", (cond.e, one.like(then).e, one.like(other).e), one.type))
 
 

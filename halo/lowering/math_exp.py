@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..types import f32, f64
 from .math_core import Value, copysign, fma, horner, select
 
-__all__ = ["cosh", "exp", "exp2", "expm1", "raised", "sinh", "tanh"]
+__all__ = ["cosh", "exp", "exp2", "expm1", "exponential", "power_of_two", "sinh", "tanh"]
 
 # e**r = 1 + r + r*r*Q(r): relative errors 2**-28.2 and 2**-57.9
 _EXP_32 = (0.49999994, 0.16666515, 0.041668084, 0.008369349, 0.0013840391)
@@ -76,11 +76,23 @@ def exp(x: Value) -> Value:
     return raised(horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))), bits)
 
 
+def exponential(x: Value) -> Value:
+    """e**x, where that is a normal number."""
+    bits, r = reduced(x, bias(x))
+    return horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))) * power(bits)
+
+
 def exp2(x: Value) -> Value:
+    return power_of_two(x, None)
+
+
+def power_of_two(x: Value, rest: Value | None) -> Value:
+    """2**(x + rest)."""
     x = clamped(x, -151.0, 129.0) if x.single else clamped(x, -1076.0, 1025.0)
     magic = rounder(x) + 2 * bias(x)
     sum = x + magic
     r = x - (sum - magic)
+    r = r if rest is None else r + rest
     return raised(horner(r, (1.0, *(_EXP2_32 if x.single else _EXP2_64))), sum.bits)
 
 
