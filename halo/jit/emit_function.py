@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
-from ..types import Type
+from ..types import Type, index
 
 if TYPE_CHECKING:
     from .emit import Module
@@ -52,7 +52,7 @@ class Function:
         self.count = 0
         self.values: dict[Any, str] = {}
         self.trail: list[Any] = []  # the keys of `values` in order, for leaving scopes
-        self.reads: dict[Expr, int] = {}  # the writable buffers under an expression, as bits
+        self.reads = module.reads  # the writable buffers under an expression, as bits
         self.readers: dict[int, list[Any]] = {}  # bit -> values to forget when its buffer is stored to
         self.levels: dict[Expr, int] = {}  # the depth of the loop that a variable, or what is made of it, varies in
         self.depth = 0
@@ -217,10 +217,14 @@ class Function:
         return found
 
     def level(self, e: Expr) -> int:
-        """The depth of the innermost loop that `e` varies in: terms are added up outermost first."""
+        """The depth of the innermost loop that `e` varies in: terms are added up outermost first. Data counts as varying."""
         found = self.levels.get(e)
         if found is None:
-            found = self.levels[e] = max((self.level(k) for k in CHILDREN[type(e)](e)), default=0)
+            if e.type is not index or isinstance(e, Load):
+                found = 0 if isinstance(e, Const) else self.depth
+            else:
+                found = max((self.level(k) for k in CHILDREN[type(e)](e)), default=0)
+            self.levels[e] = found
         return found
 
     def constant(self, value: float, e: Expr) -> str:

@@ -227,15 +227,21 @@ def _load_runs(f: Function, start: _Place, levels: list[_Level], moving: list[_L
     """A vector for each run of neighbours, put together and brought in order."""
     n, stride = moving[run]
     assert isinstance(stride, int)
+    if len(levels) == 1:
+        return _run_of(f, start, n, stride, cond, mask)
     total = math.prod(v.n for v in moving)
     order = _lanes(moving, run)
     parts = []
     for lanes, place in zip(order, _starts(f, start, moving, run), strict=True):
         part = permute(f, "i1", [(mask, total)], lanes) if mask else None
-        low = _guarded(f, place.moved(f, min(stride, 0) * (n - 1)), cond, (n - 1) * abs(stride) + 1)
-        parts.append((_strided(f, low, stride, n, part), n))
+        parts.append((_run_of(f, place, n, stride, cond, part), n))
     where = {lane: k for k, lane in enumerate(lane for lanes in order for lane in lanes)}
     return permute(f, start.type, parts, [where[lane] for lane in _moving_lanes(levels)])
+
+
+def _run_of(f: Function, start: _Place, n: int, stride: int, cond: Expr | None, mask: str | None) -> str:
+    low = start.moved(f, stride * (n - 1)) if stride < 0 else start
+    return _strided(f, _guarded(f, low, cond, (n - 1) * abs(stride) + 1), stride, n, mask)
 
 
 def _moving_lanes(levels: list[_Level]) -> list[int]:
@@ -269,6 +275,8 @@ def _dense(f: Function, place: _Place, lanes: int, mask: str | None) -> str:
 def _strided(f: Function, low: _Place, stride: int, lanes: int, mask: str | None) -> str:
     """Every |stride|-th element from `low` up (for a negative stride, the last one is the first lane): dense loads, of
     which the last ends at the last element, and a shuffle. With a mask: one load over all, masked between as well."""
+    if stride == 1:
+        return _dense(f, low, lanes, mask)
     step = abs(stride)
     span, type = (lanes - 1) * step + 1, low.type
     picks = range(0, span, step)
@@ -330,12 +338,15 @@ def store(f: Function, s: Store) -> None:
 
 def _store_runs(f: Function, start: _Place, levels: list[_Level], run: int, value: str, mask: str | None) -> None:
     n, stride = levels[run]
+    if len(levels) == 1 and stride == 1:
+        return _store_dense(f, start, value, n, mask)
     total = math.prod(v.n for v in levels)
     for lanes, place in zip(_lanes(levels, run), _starts(f, start, levels, run), strict=True):
         if stride == -1:
             lanes, place = lanes[::-1], place.moved(f, 1 - n)
         part = permute(f, start.type, [(value, total)], lanes)
         _store_dense(f, place, part, n, permute(f, "i1", [(mask, total)], lanes) if mask else None)
+    return None
 
 
 def _store_dense(f: Function, place: _Place, value: str, lanes: int, mask: str | None) -> None:

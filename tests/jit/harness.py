@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import pytest
 
 from halo.ir.expr import Array, Broadcast, Buffer, Const, Expr, Load, Op, Ramp, Var
 from halo.ir.linear import linear
@@ -18,7 +19,7 @@ from halo.jit.emit import emit
 from halo.jit.target import Target
 from halo.types import Type, as_type, bool_, index
 
-LANES = (1, 2, 3, 4, 7, 8, 16, 32, 64)
+LANES = [1, 7, 16, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 8, 32, 64))]
 SIZE = 1344  # divisible by all of them
 HOST = Target.host()
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from halo.errors import CompileError
-from halo.ir.expr import Broadcast, Cast, Expr, Load, Op, Ramp, Reduce, Shuffle
+from halo.ir.expr import Broadcast, Cast, Expr, Load, Op, Ramp, Reduce, Shuffle, Var
 from halo.ir.node import interning
-from halo.ir.stmt import Store, block
+from halo.ir.stmt import Let, Store, block
 from halo.types import Type, bool_, f32, f64, i32, index, u8, u16, u32
 
 from .harness import Kernel, assert_same, at, k, op, outputs_of, pairs, port, ramp
@@ -127,6 +127,22 @@ def test_sums_of_thousands_of_terms() -> None:
     terms = sum(range(3000))
     assert_same(got[0], a * np.uint32(1 + terms))
     assert_same(got[1], a + np.uint32(terms))
+
+
+def test_indices_of_thousands_of_terms() -> None:
+    with interning():
+        src, out, held = port("src", u32), port("out", u32, "output"), Var("held")
+        total = Load(src.buffer, k(0))
+        for j in range(3000):
+            total = op("add", op("mul", total, k(3, u32)), k(j % 2, u32))
+        where = Cast(op("mod", total, k(4, u32)), index)
+        store = Store(out.buffer, at(where, held), Load(src.buffer, at((where, 2), const=1)))
+        kernel = Kernel(Let(held, where, store), [src, out])
+    got, want = np.zeros(8, np.uint32), 5
+    for j in range(3000):
+        want = (3 * want + j % 2) % 2**32
+    assert kernel(np.array([5, *range(1, 9)], np.uint32), got) == 0
+    assert got[2 * (want % 4)] == 2 * (want % 4) + 1
 
 
 def test_linear_sums() -> None:

@@ -56,13 +56,14 @@ def wanted(t: Type, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
         return values + [f(*((x, y) if n in ("eq", "ne", "lt", "le") else (x,))) for n, f in TESTS.items()]
 
 
+@pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("t", FLOATS, ids=lambda t: t.name)
-def test_operations(t: Type) -> None:
+def test_operations(t: Type, lanes: int) -> None:
     a, b, _ = pairs(t)
-    expected = wanted(t, a, b)
-    for lanes in LANES:
-        for name, got, want in zip([*BINARY, *UNARY, *TESTS], outputs_of(make, (a, b), lanes), expected, strict=True):
-            assert_same(got, want, f"{name} of {t} in {lanes} lanes")
+    for name, got, want in zip(
+        [*BINARY, *UNARY, *TESTS], outputs_of(make, (a, b), lanes), wanted(t, a, b), strict=True
+    ):
+        assert_same(got, want, f"{name} of {t} in {lanes} lanes")
 
 
 @pytest.mark.skipif(not HOST.is_x86, reason="names of x86 CPUs")
