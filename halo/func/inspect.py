@@ -51,7 +51,8 @@ class Inspectors:
         if not args and not types and self._last is not None:
             return self._last
         program = self.program(types)
-        return program, signature(program.arguments, named(self.name, program.arguments, args, types))
+        values = named(self.name, program.arguments, args, types)
+        return program, signature(program.arguments, values, types=True)
 
     def loops(self, *args: Any, **types: Any) -> str:
         """The loop nest as indented text, with every allocation and its size. Needs no types and compiles nothing.

@@ -13,7 +13,7 @@ from ..schedule.schedule import Schedule
 from .binding import bind, is_symbolic, padded
 from .inspect import Inspectors
 from .program import Program
-from .signature import named, signature
+from .signature import Signature, named, signature
 
 if TYPE_CHECKING:
     from ..jit.kernel import Kernel
@@ -94,7 +94,8 @@ class Runnable(Inspectors):
             values = self._named(args, inputs, shape, out)
             if any(isinstance(v, Pad) for v in values.values()):
                 return self._run_padded(values, out, shape, origin)
-            kernel = self._kernel(values, shape, out)
+            program = self.program(values, shape, out)
+            kernel = self._kernel(program, signature(program.arguments, values))
             if key is not None:
                 self._remember(key, kernel)
         if origin is not None:
@@ -107,12 +108,9 @@ class Runnable(Inspectors):
         program = self.program(inputs, shape, out)
         return named(self.name, program.arguments, args, inputs)
 
-    def _kernel(self, values: Mapping[str, Any], shape: Any = None, out: Any = None, target: Any = None) -> Kernel:
-        program = self.program(values, shape, out)
-        s = signature(program.arguments, values)
-        kernel = program.kernel(s, target)
+    def _kernel(self, program: Program, s: Signature, target: Any = None) -> Kernel:
         self._last = program, s
-        return kernel
+        return program.kernel(s, target)
 
     def _remember(self, key: Any, kernel: Kernel) -> None:
         if self._version != _changes[0]:
@@ -136,7 +134,9 @@ class Runnable(Inspectors):
 
         `target`: "host", or "python" and "numba", the reference backends.
         """
-        return self._kernel(self._named(args, types), target=target)
+        values = self._named(args, types)
+        program = self.program(values)
+        return self._kernel(program, signature(program.arguments, values, types=True), target)
 
     # Schedules -------------------------------------------------------------------------------------------------------
 

@@ -50,13 +50,16 @@ def _count(n: int) -> str:
     return {0: "no inputs", 1: "one input"}.get(n, f"{n} inputs")
 
 
-def signature(arguments: Mapping[str, Argument], values: Mapping[str, Any], complete: bool = True) -> Signature:
-    """The types of `values`, arrays and numbers or types; inputs that are left out have their declared types, or, unless
-    the signature must be `complete`, f32."""
+def signature(arguments: Mapping[str, Argument], values: Mapping[str, Any], types: bool = False,
+              complete: bool = True) -> Signature:  # fmt: skip
+    """The types of `values`: arrays and numbers, or where `types` are allowed also types and their names. Inputs that are
+    left out have their declared types, or, unless the signature must be `complete`, f32 and i32."""
     arrays: list[tuple[str, Type]] = []
     scalars: list[tuple[str, Type | Weak]] = []
     for name, a in arguments.items():
         found: Type | Weak
+        if name in values and not types and _is_type(values[name]):
+            raise ArgumentError(f"{name} is called with {values[name]!r}, which is no value", loc=here())
         if name in values:
             found = _scalar(a, values[name]) if a.ndim is None else _array(a, values[name])
         elif a.ndim is None and a.default is not None:
@@ -113,7 +116,9 @@ def _scalar(a: Argument, value: Any) -> Type | Weak:
 
 
 def _is_type(value: Any) -> bool:
-    return isinstance(value, (Type, str, np.dtype)) or (isinstance(value, type) and issubclass(value, np.generic))
+    return isinstance(value, (Type, ArrayType, str, np.dtype)) or (
+        isinstance(value, type) and issubclass(value, np.generic)
+    )
 
 
 def _fits(value: Any, type: Type) -> bool:

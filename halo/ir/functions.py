@@ -7,7 +7,7 @@ decorated form reaches the same functions through its vocabulary.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -149,8 +149,10 @@ def extract_bits(type: Any, e: Any, lsb: Any) -> Expr:
     return Call("extract_bits", (as_expr(e), as_expr(lsb)), as_type(type))
 
 
-def concat_bits(parts: Iterable[Any]) -> Expr:
+def concat_bits(*parts: Any) -> Expr:
     """The bits of 1, 2, 4 or 8 values of one type side by side, the first lowest, as an unsigned integer."""
+    if len(parts) == 1 and isinstance(parts[0], (list, tuple)):
+        parts = tuple(parts[0])
     return Call("concat_bits", tuple(as_expr(e) for e in parts))
 
 
