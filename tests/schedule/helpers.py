@@ -125,10 +125,17 @@ def unfolded(
     return sizes, steps
 
 
-def points(loops: Loops, ranges: Mapping[str, Range], factor: Callable[[Any], int] = int) -> Iterator[dict[str, int]]:
-    """The points of the plain nest in the order in which the transformed loops visit them; guards applied."""
+def points(
+    loops: Loops, ranges: Mapping[str, Range], factor: Callable[[Any], int] = int, most: int | None = None
+) -> Iterator[dict[str, int]]:
+    """The points of the plain nest in the order in which the transformed loops visit them; guards applied.
+
+    `most`: loops of more iterations than that have idle ones at the end, of a tile larger than the whole.
+    """
     sizes, steps = unfolded(loops, ranges, factor)
     names = [d.name for d in loops.dims]
+    if most is not None:
+        sizes = {name: (lo, min(n, most)) for name, (lo, n) in sizes.items()}
     for values in itertools.product(*(range(lo, lo + n) for lo, n in (sizes[n] for n in names))):
         env = dict(zip(names, values, strict=True))
         if all(_undo(op, below, env, factor) for op, below in reversed(steps)):
@@ -151,6 +158,10 @@ def _undo(op: Any, below: dict[str, Range], env: dict[str, int], factor: Callabl
     else:
         env[op.old] = made[op.new]
     return True
+
+
+def _fuses(op: Any) -> bool:
+    return isinstance(op, FuseOp)
 
 
 # Pipelines, interpreted -----------------------------------------------------------------------------------------------
@@ -178,7 +189,8 @@ class Interpreter:
         ranges = {v.name: self.boxes[v.name] for v in f.vars if v.name in d.loops.original}
         ranges |= {r.var.name: (self.value(r.lo, {}), self.value(r.extent, {})) for r in d.rvars}
         store = self.values[f.name]
-        for point in points(d.loops, ranges, lambda n: n if isinstance(n, int) else self.value(n, {})):
+        most = max((n for _, n in ranges.values()), default=1) if not any(_fuses(op) for op in d.loops.ops) else None
+        for point in points(d.loops, ranges, lambda n: n if isinstance(n, int) else self.value(n, {}), most):
             env = {by_name[n]: v for n, v in point.items()}
             if d.pred is not None and not self.value(d.pred, env):
                 continue
