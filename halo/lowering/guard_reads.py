@@ -6,11 +6,11 @@ predicate. Conditions on data, and those that are not affine in a variable of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..ir import algebra as A
-from ..ir.expr import Expr, Lin, Op, Read, is_true
+from ..ir.expr import Expr, Lin, Op, Read, is_false, is_true
 from ..ir.facts import free_vars
 from ..ir.pipeline import Definition, Function, Pipeline
 from ..types import index
@@ -45,17 +45,42 @@ def guard_reads(p: Pipeline) -> Pipeline:
 def _map(f: Function, go: Callable[[Expr], Expr]) -> Function:
     def definition(d: Definition) -> Definition:
         return replace(
-            d, indices=tuple(go(i) for i in d.indices), values=tuple(None if v is None else go(v) for v in d.values)
+            d,
+            indices=tuple(go(i) for i in d.indices),
+            values=tuple(None if v is None else go(v) for v in d.values),
+            pred=None if d.pred is None else _guarding(d.pred, go(d.pred)),
         )
 
     return replace(f, definitions=tuple(definition(d) for d in f.definitions))
 
 
+def _guarding(pred: Expr, guarded: Expr) -> Expr:
+    """The predicate of an update, what is affine in it first where it reads something."""
+    if guarded is pred:
+        return pred
+    return A.all_of(dict.fromkeys([*A.conjuncts(_affine(pred)), *A.conjuncts(guarded)]))
+
+
 def _affine(cond: Expr) -> Expr:
     """The conjuncts of `cond` that compare index expressions."""
     return A.all_of(
-        c for c in A.conjuncts(cond) if isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index
+        c for c in _conjuncts(cond) if isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index
     )
+
+
+def _conjuncts(cond: Expr) -> Iterator[Expr]:
+    """What holds where `cond` does. `select(a, b, False)` is a conjunction that looks at `b` only where `a` holds, and
+    `not select(a, True, b)` that of the opposites."""
+    for c in A.conjuncts(cond):
+        inner = c.args[0] if isinstance(c, Op) and c.name == "not" else None
+        if isinstance(c, Op) and c.name == "select" and is_false(c.args[2]):
+            yield from (*_conjuncts(c.args[0]), *_conjuncts(c.args[1]))
+        elif isinstance(inner, Op) and inner.name == "select" and is_true(inner.args[1]):
+            yield from (*_conjuncts(A.not_(inner.args[0])), *_conjuncts(A.not_(inner.args[2])))
+        elif isinstance(inner, Op) and inner.name == "or":
+            yield from (*_conjuncts(A.not_(inner.args[0])), *_conjuncts(A.not_(inner.args[1])))
+        else:
+            yield c
 
 
 def _narrows(cond: Expr, read: Read) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Op, Var, children
+from ..ir.expr import Const, Expr, Op, Var, children, is_true
 from ..ir.facts import free_vars
 from ..ir.interval import Range, lower, slacks, solve
 from ..ir.stmt import Block, For, If, Stmt, block
@@ -65,9 +65,9 @@ def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
     highs: list[Expr] = []
     environment = {s.var: (s.lo, s.extent)}
     for e, likely, inner in _candidates(s.body, ()):
-        if e in settled or (s.var not in free_vars(e) and not any(_moves(r, s.var) for r in inner)):
+        if e in settled or not _depends(e, s.var, inner):
             continue
-        decided = _decide(e, likely, s.var, inner, environment)
+        decided = _decide(e, likely, s.var, inner, environment, settled)
         if decided is None:
             continue
         value, low, high = decided
@@ -79,8 +79,13 @@ def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
     return settled, first, last
 
 
-def _moves(r: Range, v: Var) -> bool:
-    return any(end is not None and v in free_vars(end) for end in (r.lo, r.hi))
+def _depends(e: Expr, v: Var, inner: tuple[Range, ...]) -> bool:
+    """Whether `e`, or the range of an inner loop that it depends on, depends on v."""
+    needs = set(free_vars(e))
+    for r in inner:  # innermost first
+        if r.var in needs:
+            needs.update(*(free_vars(end) for end in (r.lo, r.hi) if end is not None))
+    return v in needs
 
 
 def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, tuple[Range, ...]]]:
@@ -113,7 +118,7 @@ def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Op]:
 
 
 def _decide(
-    e: Op, likely: bool, v: Var, inner: tuple[Range, ...], loops: dict[Var, tuple[Expr, Expr]]
+    e: Op, likely: bool, v: Var, inner: tuple[Range, ...], loops: dict[Var, tuple[Expr, Expr]], settled: dict[Expr, Expr]
 ) -> tuple[Expr, list[Expr], list[Expr]] | None:
     """The value that `e` has in the steady state, and the lower and upper ends of `v` that prove it."""
     ranges = {**loops, **{r.var: (r.lo, A.sub(r.hi, r.lo)) for r in inner if r.lo is not None and r.hi is not None}}
@@ -135,14 +140,18 @@ def _decide(
     for slack in proofs:
         least: Expr | None = slack
         for r in inner:
-            least = None if least is None else lower(least, r)
+            least = None if least is None else lower(_settle(least, settled), r)
         if least is None:
             return None
+        least = _settle(least, settled)
         for part in slacks(Op("le", (Const(0, index), least), bool_)):
-            if v not in free_vars(part):
-                if isinstance(part, Const) and part.value >= 0:
-                    continue
-                return None
+            if v not in free_vars(part):  # no range of v makes it hold: the steady state is all of the loop or nothing
+                lo, extent = loops[v]
+                end = A.sub(A.add(lo, extent), Const(1, index))
+                always = A.le(Const(0, index), part)
+                if not is_true(always):
+                    highs.append(A.select(always, end, A.sub(lo, Const(1, index))))
+                continue
             low, high = solve(part, v)
             if low is None and high is None:
                 return None
@@ -151,11 +160,22 @@ def _decide(
     return value, lows, highs
 
 
+def _settle(e: Expr, settled: dict[Expr, Expr]) -> Expr:
+    return A.rewrite(e, _Settled(settled), {})
+
+
+class _Settled:
+    """What is settled, put in place; also inside of what it is replaced by."""
+
+    def __init__(self, settled: dict[Expr, Expr]) -> None:
+        self.settled = settled
+
+    def __call__(self, e: Expr) -> Expr | None:
+        found = self.settled.get(e)
+        return None if found is None else A.rewrite(found, self, {})
+
+
 def _replace(s: Stmt, settled: dict[Expr, Expr]) -> Stmt:
     memo: dict[Expr, Expr] = {}
-
-    def visit(e: Expr) -> Expr | None:
-        found = settled.get(e)
-        return None if found is None else A.rewrite(found, visit, memo)
-
+    visit = _Settled(settled)
     return substitute(map_exprs(s, lambda e: A.rewrite(e, visit, memo)), {})
