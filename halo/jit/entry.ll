@@ -217,7 +217,7 @@ named:
   %arguments = load ptr, ptr %arguments.at
   %named.at = getelementptr %Call, ptr %call, i32 0, i32 6
   %named.out = load i64, ptr %named.at
-  %reachable = add i64 %inputs, %named.out
+  %reachable = add i64 %inputs, 2
   %keywords = call i64 @PyTuple_Size(ptr %kwnames)
   br label %keyword
 keyword:
@@ -230,7 +230,7 @@ look:
   %value.at = getelementptr ptr, ptr %args, i64 %value.no
   %value = load ptr, ptr %value.at
   br label %search
-search: ; the name after the last is `out`
+search: ; the names after the last are `out` and `shape`
   %k = phi i64 [ 0, %look ], [ %k.next, %other ]
   %none = icmp eq i64 %k, %reachable
   br i1 %none, label %no, label %compare
@@ -238,21 +238,28 @@ compare:
   %known.at = getelementptr %Argument, ptr %arguments, i64 %k
   %known = load ptr, ptr %known.at
   %same = icmp eq ptr %known, %name
-  br i1 %same, label %found, label %other
+  br i1 %same, label %known.name, label %other
 other:
   %k.next = add i64 %k, 1
   br label %search
+known.name:
+  %is.option = icmp sge i64 %k, %inputs
+  br i1 %is.option, label %option, label %found
+option:
+  %is.none = icmp eq ptr %value, @_Py_NoneStruct
+  br i1 %is.none, label %next, label %option.given
+option.given:
+  %is.out = icmp eq i64 %k, %inputs
+  %one.out = icmp ne i64 %named.out, 0
+  %taken = and i1 %is.out, %one.out
+  br i1 %taken, label %found, label %no
 found:
   %object.at = getelementptr ptr, ptr %objects, i64 %k
   %before = load ptr, ptr %object.at
   %twice = icmp ne ptr %before, null
   br i1 %twice, label %no, label %set
 set:
-  %is.out = icmp eq i64 %k, %inputs
-  %is.none = icmp eq ptr %value, @_Py_NoneStruct
-  %unset = and i1 %is.out, %is.none
-  %kept = select i1 %unset, ptr null, ptr %value
-  store ptr %kept, ptr %object.at
+  store ptr %value, ptr %object.at
   br label %next
 next:
   %w.next = add i64 %w, 1

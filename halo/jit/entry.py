@@ -169,7 +169,8 @@ class FastEntry:
         ports = [k for group in layout.outputs for k in group]
         self._keep: list[Any] = [slow]
         names = (*binder.order, *constants)
-        rows = [self._argument(binder, name) for name in names] + [_Argument(name=self._address(sys.intern("out")))]
+        rows = [self._argument(binder, name) for name in names]
+        rows += [_Argument(name=self._address(sys.intern(name))) for name in ("out", "shape")]
         self._arguments = (_Argument * len(rows))(*rows)
         for row in self._arguments[len(binder.order) : len(names)]:
             row.name = None  # not to be had by name
