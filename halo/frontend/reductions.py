@@ -157,10 +157,10 @@ def _arg_extremum(owner: Function, args: tuple[Expr, ...], r: Reduction, value: 
 
 
 def _count(rdom: RDom) -> Expr:
-    """The number of points, as a weak float."""
-    total: Expr = Literal(1.0)
+    """The number of points, an i64: a float divided by it stays that float."""
+    total: Expr = Literal(1, i64)
     for _, n in rdom.axes:
-        total = Call("mul", (total, n))
+        total = Call("mul", (total, Call("cast", (n,), i64)))
     return total
 
 

@@ -75,7 +75,7 @@ class Stages:
         values = tuple(None if x is None or y is None else merge(condition, x, y)
                        for x, y in zip(self._spelt_out(a), self._spelt_out(b), strict=True))  # fmt: skip
         for access, _ in self.reads(v for v in values if v is not None):
-            self._time[access] = min(self._time.get(access, 0), start)
+            self._time[access] = min(self._time.get(access, start), start)
         self.updates[start:] = [Stage(a.args, values, None, a.loops, a.conditions[:-1], a.loc, a.item, a.exact)]
 
     def _spelt_out(self, s: Stage) -> tuple[Expr | None, ...]:

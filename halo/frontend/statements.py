@@ -55,8 +55,8 @@ def _returns(frame: Frame, node: ast.Return, value: Any) -> None:
         raise frame.fail(node, f"{t.name} is assigned to, and returns a value too", f"{t.name}[...] = ...")
     for v in value if isinstance(value, tuple) else (value,):
         frame.python(node, as_expr, v)
+    t.place = frame.source.loc(frame.source.node if t.returned else node)  # of several returns, the definition's
     t.returned = True
-    t.place = t.place or frame.source.loc(node)
 
 
 def _if(frame: Frame, node: ast.If) -> Flow:

@@ -58,7 +58,7 @@ class Translation:
         self.conditions: list[Expr] = []
         self.sources: dict[FunctionType, Source] = {}
         self.tables: dict[int, Any] = {}
-        self.place: Location | None = None  # the first return, or the assignment of the pure stage
+        self.place: Location | None = None  # of the pure stage: its return or assignment
         self.returned = False
         self.frame = Frame(self, source, scope, {**variables, **self.inputs.found}, None)
 
