@@ -20,7 +20,7 @@ from .check import Marks, check_function, check_places
 from .control import Specialize, Within
 from .copies import CloneIn, In, Structural, wrapper
 from .default import schedule_default
-from .directive import Directive, Stage, nearest
+from .directive import Directive, Stage, label, nearest
 from .loops import Facts, Loops, SplitOp
 from .nesting import TAILS_OF_ANY_CALL
 from .placement import ComputeWith, Placement
@@ -159,7 +159,7 @@ class _Run:
         if isinstance(inner, Specialize):
             self._specialize(stage, inner, at)
         elif inner.on != "stage" or isinstance(inner, (Structural, ComputeWith)):
-            inner.refuse(at, "it concerns the whole Func, not one specialisation", hint=f"{name}.{inner}")
+            inner.refuse(at, "it concerns the whole Func, not one specialisation", hint=f"{label(name, k)}.{inner}")
         else:
             _reshape(stage, inner, at)
 
@@ -289,7 +289,8 @@ class _Run:
         for k, stage in enumerate(stages):
             for leaf in stage.leaves():
                 check_function(label(name, k), leaf.loops, leaf.marks)
-        definitions = tuple(self._definition(d, s) for d, s in zip(f.definitions, stages, strict=True))
+        definitions = tuple(self._definition(d, s, label(name, k))
+                            for k, (d, s) in enumerate(zip(f.definitions, stages, strict=True)))  # fmt: skip
         f = replace(f, definitions=definitions, scheduled=bool(given))
         return replace(f, compute=ROOT, store=None, hoist=None) if output and not self._placed_inside(f) else f
 
@@ -297,20 +298,20 @@ class _Run:
         """Whether an output was placed at a loop that there is: an error that `check_places` tells of."""
         return any(q is not None and q.kind == "at" and q.func in self.functions for q in (f.compute, f.store, f.hoist))
 
-    def _definition(self, d: Definition, s: _Stage) -> Definition:
-        special = tuple(self._specializations(s, None))
+    def _definition(self, d: Definition, s: _Stage, label: str) -> Definition:
+        special = tuple(self._specializations(s, None, label))
         loops = replace(s.loops, ops=self._typed_ops(s.loops))
         return replace(d, loops=loops, specializations=special, atomic=s.loops.facts.atomic)
 
-    def _specializations(self, s: _Stage, outer: Expr | None) -> Iterable[tuple[Expr, Loops]]:
+    def _specializations(self, s: _Stage, outer: Expr | None, label: str) -> Iterable[tuple[Expr, Loops]]:
         """(condition, loops) of each branch, those inside it first."""
         for specialize, branch in s.branches:
-            with specialize.blamed():
+            with specialize.blamed(label):
                 cond = specialize.condition.typed(self.p)
             if cond.type is not bool_:
-                specialize.refuse("", f"{specialize.condition} is not a condition")
+                specialize.refuse(label, f"{specialize.condition} is not true or false")
             cond = cond if outer is None else A.and_(outer, cond)
-            yield from self._specializations(branch, cond)
+            yield from self._specializations(branch, cond, f"{label}.{specialize}")
             yield cond, replace(branch.loops, ops=self._typed_ops(branch.loops))
 
     def _typed_ops(self, loops: Loops) -> tuple[Any, ...]:
@@ -348,8 +349,3 @@ def _without_facts(f: Function) -> Function:
 
 def _bits(t: Type) -> int:
     return 8 * t.bytes
-
-
-def label(name: str, k: int) -> str:
-    """What a user calls stage `k` of Func `name`."""
-    return name if k == 0 else f"{name}.update({k - 1})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..ir.expr import Array
 from ..ir.pipeline import Function, Pipeline, Place
-from .directive import Directive, nearest, quoted
+from .directive import Directive, label, listed, nearest, quoted
 from .loops import Loops
 from .nesting import adjective
 from .placement import ComputeAt, ComputeInline, ComputeWith, HoistStorage, HoistStorageRoot, StoreAt, StoreRoot
@@ -106,17 +106,17 @@ class _Places:
             )
         nests = self.nests(g, place.stage)
         if nests and not any(place.loop in loops for loops in nests):
-            self.no_loop(f, d, g, place, nests)
+            self.no_loop(f.name, d, g, place, nests)
 
-    def no_loop(self, f: Function, d: Directive, g: Function, place: Place, nests: list[Loops]) -> None:
+    def no_loop(self, name: str, d: Directive, g: Function, place: Place, nests: list[Loops]) -> None:
         names = tuple(dict.fromkeys(n for loops in nests for n in loops.names))
         below = tuple(dict.fromkeys(n for loops in nests for n in loops.descendants(place.loop)))
         reason = f'{g.name} has no loop "{place.loop}"'
         if below:
-            reason += f": it became {' and '.join(quoted(below))}"
+            reason += f": it became {listed(quoted(below))}"
         near = below[0] if below else nearest(place.loop, names)
-        hint = f"{f.name}.{d}".replace(f'"{place.loop}"', f'"{near}"') if near else ""
-        d.refuse(f.name, reason, legal=quoted(names), hint=hint)
+        hint = f"{name}.{d}".replace(f'"{place.loop}"', f'"{near}"') if near else ""
+        d.refuse(name, reason, legal=quoted(names), hint=hint)
 
     def nests(self, g: Function, stage: int | None) -> list[Loops]:
         """The loops of the stage (or of all stages) of `g`, specialised ones too."""
@@ -126,13 +126,13 @@ class _Places:
     def nested(self, f: Function) -> None:
         """Refuse storage inside of where values are computed, or with a parallel loop between them."""
         if f.store is not None and f.name not in self.p.outputs:
-            self.outside(f, f.store, f.compute, "store", (StoreAt, StoreRoot))
+            self.outside(f, f.store, f.compute, "computed", (StoreAt, StoreRoot))
         if f.hoist is not None and f.name not in self.p.outputs:
-            self.outside(f, f.hoist, f.store or f.compute, "hoist_storage", (HoistStorage, HoistStorageRoot))
+            self.outside(f, f.hoist, f.store or f.compute, "kept", (HoistStorage, HoistStorageRoot))
 
     def outside(self, f: Function, outer: Place, inner: Place, what: str, kinds: tuple[type[Directive], ...]) -> None:
         if inner.kind == "root" and outer.kind == "at":
-            self.last(f, *kinds).refuse(f.name, "it is computed at the root, outside of that loop",
+            self.last(f, *kinds).refuse(f.name, f"it is {what} at the root, outside of that loop",
                                         hint=f'{f.name}.compute_at({outer.func}, "{outer.loop}")')  # fmt: skip
         if inner.kind != "at" or (outer.kind == "at" and outer.func != inner.func):
             return
@@ -143,7 +143,7 @@ class _Places:
             last = loops.index(inner.loop)
             d = self.last(f, *kinds)
             if first > last:
-                reason = f'the loop "{outer.loop}" runs inside "{inner.loop}", where it is computed'
+                reason = f'the loop "{outer.loop}" runs inside "{inner.loop}", where it is {what}'
                 d.refuse(f.name, reason, legal=quoted(loops.names[: last + 1]))
             between = [dim for dim in loops.dims[first + 1 : last + 1] if dim.kind in ("parallel", "vectorize")]
             if between:
@@ -155,6 +155,7 @@ class _Places:
 
     def together(self, f: Function, k: int, other: str, stage: int, loop: str) -> None:
         """Refuse a `compute_with` of stages that depend on each other or do not run alike."""
+        name = label(f.name, k)
         entry = Place("at", other, loop)
         d = next(
             d for d in reversed(self.given[f.name]) if isinstance(d, ComputeWith) and d.at.func == other and d.v == loop
@@ -162,20 +163,20 @@ class _Places:
         g = self.functions.get(other)
         if g is None:
             near = nearest(other, self.functions)
-            d.refuse(f.name, f"{other} is not a stage of this pipeline", legal=tuple(self.functions), hint=near)
+            d.refuse(name, f"{other} is not a stage of this pipeline", legal=tuple(self.functions), hint=near)
         if self.is_inlined(g):
-            d.refuse(f.name, f"{other} is computed inline and has no loops", hint=f"{other}.compute_root()")
+            d.refuse(name, f"{other} is computed inline and has no loops", hint=f"{other}.compute_root()")
         places = [self.place(h) for h in (f, g)]
         if places[0] != places[1]:
-            d.refuse(f.name, f"{f.name} is computed {_where(places[0])} and {other} {_where(places[1])}")
+            d.refuse(name, f"{f.name} is computed {_where(places[0])} and {other} {_where(places[1])}")
         for a, b in ((f, g), (g, f)):
             if b.array in self.upstream(a):
-                d.refuse(f.name, f"{a.name} needs {b.name}, all of it first")
+                d.refuse(name, f"{a.name} needs {b.name}, all of it first")
         mine, theirs = f.definitions[k], g.definitions[stage]
         if mine.specializations:
-            d.refuse(f.name, f"{f.name} is specialised")
+            d.refuse(name, f"{f.name} is specialised")
         if loop not in theirs.loops:
-            self.no_loop(f, d, g, entry, [theirs.loops])
+            self.no_loop(name, d, g, entry, [theirs.loops])
         n = theirs.loops.index(loop) + 1
         pairs = list(zip(mine.loops.dims[:n], theirs.loops.dims[:n], strict=False))
         for a, b in pairs:
@@ -185,21 +186,21 @@ class _Places:
                     f'their loops differ: {f.name} has "{a.name}" ({a.kind}) where {other} has "{b.name}" ({b.kind})',
                 )
         if len(pairs) < n:
-            d.refuse(f.name, f'{f.name} has {len(pairs)} loops, {other} {n} down to "{loop}"')
-        self.crossing(f, g, d)
+            d.refuse(name, f'{f.name} has {len(pairs)} loops, {other} {n} down to "{loop}"')
+        self.crossing(name, f, g, d)
 
-    def crossing(self, f: Function, g: Function, d: Directive) -> None:
+    def crossing(self, name: str, f: Function, g: Function, d: Directive) -> None:
         stages = [e[2] for e in sorted(f.compute_with) if e[1] == g.name]
         if stages != sorted(stages):
-            d.refuse(f.name, f"the stages of {f.name} and {g.name} would run in an order that crosses")
+            d.refuse(name, f"the stages of {f.name} and {g.name} would run in an order that crosses")
         seen, todo = {f.name}, [g.name]
         while todo:
-            name = todo.pop()
-            if name == f.name:
-                d.refuse(f.name, f"{f.name} and {g.name} would each run inside the other")
-            if name not in seen:
-                seen.add(name)
-                todo += [e[1] for e in self.functions[name].compute_with if e[1] in self.functions]
+            at = todo.pop()
+            if at == f.name:
+                d.refuse(name, f"{f.name} and {g.name} would each run inside the other")
+            if at not in seen:
+                seen.add(at)
+                todo += [e[1] for e in self.functions[at].compute_with if e[1] in self.functions]
 
     def place(self, f: Function) -> Any:
         return Place("root") if f.name in self.p.outputs else f.compute

@@ -2,7 +2,8 @@
 
 It is computed inline if it has no update and, with all other inlining done, is read at one index per point and outside
 reductions, or if it is only a load or a constant. Else it is computed at the root: the innermost pure loop vectorised
-(in updates inside the reduction loops), the outermost pure loop parallel.
+(in updates inside the reduction loops), the outermost pure loop parallel. One at whose loops others are placed has the
+plain nest, which is what they name.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ Sites = dict[Array, set[tuple[Expr, ...]]]  # at which indices each Array is rea
 
 def schedule_default(p: Pipeline) -> Pipeline:
     """`p` with loops and places for the Functions that were given no directive."""
-    inlined = _inlined(p)
-    return replace(p, functions=tuple(f if f.scheduled else _scheduled(f, f.name in inlined) for f in p.functions))
+    places = {q.func for f in p.functions for q in (f.compute, f.store, f.hoist) if q is not None}
+    places |= {entry[1] for f in p.functions for entry in f.compute_with}
+    inlined = _inlined(p, places)
+    return replace(p, functions=tuple(f if f.scheduled else _scheduled(f, inlined, places) for f in p.functions))
 
 
-def _scheduled(f: Function, inline: bool) -> Function:
-    if inline or f.innermost:
+def _scheduled(f: Function, inlined: set[str], places: set[str]) -> Function:
+    if f.name in inlined or f.innermost:
         return replace(f, compute=INLINE)
-    if f.extern is not None:
+    if f.extern is not None or f.name in places:
         return replace(f, compute=ROOT)
     return replace(f, compute=ROOT, definitions=tuple(_looped(d, f) for d in f.definitions))
 
@@ -40,13 +43,13 @@ def _scheduled(f: Function, inline: bool) -> Function:
 # Where: inline or root -----------------------------------------------------------------------------------------------
 
 
-def _inlined(p: Pipeline) -> set[str]:
+def _inlined(p: Pipeline, places: set[str]) -> set[str]:
     """The Functions without directives that are computed inline, decided from the outputs back."""
     own = {f.array: f for f in p.functions}
     found: set[str] = set()
     sites: dict[str, list[tuple[Sites, bool]]] = {}  # of every Function that is computed: its reads, and if they reduce
     for f in reversed(p.functions):
-        if _may_inline(f, p) and (_trivial(f) or _read_once(f, sites)):
+        if _may_inline(f, p) and (f.scheduled or (f.name not in places and (_trivial(f) or _read_once(f, sites)))):
             if not f.scheduled:
                 found.add(f.name)
             _move_reads(f, sites)
@@ -63,7 +66,7 @@ def _may_inline(f: Function, p: Pipeline) -> bool:
 
 
 def _trivial(f: Function) -> bool:
-    return f.scheduled or all(isinstance(v, (Const, Read)) for v in f.definitions[0].values)
+    return all(isinstance(v, (Const, Read)) for v in f.definitions[0].values)
 
 
 def _read_once(f: Function, sites: dict[str, list[tuple[Sites, bool]]]) -> bool:

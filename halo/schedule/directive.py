@@ -21,7 +21,7 @@ from ..errors import HaloError, Location, ScheduleError
 from .loops import Loops
 from .scalar import Scalar, as_scalar
 
-__all__ = ["Directive", "Stage", "Target", "arg", "directive", "nearest", "quoted", "registry"]
+__all__ = ["Directive", "Stage", "Target", "arg", "directive", "label", "listed", "nearest", "quoted", "registry"]
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _load_number(v: Any) -> int | Scalar:
     return Scalar.load(v) if isinstance(v, list) else v
 
 
-def _listed(kind: Kind) -> Kind:
+def many(kind: Kind) -> Kind:
     """A tuple of `kind`, printed as a list."""
     return Kind(f"Sequence[{kind.annotation}]", _many(kind.convert), lambda vs: f"[{', '.join(map(kind.show, vs))}]",
                 lambda vs: [kind.dump(v) for v in vs], lambda vs: tuple(kind.load(v) for v in vs))  # fmt: skip
@@ -188,7 +188,7 @@ TAIL = choice(*TAILS, keyword=True)
 TARGET = Kind("Schedulable", _target, str, lambda t: [t.name, t.stage], lambda t: Target(t[0], t[1]))
 PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: "{" + ", ".join(f'"{a}": "{b}"' for a, b in v) + "}",
              lambda v: [list(p) for p in v])  # fmt: skip
-LOOPS, FACTORS, TARGETS = _listed(LOOP), _listed(FACTOR), _listed(TARGET)
+LOOPS, FACTORS, TARGETS = many(LOOP), many(FACTOR), many(TARGET)
 MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)
 
 
@@ -348,13 +348,14 @@ class Directive:
         raise ScheduleError(f"{label}.{self}: {reason}", loc=self.loc, legal=tuple(legal), hint=hint, related=related)
 
     @contextmanager
-    def blamed(self) -> Iterator[None]:
-        """Errors inside that know no place stand where this directive was given."""
+    def blamed(self, label: str) -> Iterator[None]:
+        """Errors inside that know no place are about this directive."""
         try:
             yield
-        except HaloError as e:
-            e.loc = e.loc or self.loc
-            raise
+        except ScheduleError as e:
+            if e.loc is not None:
+                raise
+            self.refuse(label, e.message, legal=e.legal, hint=e.hint)
 
     def need_loop(self, stage: Stage, name: str) -> None:
         """Refuse unless `name` is a loop of `stage` now."""
@@ -363,7 +364,7 @@ class Directive:
             return
         below = loops.descendants(name)
         if below:
-            self.refuse(stage, f'the loop "{name}" is no more: it became {_and(quoted(below))}', legal=quoted(below),
+            self.refuse(stage, f'the loop "{name}" is no more: it became {listed(quoted(below))}', legal=quoted(below),
                         hint=self.instead(stage, name, below[0]))  # fmt: skip
         near = nearest(name, loops.names)
         self.refuse(stage, f'there is no loop "{name}"', legal=quoted(loops.names),
@@ -393,8 +394,14 @@ def quoted(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f'"{n}"' for n in names)
 
 
-def _and(words: tuple[str, ...]) -> str:
+def listed(words: tuple[str, ...]) -> str:
+    """The words as English lists them."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def label(name: str, k: int) -> str:
+    """What a user calls stage `k` of Func `name`."""
+    return name if k == 0 else f"{name}.update({k - 1})"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

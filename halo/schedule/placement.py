@@ -19,7 +19,7 @@ class Placement(Directive):
         raise NotImplementedError
 
 
-class _At(Placement):
+class _At(Directive):
     f: Target
     v: str
 
@@ -45,7 +45,7 @@ class ComputeRoot(Placement):
 
 
 @directive("compute_at", on="func")
-class ComputeAt(_At):
+class ComputeAt(_At, Placement):
     """Compute, in each iteration of loop `v` of `f`, what that iteration needs. The loop may be made by a later split.
 
         for y:                                  ->   for y:
@@ -80,7 +80,7 @@ class StoreRoot(Placement):
 
 
 @directive("store_at", on="func")
-class StoreAt(_At):
+class StoreAt(_At, Placement):
     """Keep the values for one iteration of loop `v` of `f`, a loop around the one where they are computed.
 
     for yo:                                ->   for yo:
@@ -97,7 +97,7 @@ class StoreAt(_At):
 
 
 @directive("hoist_storage", on="func")
-class HoistStorage(_At):
+class HoistStorage(_At, Placement):
     """Allocate once an iteration of loop `v` of `f`, further out than the values are kept: fewer allocations."""
 
     f: Target = arg(TARGET)

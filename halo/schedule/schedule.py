@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import Location, ScheduleError
-from .apply import label
 from .control import Specialize, Within
 from .copies import Structural
-from .directive import Directive, Target, nearest
+from .directive import Directive, Target, label, nearest
 
 __all__ = ["Entry", "Schedule", "made_funcs"]
 

@@ -120,7 +120,10 @@ class Bound(_OfAxis):
 
     def store(self, function: Function, p: Pipeline) -> Function:
         return replace(
-            function, bound=_put(function.bound, function, self.v, _typed(self, self.lo, p), _typed(self, self.n, p))
+            function,
+            bound=_put(
+                function.bound, function, self.v, _typed(self, self.lo, function, p), _typed(self, self.n, function, p)
+            ),
         )
 
 
@@ -133,7 +136,7 @@ class BoundExtent(_OfAxis):
 
     def store(self, function: Function, p: Pipeline) -> Function:
         lo = function.array.mins[_axis(function, self.v)]
-        return replace(function, bound=_put(function.bound, function, self.v, lo, _typed(self, self.n, p)))
+        return replace(function, bound=_put(function.bound, function, self.v, lo, _typed(self, self.n, function, p)))
 
 
 @directive("bound_storage", on="func")
@@ -147,7 +150,9 @@ class BoundStorage(_OfAxis):
     n: int | Scalar = arg(INTEGER)
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        return replace(function, bound_storage=_put(function.bound_storage, function, self.v, _typed(self, self.n, p)))
+        return replace(
+            function, bound_storage=_put(function.bound_storage, function, self.v, _typed(self, self.n, function, p))
+        )
 
 
 @directive("align_bounds", on="func")
@@ -212,9 +217,9 @@ def _put(entries: tuple[Any, ...], function: Function, name: str, *values: Any) 
     return tuple(sorted((*(e for e in entries if e[0] != k), (k, *values)), key=lambda e: e[0]))
 
 
-def _typed(d: Directive, value: int | Scalar, p: Pipeline) -> Expr:
+def _typed(d: Directive, value: int | Scalar, f: Function, p: Pipeline) -> Expr:
     """`value` as an index expression of pipeline `p`."""
     if isinstance(value, int):
         return Const(value, index)
-    with d.blamed():
+    with d.blamed(f.name):
         return value.typed(p)
