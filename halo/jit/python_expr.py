@@ -339,13 +339,16 @@ def _safe_divisor(e: Expr) -> bool:
 
 def _decimal(value: float, type: Type) -> float:
     """A double that prints shortest among those that round to `value` in `type`."""
-    if type is not f64 and math.isfinite(value):
-        rounded = type.dtype.type(value)
-        short = float(str(rounded))
-        if type.dtype.type(short) == rounded:
-            return short
-        return float(rounded)
-    return value
+    rounded = _rounded(value, type)
+    if type is f64 or not math.isfinite(rounded):
+        return rounded
+    short = float(str(type.dtype.type(rounded)))
+    return short if _rounded(short, type) == rounded else rounded
+
+
+def _rounded(value: float, type: Type) -> float:
+    with np.errstate(all="ignore"):
+        return float(type.dtype.type(value))
 
 
 def _number(value: float) -> ast.expr:
@@ -421,7 +424,7 @@ class NumbaCode(Expressions):
         if e.type is f64:
             return Code(_number(e.value))
         if e.type.is_float:
-            return Code(call(np_("float32"), _number(_decimal(e.value, e.type))))
+            return Code(call(np_("float32"), _number(_decimal(_rounded(e.value, e.type), f32))))
         if e.type.name == "u64":
             return Code(call(np_("uint64"), literal(e.value)))
         return Code(literal(e.value), STRONG if e.type is index or e.type.name == "i64" else WEAK)
@@ -499,8 +502,7 @@ class NumbaCode(Expressions):
         return Code(self.as_type(to, c.tree))
 
     def reinterpret(self, tree: ast.expr, source: Type, to: Type) -> ast.expr:
-        if source in (f16, bf16):
-            return self.as_type(to, call(np_(f"{source.name}_bits", "ref"), tree))
-        if to in (f16, bf16):
-            return call(np_(f"{to.name}_value", "ref"), self.as_type(u16, tree))
+        if source.bits == 16:
+            bits = call(np_(f"{source.name}_bits", "ref"), tree) if source.is_float else tree
+            return call(np_(f"{to.name}_value", "ref"), self.as_type(u16, bits)) if to.is_float else self.as_type(to, bits)
         return call(ast.Attribute(self.as_type(source, tree), "view", ast.Load()), np_type(to))

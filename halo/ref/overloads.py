@@ -6,7 +6,6 @@ This module imports numba, so nothing imports it but `ref.njit`.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,15 +28,22 @@ def njit(function: Callable[..., Any]) -> Any:
 
 
 def _overload(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Registers what chooses the implementation of `function` by the types of the operands."""
-    register = overload(function, jit_options=_OPTIONS)
-    return lambda choose: register(_bare(choose))
+    """Registers what chooses the implementation of `function` by the types of the operands.
 
+    Both lose their annotations: Numba wants the signatures to be equal.
+    """
 
-def _bare(function: Any) -> Any:
-    """`function` without annotations: Numba wants the two signatures of an overload to be equal."""
-    function.__annotations__ = {}
-    return function
+    def decorate(choose: Any) -> Any:
+        @functools.wraps(choose)
+        def bare(*types: Any) -> Any:
+            implementation = choose(*types)
+            implementation.__annotations__ = {}
+            return implementation
+
+        choose.__annotations__ = bare.__annotations__ = {}
+        return overload(function, jit_options=_OPTIONS)(bare)
+
+    return decorate
 
 
 def _scalar(t: Any) -> Any:
@@ -68,10 +74,9 @@ def _mod(a: Any, b: Any) -> Any:
     return lambda a, b: t(0) if b == 0 or b == -1 else t(a % b)
 
 
-@_bare
 def _float_mod(a: Any, b: Any) -> Any:
     """numpy.mod, operation by operation."""
-    rest = math.fmod(a, b)
+    rest = np.fmod(a, b)
     if b == 0:
         return rest
     if rest != 0:
@@ -83,11 +88,10 @@ def _float_floordiv(t: Any) -> Callable[[Any, Any], Any]:
     """numpy.floor_divide on `t`, operation by operation."""
     one, half = t(1), t(0.5)
 
-    @_bare
     def floordiv(a: Any, b: Any) -> Any:
         if b == 0:
             return a / b
-        rest = math.fmod(a, b)
+        rest = np.fmod(a, b)
         quotient = (a - rest) / b
         if rest != 0 and (b < 0) != (rest < 0):
             quotient = quotient - one
@@ -120,7 +124,6 @@ def _shifts(a: Any) -> tuple[Any, Any]:
     t, bits, signed = _scalar(a), a.bitwidth, a.signed
 
     @njit
-    @_bare
     def left(a: Any, n: Any) -> Any:
         return t(a << n) if 0 <= n < bits else t(0)
 
@@ -181,7 +184,6 @@ def _mul_high(a: Any, b: Any) -> Any:
 def _mul_high_64(t: Any) -> Callable[[Any, Any], Any]:
     half, low, one_bit = np.uint64(32), np.uint64(0xFFFFFFFF), t is np.int64
 
-    @_bare
     def mul_high(a: Any, b: Any) -> Any:
         x, y = np.uint64(a), np.uint64(b)
         x0, x1, y0, y1 = x & low, x >> half, y & low, y >> half
@@ -195,33 +197,34 @@ def _mul_high_64(t: Any) -> Callable[[Any, Any], Any]:
     return mul_high
 
 
-@intrinsic
-def _count(typing: Any, a: Any, method: Any) -> Any:
-    """The instruction ctpop, ctlz or cttz."""
-    which = method.literal_value
+def _instruction(name: str) -> Any:
+    @intrinsic
+    def count(typing: Any, a: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            zero_is_undefined = [] if name == "ctpop" else [context.get_constant(types.boolean, False)]
+            return getattr(builder, name)(args[0], *zero_is_undefined)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if which == "ctpop":
-            return builder.ctpop(args[0])
-        flag = builder.icmp_signed("!=", args[0], args[0])
-        return getattr(builder, which)(args[0], flag)
+        return a(a), generate
 
-    return a(a, method), generate
+    return count
+
+
+_ctpop, _ctlz, _cttz = (_instruction(name) for name in ("ctpop", "ctlz", "cttz"))
 
 
 @_overload(ref.popcount)
 def _popcount(a: Any) -> Any:
-    return lambda a: _count(a, "ctpop")
+    return lambda a: _ctpop(a)
 
 
 @_overload(ref.clz)
 def _clz(a: Any) -> Any:
-    return lambda a: _count(a, "ctlz")
+    return lambda a: _ctlz(a)
 
 
 @_overload(ref.ctz)
 def _ctz(a: Any) -> Any:
-    return lambda a: _count(a, "cttz")
+    return lambda a: _cttz(a)
 
 
 # Floats -----------------------------------------------------------------------------------------------------------------
@@ -286,7 +289,6 @@ def _to_integer(name: str) -> None:
     t, lo, hi = own.dtype.type, own.dtype.type(own.min), own.dtype.type(own.max)
     below, above = float(own.min), float(int(own.max) + 1)  # powers of two, so exact in f32 too
 
-    @_bare
     def convert(x: Any) -> Any:
         if not isinstance(x, types.Float):
             return lambda x: t(x)
@@ -313,7 +315,6 @@ def _bf16(x: Any) -> Any:
 def _bf16_bits(x: Any) -> Any:
     """Rounded to nearest even; every NaN is the quiet one."""
 
-    @_bare
     def bits(x: Any) -> Any:
         u = np.int64(np.float32(x).view(np.uint32))
         return np.uint16(0x7FC0) if x != x else np.uint16((u + 0x7FFF + ((u >> 16) & 1)) >> 16)
@@ -340,7 +341,6 @@ def _f16_value(bits: Any) -> Any:
 def _f16(x: Any) -> Any:
     """Rounded once: the last digit that f16 keeps is at 2**-24 or 10 places after the first."""
 
-    @_bare
     def rounded(x: Any) -> Any:
         x = np.float64(x)
         if not abs(x) >= 2.0**-14:
