@@ -53,6 +53,7 @@ class Module:
         self.target, self.name, self.slots = target, name, slots
         self.functions: list[str] = []
         self.globals: list[str] = []
+        self.declarations = list(_DECLARATIONS)
         self.tasks = 0
         self.tables: dict[Buffer, str] = {}
         self.zeros = 0  # bytes of zero that some load needs
@@ -83,6 +84,19 @@ class Module:
                 f'{found} = private unnamed_addr constant [{len(data)} x i8] c"{text}", align 64' if data
                 else f"{found} = private unnamed_addr constant [1 x i8] zeroinitializer, align 64")  # fmt: skip
         return found
+
+    def text_of(self, text: str) -> str:
+        """A constant C string."""
+        data = text.encode() + b"\0"
+        name = f"@text{len(self.globals)}"
+        escaped = "".join(f"\\{byte:02x}" for byte in data)
+        self.globals.append(f'{name} = private unnamed_addr constant [{len(data)} x i8] c"{escaped}"')
+        return name
+
+    def declare(self, declaration: str) -> None:
+        """A function from outside of the kernel."""
+        if declaration not in self.declarations:
+            self.declarations.append(declaration)
 
     def zero(self, bytes: int) -> str:
         """Memory full of zeros: what a load reads whose condition is false."""
@@ -124,7 +138,7 @@ class Module:
     def text(self) -> str:
         if self.zeros:
             self.globals.append(f"@zero = private unnamed_addr constant [{self.zeros} x i8] zeroinitializer, align 64")
-        return "\n".join([f'target triple = "{self.target.triple}"', *self.globals, *self.functions, _DECLARATIONS,
+        return "\n".join([f'target triple = "{self.target.triple}"', *self.globals, *self.functions, *self.declarations,
                           self._attributes(), *self._metadata(), ""])  # fmt: skip
 
     def _attributes(self) -> str:
@@ -147,9 +161,11 @@ class Module:
 
 
 _METADATA = 4  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain
-_DECLARATIONS = """declare noalias align 64 ptr @halo_malloc(i64)
-declare void @halo_free(ptr)
-declare i32 @halo_par_for(ptr, ptr, i64, i64)"""
+_DECLARATIONS = (
+    "declare noalias align 64 ptr @halo_malloc(i64)",
+    "declare void @halo_free(ptr)",
+    "declare i32 @halo_par_for(ptr, ptr, i64, i64)",
+)
 
 
 def _literal(value: Any, t: Type) -> str:

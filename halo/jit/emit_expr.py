@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
-from . import emit_float, emit_int
+from ..ir.random import random_bits
+from . import emit_effect, emit_float, emit_int
 from .emit_cast import cast, reinterpret, unpack
 from .emit_function import EMIT, MEMORY, REGISTER, Function, register_type, vec
 from .emit_memory import load
@@ -147,6 +148,10 @@ def _select(f: Function, e: Op, a: list[str]) -> str:
     return f.new(f"select {vec('i1', e.args[0].lanes)} {a[0]}, {type} {a[1]}, {type} {a[2]}")
 
 
+def _random(f: Function, e: Op, a: list[str]) -> str:
+    return f.value(random_bits(e))
+
+
 def _by_type(name: str) -> Emitter:
     """The operation `name` on floats or on integers, as its first operand says."""
     floats, integers = emit_float.OPS.get(name), emit_int.OPS.get(name)
@@ -161,7 +166,7 @@ def _by_type(name: str) -> Emitter:
 
 
 OPS: dict[str, Emitter] = {name: _by_type(name) for name in {**emit_float.OPS, **emit_int.OPS}}
-OPS |= {"select": _select, "rare": _rare, "reinterpret": reinterpret}
+OPS |= {**emit_effect.OPS, "random": _random, "select": _select, "rare": _rare, "reinterpret": reinterpret}
 
 EMIT |= {Const: _const, Var: _var, Lin: _lin, Op: _op, Cast: _cast, Load: load, Ramp: _ramp, Broadcast: _broadcast,
          Shuffle: _shuffle, Reduce: _reduce}  # fmt: skip

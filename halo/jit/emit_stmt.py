@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Buffer, Const, Expr
+from ..ir.expr import Broadcast, Buffer, Const
 from ..ir.stmt import Allocate, Block, Check, Evaluate, For, If, Let, Produce, Stmt, Store
 from .emit_atomic import store_atomic
-from .emit_function import ERROR, REGISTER, Function
+from .emit_effect import report
+from .emit_function import ERROR, Function
 from .emit_memory import store
 
 __all__ = ["emit_body"]
@@ -203,19 +204,10 @@ def _check(f: Function, s: Check, work: Work) -> None:
     mark = f.mark()
     for k, arg in enumerate(s.args):
         where = f.new(f"getelementptr i64, ptr {f.error()}, i64 {k}") if k else f.error()
-        f.do(f"store i64 {_as_i64(f, arg)}, ptr {where}, align 8")
+        f.do(f"store i64 {report(f, arg.type, f.value(arg))}, ptr {where}, align 8")
     f.restore(mark)
     f.fail(str(s.code))
     f.begin(good)
-
-
-def _as_i64(f: Function, e: Expr) -> str:
-    """What a failed check reports: integers as they are, floats as the bits of a double."""
-    value, type = f.value(e), REGISTER[e.type.name]
-    if e.type.is_float:
-        wide = value if type == "double" else f.new(f"fpext float {value} to double")
-        return f.new(f"bitcast double {wide} to i64")
-    return value if type == "i64" else f.new(f"{'sext' if e.type.kind == 'int' else 'zext'} {type} {value} to i64")
 
 
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {

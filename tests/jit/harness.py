@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ class Runtime:
         self.fail_at = -1  # which allocation fails
         self.loops: list[int] = []
         make = ctypes.CFUNCTYPE
+        self.printed: list[tuple[str, list[float]]] = []
         self._functions = {
+            "halo_print": make(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)(self._print),
             "halo_malloc": make(ctypes.c_void_p, ctypes.c_int64)(self._malloc),
             "halo_free": make(None, ctypes.c_void_p)(self._free),
             "halo_par_for": make(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
@@ -42,6 +45,12 @@ class Runtime:
 
     def symbols(self) -> dict[str, int]:
         return {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in self._functions.items()}
+
+    def _print(self, message: bytes, types: bytes, values: int) -> None:
+        names = types.decode().split(",")
+        read = [(ctypes.c_double if t.startswith("f") or t == "bf16" else ctypes.c_int64).from_address(values + 8 * j).value
+                for j, t in enumerate(names)]  # fmt: skip
+        self.printed.append((message.decode(), read))
 
     def _malloc(self, size: int) -> int:
         self.count += 1
@@ -64,13 +73,14 @@ class Runtime:
 class Kernel:
     """A body over `arrays` (name -> (type, rank, kind)), compiled for `target` and callable by name."""
 
-    def __init__(self, body: Stmt, ports: Sequence[Port], params: Sequence[Param] = (), target: Target = HOST) -> None:
+    def __init__(self, body: Stmt, ports: Sequence[Port], params: Sequence[Param] = (), target: Target = HOST,
+                 symbols: Mapping[str, int] = MappingProxyType({})) -> None:  # fmt: skip
         self.ports, self.params = ports, params
         self.runtime = Runtime()
         self.error = (ctypes.c_int64 * 16)()
         self.text = emit(Lowered(None, body, tuple(ports), tuple(params), ()), target, "kernel")
         self.object = llvm.compile_ir(self.text, target)
-        self.library = llvm.load_object(self.object, self.runtime.symbols(), ("kernel",))
+        self.library = llvm.load_object(self.object, {**self.runtime.symbols(), **symbols}, ("kernel",))
         self.call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(self.library.address("kernel"))
 
     def __call__(self, *arrays: np.ndarray, **params: float) -> int:
