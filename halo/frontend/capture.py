@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from ..errors import DefinitionError, Location, here
@@ -25,29 +25,30 @@ def capture(function: Any, source: str | None = None, name: str | None = None) -
     if not isinstance(function, FunctionType):
         what = type(function).__name__
         raise DefinitionError(f"halo.func decorates plain Python functions, and this is of type {what}", loc=here())
-    code = function.__code__
+    code, own = function.__code__, function.__name__
     if code.co_flags & _NOT_PLAIN:
         what = "a generator" if code.co_flags & inspect.CO_GENERATOR else "a coroutine"
-        raise _refused(function, f"{function.__name__} is {what}", "return the value at one point")
+        raise DefinitionError(f"{own} is {what}", loc=_place(code, source), hint="return the value at one point")
     if code.co_flags & inspect.CO_VARKEYWORDS:
-        raise _refused(function, f"{function.__name__} takes **{code.co_varnames[_parameters(function) - 1]}",
-                       "name each input as a keyword-only parameter: def f(y, x, *, img)")  # fmt: skip
+        raise DefinitionError(f"{own} takes **{code.co_varnames[_parameters(code) - 1]}", loc=_place(code, source),
+                              hint="name each input as a keyword-only parameter: def f(y, x, *, img)")  # fmt: skip
     if function.__defaults__:
-        raise _refused(function, f"an index variable of {function.__name__} has a default",
-                       "put the inputs after a star: def f(y, x, *, gain=1.0)")  # fmt: skip
-    return Capture(function, source, name or function.__name__)
+        raise DefinitionError(f"an index variable of {own} has a default", loc=_place(code, source),
+                              hint="put the inputs after a star: def f(y, x, *, gain=1.0)")  # fmt: skip
+    return Capture(function, source, name or own)
 
 
-def _parameters(function: FunctionType) -> int:
+def _parameters(code: CodeType) -> int:
     """How many of the code's variables are parameters."""
-    code = function.__code__
     stars = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return code.co_argcount + code.co_kwonlyargcount + stars
 
 
-def _refused(function: FunctionType, message: str, hint: str) -> DefinitionError:
-    code = function.__code__
-    return DefinitionError(message, loc=Location(code.co_filename, code.co_firstlineno), hint=hint)
+def _place(code: CodeType, source: str | None) -> Location:
+    """The first line of the function."""
+    if source is None:
+        return Location(code.co_filename, code.co_firstlineno)
+    return Location(f"<source of {code.co_name}>", 1, text=source.strip().split("\n")[0])
 
 
 class Capture:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from ..ir import functions
+from ..ir import functions, surface_walk
 from ..ir.surface import Expr, Indexable, Input, RDom, Shape, at
 from .stages import Renamed, conjunction, join
 from .values import Generator, Span, Undecided, unused
@@ -116,7 +116,7 @@ def domain(frame: Frame, node: ast.AST, *axes: Any, names: Any = None, ndim: Any
     inputs = frame.t.inputs
     shaped = [inputs.array(a, loc) if isinstance(a, Undecided) and inputs.is_array(a) else a for a in axes]
     for a in shaped:
-        inner = getattr(a, "target", a)
+        inner = surface_walk.base(a) if isinstance(a, Indexable) else None
         if isinstance(inner, Input) and inner.ndim is None and wanted is not None:
             inputs.rank(inner, wanted - len(shaped) + 1, loc)
     return frame.python(node, functions.rdom, *(frame.resolved(a, node) for a in shaped), names=names)  # type: ignore[no-any-return]

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BOUND_BYTES", "MISSING", "Scope", "keep", "touches_halo"]
-
-BOUND_BYTES = 1 << 16  # arrays above this are not copied: they become bound inputs
+__all__ = ["MISSING", "Scope", "keep", "touches_halo"]
 
 MISSING: Any = object()
 
@@ -86,7 +84,7 @@ def keep(value: Any) -> Any:
         return kind([keep(v) if type(v) in _COPIED else v for v in value])
     if kind is dict:
         return {k: keep(v) if type(v) in _COPIED else v for k, v in value.items()}
-    if kind is np.ndarray and value.nbytes <= BOUND_BYTES:
+    if kind is np.ndarray:
         value = value.copy()
         value.flags.writeable = False
     return value

@@ -51,6 +51,13 @@ def test_domains_by_array_range_pair_and_expression():
     ]
 
 
+def test_a_length_is_not_the_array_that_it_is_of():
+    def f(y, *, a):
+        return sum(a[y, r] for r in halo.rdom(a.shape[1]))
+
+    assert pure(f) == "sum(a[y, r] for r in rdom(a.shape[1]))"
+
+
 def test_start_values_and_every_operator():
     def f(x, *, a):
         r = halo.rdom(4)

@@ -133,7 +133,7 @@ def test_a_table_of_python_numbers_keeps_the_type_of_what_it_meets():
 
 
 def test_a_large_table():
-    table = RNG.integers(0, 1000, 1 << 15).astype(np.int32)  # 128 KiB: not copied
+    table = RNG.integers(0, 1000, 1 << 15).astype(np.int32)  # 128 KiB
 
     @halo.func
     def f(i, *, a):
