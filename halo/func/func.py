@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ArgumentError, DefinitionError, HaloError, here
+from ..errors import ArgumentError, DefinitionError, HaloError, ScheduleError, here
 from ..frontend.capture import Capture, capture
 from ..frontend.reductions import extract
 from ..ir.surface import (
@@ -248,7 +248,8 @@ class Func(Function, Schedulable, Runnable):
         count = len(self.definitions.updates)
         if not -count <= k < count:
             what = f"{count} update stages" if count != 1 else "one update stage"
-            raise ArgumentError(f"{self.name} has {what}, no update({k})", loc=here())
+            legal = tuple(f"update({j})" for j in range(count))
+            raise ScheduleError(f"{self.name} has {what}, no update({k})", loc=here(), legal=legal)
         return Stage(self, k % count + 1)
 
     def _given(self, d: Directive) -> Any:
