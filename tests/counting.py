@@ -39,7 +39,7 @@ def lowered(
     """`f` lowered for the given inputs. Inside `interning()`."""
     types = tuple((n, as_type(a.dtype)) for n, a in (arrays or {}).items())
     numbers = tuple((n, halo.i32) for n in (scalars or {}))
-    return Program([f]).lowered(Signature(types, numbers))
+    return Program([f], f.name).lowered(Signature(types, numbers))
 
 
 def count(f: halo.Func, shape: tuple[int, ...], /, **inputs: Any) -> Counts:

@@ -320,12 +320,6 @@ def rfactor_of_what_is_not_associative():
 
 
 @case(halo.ScheduleError)
-def no_such_update():
-    f, _ = stencil()
-    f.update(1).vectorize("x", 8)
-
-
-@case(halo.ScheduleError)
 def inlined_with_updates():
     @halo.func
     def total(y, *, img):
@@ -472,6 +466,12 @@ def parameter_out_of_range():
         return img[x] * k
 
     f(img=A, k=1000)
+
+
+@case(halo.ArgumentError)
+def no_such_update():
+    f, _ = stencil()
+    f.update(1).vectorize("x", 8)
 
 
 # Faults of halo's own -------------------------------------------------------------------------------------------------

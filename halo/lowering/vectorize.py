@@ -8,7 +8,7 @@ What cannot run in lanes (calls, stores of all lanes to one place that are no re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..errors import ScheduleError
 from ..ir import algebra as A
@@ -151,7 +151,7 @@ class _Lanes:
             return Load(e.buffer, at, pred)
         if at.lanes == e.index.lanes:
             at = A.broadcast(at, at.lanes * self.n)
-        return Load(e.buffer, at, None if pred is None else self._to(pred, at.lanes))
+        return Load(e.buffer, at, None if e.pred is None else self._to(self.wide(e.pred), at.lanes))
 
     def _at(self, buffer: Buffer, at: Expr) -> Expr:
         """The index into `buffer`; memory allocated inside the loop is interleaved: n lanes for each element."""
@@ -234,9 +234,8 @@ class _Lanes:
 
     def _store(self, s: Store, mask: Expr | None) -> Stmt:
         at = self._at(s.buffer, s.index)
-        pred = None if s.pred is None else self.expr(s.pred)
-        if pred is not None:
-            mask = pred if mask is None else self._and(mask, pred)
+        if s.pred is not None:
+            mask = self._and(mask, self.wide(s.pred))
         if at.lanes > s.index.lanes:
             if s.atomic:
                 raise _NotInLanes  # two lanes may meet
@@ -266,20 +265,57 @@ class _Lanes:
         return Store(s.buffer, at, A.op(name, Load(s.buffer, at), Reduce(name, value, 1)), None, s.atomic)
 
     def _guarded(self, e: Expr, mask: Expr) -> Expr:
-        """`e` with no memory touched for lanes that are masked; what all lanes share is read if any of them is on."""
+        """`e` with no memory touched for lanes that are masked; what lanes share is read if any of them is on."""
+        memo: dict[tuple[Expr, Expr], Expr] = {}
 
-        def visit(e: Expr) -> Expr | None:
-            if not isinstance(e, Load) or e.buffer.kind == "table":
-                return None
-            on = mask if e.lanes == mask.lanes else Reduce("or", mask, e.lanes)
-            at = A.rewrite(e.index, visit, memo)
-            return Load(e.buffer, at, on if e.pred is None else A.and_(A.rewrite(e.pred, visit, memo), on))
+        def guarded(e: Expr, on: Expr) -> Expr:
+            if (e, on) not in memo:
+                memo[e, on] = visit(e, on)
+            return memo[e, on]
 
-        memo: dict[Expr, Expr] = {}
-        return A.rewrite(e, visit, memo)
+        def visit(e: Expr, on: Expr) -> Expr:
+            if isinstance(e, Load) and e.buffer.kind != "table":
+                at = guarded(e.index, on)
+                return Load(e.buffer, at, on if e.pred is None else A.and_(guarded(e.pred, on), on))
+            if isinstance(e, Shuffle):
+                starts = [sum(v.lanes for v in e.vectors[:k]) for k in range(len(e.vectors))]
+                lanes = [_picking(on, e.picks, start, v.lanes) for start, v in zip(starts, e.vectors, strict=True)]
+                return Shuffle(tuple(map(guarded, e.vectors, lanes)), e.picks)
+            return A.map_children(e, lambda c: guarded(c, _shared(on, c.lanes)))
+
+        return guarded(e, mask)
 
     def _reads(self, e: Expr, buffer: Buffer) -> bool:
         return (isinstance(e, Load) and e.buffer is buffer) or any(self._reads(c, buffer) for c in children(e))
+
+
+def _shared(mask: Expr, lanes: int) -> Expr:
+    """The mask of a vector of `lanes` lanes that is repeated as a whole for the lanes of `mask`, or folded to them."""
+    if mask.lanes <= lanes:
+        times = lanes // mask.lanes
+        return mask if times == 1 else Shuffle((mask,), tuple(k for k in range(mask.lanes) for _ in range(times)))
+    if lanes == 1:
+        return Reduce("or", mask, 1)
+    return _any(mask, [range(start, start + lanes) for start in range(0, mask.lanes, lanes)])
+
+
+def _picking(mask: Expr, picks: tuple[int, ...], start: int, lanes: int) -> Expr:
+    """The mask of the lanes start..start+lanes of what `picks` picks from for the lanes of `mask`."""
+    readers = [[k for k, p in enumerate(picks) if p == start + lane] for lane in range(lanes)]
+    most = max(map(len, readers))
+    if not most:
+        return A.broadcast(A.false(), lanes)
+    off = mask.lanes  # a lane that is never on
+    return _any(mask, [[r[min(k, len(r) - 1)] if r else off for r in readers] for k in range(most)])
+
+
+def _any(mask: Expr, groups: Sequence[Sequence[int]]) -> Expr:
+    """Lane k: whether any of the lanes g[k] of `mask` is on; lane `mask.lanes` is off."""
+    result: Expr = A.broadcast(A.false(), len(groups[0]))
+    for g in groups:
+        off = (A.broadcast(A.false(), 1),) if mask.lanes in g else ()
+        result = A.or_(result, Shuffle((mask, *off), tuple(g)))
+    return result
 
 
 def _as_update(s: Store) -> tuple[str, Expr] | None:

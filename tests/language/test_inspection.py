@@ -46,7 +46,7 @@ def test_source_is_runnable_python() -> None:
     source = f.inspect_source()
     compile(source, "source", "exec")
     assert "img[" in source
-    assert "[(" not in source
+    assert "[(y, x)]" not in source
 
 
 @pytest.mark.parametrize("target", ["python", "numba"])
