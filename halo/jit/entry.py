@@ -185,7 +185,7 @@ class FastEntry:
             named=len(ports) == 1 and not binder.several,
             packed=len(ports) > 1 or binder.several,
             release=0 if release else _RELEASE,
-            positional=len(names) if constants else len(names) + len(ports),
+            positional=len(binder.order) + (0 if constants else len(ports)),
         )
         self.function = native.function(self._call)
 

@@ -122,7 +122,7 @@ class Kernel:
 
     def _slow(self, status: int, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Any:
         """The call in full. `status` is what the machine code said to the same arguments, or 0 if it was not asked."""
-        if status > 0 and self._kind(status) == "fallback":
+        if self._kind(status) == "fallback":
             return self.fallback(*args, out=out, shape=shape, **inputs)
         return self._run(args, inputs, out, shape, None)
 
@@ -131,14 +131,14 @@ class Kernel:
         if not bound.empty:
             status, values = self.code.run(bound, self.binder.layout)
             if status:
-                if status > 0 and self._kind(status) == "fallback":
+                if self._kind(status) == "fallback":
                     return self.fallback._run(args, inputs, out, shape, origin)
                 raise self._error(status, values)
         return bound.finish()
 
     def _kind(self, status: int) -> str:
         checks = self.binder.layout.checks
-        return checks[status - 1].kind if status <= len(checks) else ""
+        return checks[status - 1].kind if 0 < status <= len(checks) else ""
 
     @property
     def fallback(self) -> Kernel:
