@@ -111,6 +111,10 @@ def floordiv(a: Expr, b: Expr) -> Expr:
         return a
     if a.type is index and isinstance(b, Const) and b.value > 0:
         return _index_floordiv(a, b.value)
+    if a.type is index and isinstance(a, Const) and a.value in (0, -1):
+        lo, _ = const_bounds(b)
+        if lo is not None and lo >= 1:
+            return a
     return _op("floordiv", a, b)
 
 

@@ -88,6 +88,10 @@ class Var(Expr):
         _local.count = self.uid = _local.count + 1
         return self
 
+    def bounded(self, lo: int, hi: int) -> None:
+        """Note that it lies in lo..hi. Only before anything is said of expressions with it."""
+        self.lo, self.hi, self.cached_bounds = lo, hi, (lo, hi)
+
     def __repr__(self) -> str:
         return self.name
 

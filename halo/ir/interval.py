@@ -153,7 +153,8 @@ class _Elimination:
         if num is None:
             return None
         if self.r.var not in free_vars(b):
-            return A.floordiv(num, b)
+            rows = _rows(num, b)
+            return A.floordiv(num, b) if rows is None else rows
         ends = [A.floordiv(num, Const(c, index)) for c in (lo, hi) if c is not None]
         if len(ends) < 2:
             ends.append(Const(0, index))
@@ -193,6 +194,20 @@ class _Elimination:
         if known is not None:
             return Const(known, index)
         return A.cast(e, index) if self.r.var not in free_vars(e) else None
+
+
+def _rows(num: Expr, b: Expr) -> Expr | None:
+    """(p*q + c) // b as p + c // b, for b = q, or max(q, 1) when q = max(q, 0): the last row of a fused loop."""
+    terms, c = parts(num)
+    if len(terms) != 1 or terms[0][1] != 1:
+        return None
+    product = terms[0][0]
+    if not (isinstance(product, Op) and product.name == "mul"):
+        return None
+    for p, q in (product.args, product.args[::-1]):
+        if q is b or A.maximum(q, Const(1, index)) is b:
+            return A.add(p, A.floordiv(Const(c, index), b))
+    return None
 
 
 def _join(name: str, a: Expr | None, b: Expr | None, sign: int, strict: bool = False) -> Expr | None:

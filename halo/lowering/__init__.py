@@ -150,6 +150,8 @@ def _ports(p: Pipeline) -> tuple[Port, ...]:
              for a in p.inputs]  # fmt: skip
     for name in p.outputs:
         a = p[name].array
+        for v in a.extents:  # unlike regions, arrays are never less than empty
+            v.bounded(0, 2**31 - 1)
         for k, t in enumerate(a.types):
             label = a.name if len(a.types) == 1 else f"{a.name}.{k}"
             strides = tuple(Var(f"{label}.strides[{d}]") for d in range(a.ndim))

@@ -74,10 +74,12 @@ class StageLoops:
     def _fuse(self, op: FuseOp) -> None:
         outer, inner = self.by_name.pop(op.outer), self.by_name.pop(op.inner)
         fused = Var(op.fused, index, 0)
-        self.by_name[op.fused] = LoopRange(fused, Const(0, index), A.mul(outer.extent, inner.extent))
-        made = frozenset((fused,))
-        self.derived.append(_Derived(outer.var, A.add(A.floordiv(fused, inner.extent), outer.lo), None, made))
-        self.derived.append(_Derived(inner.var, A.add(A.mod(fused, inner.extent), inner.lo), None, made))
+        zero = Const(0, index)  # the extents of two empty loops may both be negative
+        count = A.mul(A.maximum(outer.extent, zero), A.maximum(inner.extent, zero))
+        self.by_name[op.fused] = LoopRange(fused, zero, count)
+        made, width = frozenset((fused,)), A.maximum(inner.extent, Const(1, index))
+        self.derived.append(_Derived(outer.var, A.add(A.floordiv(fused, width), outer.lo), None, made))
+        self.derived.append(_Derived(inner.var, A.add(A.mod(fused, width), inner.lo), None, made))
 
     def define(self, depth: int, body: Stmt) -> Stmt:
         """`body` in the definitions (and guards) that become possible once the loop at `depth` is entered."""
