@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Load, Ramp
+from ..ir import algebra as A
+from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Load, Op, Ramp
 from ..ir.stmt import Store
 from ..types import index as index_type
 from .emit_cast import pack, unpack
 from .emit_function import MEMORY, Function, vec
-from .emit_vector import linear, permute, pick, splat
+from .emit_vector import constant_of, linear, permute, pick, splat
 
 __all__ = ["address", "load", "store"]
 
@@ -217,9 +218,60 @@ def _load_lanes(f: Function, e: Load, cond: Expr | None, mask: str | None) -> st
             return splat(f, _dense(f, _guarded(f, _place(f, e.buffer, first), cond, 1), 1, None), type, e.lanes)
         if run is not None and (mask is None or len(moving) == len(levels)):
             return _load_runs(f, _place(f, e.buffer, first), levels, moving, run, cond, mask)
+    within = _unclamped(e.index)
+    if within is not None:
+        return _load_unclamped(f, e, within, cond, mask)
+    return _load_scattered(f, e, cond, mask)
+
+
+def _load_scattered(f: Function, e: Load, cond: Expr | None, mask: str | None) -> str:
     if cond is not None:
         mask = splat(f, f.value(cond), "i1", e.lanes)
     return _gather(f, e.buffer, e.index, mask)
+
+
+class _Unclamped(NamedTuple):
+    """`index` is what a clamped index is where `fits` holds: no lane meets a bound."""
+
+    index: Ramp
+    fits: Expr
+
+
+def _unclamped(index: Expr) -> _Unclamped | None:
+    """Neighbours clamped to bounds that all lanes share, as at the edges of a padded picture."""
+    if isinstance(index, Ramp):
+        by = constant_of(index.stride)
+        plain = index.base.lanes == 1 and by is not None and 1 <= abs(by) <= _SHUFFLED_STRIDES
+        return _Unclamped(index, A.true()) if plain else None
+    if not isinstance(index, Op) or index.name not in ("add", "min", "max"):
+        return None
+    x, y = index.args
+    shared, other = (_shared(x), y) if _shared(x) is not None else (_shared(y), x)
+    inner = _unclamped(other) if shared is not None else None
+    if inner is None or shared is None:
+        return None
+    (base, stride, n), fits = (getattr(inner.index, name) for name in inner.index.fields), inner.fits
+    if index.name == "add":
+        return _Unclamped(Ramp(A.add(base, shared), stride, n), fits)
+    last = A.add(base, A.const(int(constant_of(stride) or 0) * (n - 1)))
+    low, high = (base, last) if (constant_of(stride) or 0) > 0 else (last, base)
+    return _Unclamped(inner.index, A.and_(fits, A.le(high, shared) if index.name == "min" else A.le(shared, low)))
+
+
+def _load_unclamped(f: Function, e: Load, within: _Unclamped, cond: Expr | None, mask: str | None) -> str:
+    """A dense load but where a lane meets a bound: there alone, a gather."""
+    near, far, done = f.label(), f.label(), f.label()
+    f.do(f"br i1 {f.value(within.fits)}, label %{near}, label %{far}, !prof !2")
+    ends = []
+    for label, how in ((near, _load_lanes), (far, _load_scattered)):
+        f.begin(label)
+        mark = f.mark()
+        value = how(f, Load(e.buffer, within.index, e.pred) if how is _load_lanes else e, cond, mask)
+        f.restore(mark)
+        ends.append(f"[ {value}, %{f.block} ]")
+        f.do(f"br label %{done}")
+    f.begin(done)
+    return f.new(f"phi {vec(MEMORY[e.type.name], e.lanes)} {', '.join(ends)}")
 
 
 def _load_runs(f: Function, start: _Place, levels: list[_Level], moving: list[_Level], run: int, cond: Expr | None,

@@ -12,7 +12,7 @@ import pytest
 
 from halo.ir.expr import Broadcast, Const, Expr, Load, Ramp, Shuffle, Var
 from halo.ir.node import interning
-from halo.ir.stmt import Store, block
+from halo.ir.stmt import For, Store, block
 from halo.jit import llvm
 from halo.types import ALL, Type, bool_, f32, i32, index, u8, u16
 
@@ -200,8 +200,6 @@ def test_tables_are_constants_of_the_kernel() -> None:
 def test_strides_become_shuffles_and_constants_addressing_modes() -> None:
     """No gather for small strides, and no arithmetic on addresses but the loop's own."""
     with interning():
-        from halo.ir.stmt import For
-
         a, out, v = port("a", u16), port("out", u16, "output"), Var("v")
         where = [Ramp(at((v, 32), const=d), k(2), 16) for d in (0, 1, 2, 3)]
         total = Load(a.buffer, where[0])
@@ -227,3 +225,34 @@ def test_reversed_lanes_and_values_narrower_than_the_index() -> None:
     got = np.zeros(16, np.int32)
     assert kernel(np.arange(8, dtype=np.int32), got) == 0
     assert got.tolist() == [7, 6, 5, 4, 3, 2, 1, 0] + [5] * 8
+
+
+@pytest.mark.parametrize("stride", [1, -1, 2])
+def test_clamped_neighbours(stride: int) -> None:
+    """Dense where no lane meets a bound, and never outside of the bounds: of a row of 40, at every position."""
+    n, width, row = 8, 40, 3
+    positions_of_row = range(-30, 70)
+    with interning():
+        a, msk, v = port("a", u16), port("mask", bool_), Var("v")
+        outs = [port(f"out{j}", u16, "output") for j in range(3)]
+        plain = Ramp(v, k(stride), n)
+        clamped = op("min", wide(at(a.extents[0], const=-1 - row), n), op("max", plain, wide(k(0), n)))
+        moved_on = op("add", clamped, wide(at(msk.extents[0], const=row - n), n))
+        pred = Load(msk.buffer, ramp(k(0), n))
+        conds = (None, pred, wide(op("lt", v, k(20), type=bool_), n))
+        where = ramp(at((v, n), const=30 * n), n)
+        stores = [Store(o.buffer, where, Load(a.buffer, moved_on, c)) for o, c in zip(outs, conds, strict=True)]
+        kernel = Kernel(For(v, k(-30), k(100), "serial", block(*stores)), [a, msk, *outs])
+    assert "gather" in kernel.text
+    assert "phi <8 x i16>" in kernel.text
+    for at_end in (False, True):
+        data = Fenced(width + row, np.dtype(np.uint16), at_end).array
+        data[:] = np.arange(100, 100 + width + row)
+        mask = np.array([1, 0, 0, 1, 1, 0, 1, 0], bool)
+        got = [np.zeros(100 * n, np.uint16) for _ in range(3)]
+        assert kernel(data, mask, *got) == 0
+        lanes = np.array([[p + stride * j for j in range(n)] for p in positions_of_row])
+        want = data[np.clip(lanes, 0, width - 1) + row]
+        np.testing.assert_array_equal(got[0].reshape(100, n), want)
+        np.testing.assert_array_equal(got[1].reshape(100, n), np.where(mask, want, 0))
+        np.testing.assert_array_equal(got[2].reshape(100, n), np.where(lanes[:, :1] < 20, want, 0))
