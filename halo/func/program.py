@@ -35,6 +35,12 @@ def _lanes(target: Target | str) -> int:
     return machine(target).vector_bits // 32
 
 
+VARIANTS = ("fast", "safe", "plain")
+"""Ever more cautious: contiguous arrays and every promise kept; the schedule for any call; no schedule at all."""
+
+Observer = Callable[..., None]
+
+
 class Program:
     """The stages that `outputs` need. The definitions no longer change; the schedule may."""
 
@@ -61,17 +67,21 @@ class Program:
         fma = machine(as_target(target)).has_fma
         return build_pipeline(self.outputs, dict(s.arrays), dict(s.scalars), fma, self.graph)
 
-    def scheduled(
-        self, p: Pipeline, schedule: Schedule, target: Target | str | None = None, safe: bool = False
-    ) -> Pipeline:
-        """`p` with the loops and places of `schedule`; `safe`: without promises that only some calls keep."""
-        return apply(p, schedule.by_name(), machine(as_target(target)), promises=not safe)
+    def variant(
+        self, p: Pipeline, schedule: Schedule, target: Target | str, variant: str, observe: Observer | None = None
+    ) -> Lowered:
+        """The loops of the typed pipeline `p`, as one of VARIANTS."""
+        plain = apply(p, {}, machine(target))
+        scheduled = plain
+        if variant != "plain":
+            scheduled = apply(p, schedule.by_name(), machine(target), promises=variant == "fast")
+        return lower(scheduled, _lanes(target), dense=variant == "fast", plain=plain, observe=observe)
 
-    def lowered(self, s: Signature, target: Target | str | None = None, safe: bool = False,
-                observe: Callable[..., None] | None = None) -> Lowered:  # fmt: skip
+    def lowered(
+        self, s: Signature, target: Target | str | None = None, observe: Observer | None = None, variant: str = "fast"
+    ) -> Lowered:
         """The loops for the types `s`. Inside `interning()`."""
-        p = self.scheduled(self.typed(s, target), self.schedule(), target, safe)
-        return lower(p, _lanes(as_target(target)), dense=not safe, observe=observe)
+        return self.variant(self.typed(s, target), self.schedule(), as_target(target), variant, observe)
 
     def kernel(self, s: Signature, target: Any = None) -> Kernel:
         """The compiled variant for the types `s` under the schedule as it is now."""
@@ -81,23 +91,21 @@ class Program:
             found = self._kernels[key] = self._compiled(*key)
         return found
 
-    def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, safe: bool = False) -> Kernel:
+    def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, variant: str = VARIANTS[0]) -> Kernel:
         from ..jit.kernel import Options, compile_kernel
 
+        more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
         with interning():
-            plain = self.typed(s, target)
-            p = self.scheduled(plain, schedule, target, safe)
-            reads_out = frozenset(
-                k for k, name in enumerate(plain.outputs) if None in plain[name].definitions[0].values
-            )
+            p = self.typed(s, target)
+            reads_out = frozenset(k for k, name in enumerate(p.outputs) if None in p[name].definitions[0].values)
             defaults = {name: a.default for name, a in self.arguments.items() if a.default is not None}
             options = Options(
                 self.name, tuple(self.arguments), self.regions, defaults, self.bound, self.several, reads_out
             )
             return compile_kernel(
-                p, target, lambda: lower(p, _lanes(target), dense=not safe), options, plain=plain,
-                variant="safe" if safe else "dense", cached=self.cache,
-                fallback=None if safe else lambda: self._compiled(s, target, schedule, safe=True),
+                p, target, lambda: self.variant(p, schedule, target, variant), options,
+                variant=f"{variant} {schedule.to_json()}", cached=self.cache,
+                fallback=(lambda: self._compiled(s, target, schedule, more_cautious[0])) if more_cautious else None,
             )  # fmt: skip
 
     def with_lowered(self, s: Signature, show: Callable[[Lowered], Any], target: Target | str | None = None) -> Any:

@@ -181,21 +181,20 @@ def compile_kernel(
     lower: Callable[[], Lowered],
     options: Options,
     *,
-    plain: Pipeline | None = None,
     variant: str = "",
     fallback: Callable[[], Kernel] | None = None,
     cached: bool = True,
 ) -> Kernel:
-    """The Kernel of the scheduled `pipeline`.
+    """The Kernel of the typed `pipeline`.
 
     `lower` gives its loops where the disk cache (used if `cached`) has no code for it. What the code depends on beside
-    `pipeline` and `target` is `plain`, the pipeline without directives, and `variant`, the options of `lower` as text.
+    `pipeline` and `target` is `variant`: the schedule and the options of `lower`, as text.
     """
     if isinstance(target, str):
         lowered = lower()
         return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), fallback)
     start = time.perf_counter()
-    known = _canonical(pipeline, plain) if cached and config.current().cache else None
+    known = _canonical(pipeline) if cached and config.current().cache else None
     key = (
         ""
         if known is None
@@ -229,10 +228,9 @@ def _compile(lowered: Lowered, target: Target, name: str) -> tuple[Layout, bytes
 # What is kept on disk: the layout with its checks' places as numbers, so that they are those of the pipeline at hand
 
 
-def _canonical(pipeline: Pipeline, plain: Pipeline | None) -> Canonical | None:
+def _canonical(pipeline: Pipeline) -> Canonical | None:
     try:
-        own = canonical(pipeline)
-        return own if plain is None or plain is pipeline else own + canonical(plain)
+        return canonical(pipeline)
     except UncacheableError:
         return None
 
