@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..frontend.graph import Graph, reads
-from ..ir.surface import Function, IndexVar, Input
+from ..ir.surface import Call, Expr, Function, IndexVar, Input, Literal
 from ..ir.surface_walk import base
 
 __all__ = ["Place", "region"]
@@ -29,7 +29,7 @@ def _axis(output: Function, variable: str, order: Mapping[str, int]) -> Place | 
         for access in reads(f):
             target = base(access.target)
             for axis, e in enumerate(access.indices):
-                if not isinstance(e, IndexVar) or e.name != v or target is f:
+                if _plain(e) != v or target is f:
                     continue
                 if isinstance(target, Input):
                     found.append((target.name, axis))
@@ -39,3 +39,10 @@ def _axis(output: Function, variable: str, order: Mapping[str, int]) -> Place | 
                         seen.add(inner)
                         todo.append(inner)
     return min(found, key=lambda place: order[place[0]], default=None)
+
+
+def _plain(e: Expr) -> str | None:
+    """The variable that `e` is; `y + 0`, which an unrolled loop may write, is `y`."""
+    while isinstance(e, Call) and e.op in ("add", "sub") and isinstance(e.args[1], Literal) and e.args[1].value == 0:
+        e = e.args[0]
+    return e.name if isinstance(e, IndexVar) else None
