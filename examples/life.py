@@ -22,7 +22,7 @@ def generations(n):
     return f
 
 
-life.parallel("y", 16).vectorize("x", 32)
+life.compute_root().parallel("y", 16).vectorize("x", 32)
 four = generations(4)
 
 

@@ -22,8 +22,8 @@ def table(y, x, *, img: halo.u8[:, :]):
 def box(y, x, *, img: halo.u8[:, :], radius: halo.i32 = 8):
     """The mean over the box of the given radius, cut off at the picture's edges."""
     h, w = img.shape
-    y0, x0 = max(y - radius, 0), max(x - radius, 0)
-    y1, x1 = min(y + radius, h - 1), min(x + radius, w - 1)
+    y0, y1 = (halo.clamp(y + d, 0, h - 1) for d in (-radius, radius))
+    x0, x1 = (halo.clamp(x + d, 0, w - 1) for d in (-radius, radius))
     above = table[y0 - 1, x1] if y0 > 0 else 0
     left = table[y1, x0 - 1] if x0 > 0 else 0
     both = table[y0 - 1, x0 - 1] if (y0 > 0 and x0 > 0) else 0
