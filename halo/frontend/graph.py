@@ -8,9 +8,10 @@ from itertools import count
 from typing import Any
 
 from ..errors import DefinitionError, Location
-from ..ir.surface import Access, Define, Extent, Function, Indexable, Input, Param, Table
+from ..ir.surface import Access, Define, Expr, Extent, Function, Indexable, Input, Param, Table
 from ..ir.surface_walk import base, roots, walk
 from ..types import Type
+from .externs import regions
 
 __all__ = ["TABLE_BYTES", "Argument", "Graph", "reads"]
 
@@ -48,13 +49,25 @@ def stages(f: Function) -> tuple[Define, ...]:
 
 def reads(f: Function) -> Iterable[Access]:
     """Every access in the definitions of `f`, in order of first reading."""
-    return (e for e in walk(e for s in stages(f) for e in roots(s)) if isinstance(e, Access))
+    return (e for e in walk(mentioned(f)) if isinstance(e, Access))
+
+
+def mentioned(f: Function) -> Iterable[Expr]:
+    """The expressions that the definitions of `f` are made of; of an extern stage, the bounds of what it reads."""
+    if f.external is not None:
+        return (e for box in regions(f) for pair in box for e in pair)
+    return (e for s in stages(f) for e in roots(s))
 
 
 def _uses(f: Function) -> Uses:
     named: dict[Indexable | Param, None] = dict.fromkeys(f.definitions.inputs)
     ranks: dict[tuple[Input, int], Location | None] = {}
-    for e in walk(e for s in stages(f) for e in roots(s)):
+    if f.external is not None:
+        for target in map(base, f.external.inputs):
+            named[target] = None
+            if isinstance(target, Input) and target.ndim is not None:
+                ranks[target, target.ndim] = target.loc
+    for e in walk(mentioned(f)):
         if isinstance(e, Param):
             named[e] = None
         elif isinstance(e, (Access, Extent)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import TypeMismatchError
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Op
+from ..ir.expr import Const, Expr, Op, is_true
 from ..ir.surface import Call
 from ..types import Type, as_type, bool_, f32, f64, i32, u32
 from .operators import (
@@ -171,16 +171,24 @@ def _random(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     return data(A.op("sub", as_bits(mantissa, f32), number(1.0, f32)))
 
 
+def _message(pieces: tuple[str | None, ...]) -> str:
+    """The text of a message, {} for each value in it."""
+    return " ".join("{}" if p is None else p.replace("{", "{{").replace("}", "}}") for p in pieces)
+
+
 @rule("print")
 def _print(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     shown = tuple(convert(a, resolve(a)) for a in args)
-    return data(Op("print", shown, shown[0].type, call.data))
+    return data(Op("print", shown, shown[0].type, _message((None, *call.data))))
 
 
 @rule("require")
 def _require(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    condition, shown = as_bool(args[0]), tuple(convert(a, resolve(a)) for a in args[1:])
-    return data(Op("require", (condition, *shown), shown[0].type, (call.data, call.loc)))
+    condition, message = as_bool(args[0]), _message(call.data)
+    if is_true(condition) or (len(args) == 2 and stage.require(condition, message)):
+        return args[1]
+    shown = tuple(convert(a, resolve(a)) for a in args[1:])
+    return data(Op("require", (condition, *shown), shown[0].type, (message, call.loc)))
 
 
 @rule("expect")

@@ -45,6 +45,8 @@ class Stage(Protocol):
 
     def stream(self, seeded: bool) -> int: ...
 
+    def require(self, condition: Expr, message: str) -> bool: ...
+
 
 Rule = Callable[[Stage, Call, tuple[Value, ...]], Value]
 Build = Callable[..., Expr]

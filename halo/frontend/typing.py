@@ -14,7 +14,8 @@ import numpy as np
 
 from ..errors import DefinitionError, HaloError, Location, TypeMismatchError
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Read, Var, is_true
+from ..ir.expr import Array, Const, Expr, Op, Read, Var, is_true, reads
+from ..ir.facts import free_vars
 from ..ir.pipeline import Definition, Param, Pipeline, RVar
 from ..ir.pipeline import Function as Typed
 from ..ir.surface import (
@@ -40,6 +41,7 @@ from ..ir.surface import Param as ParamRef
 from ..ir.surface_walk import operands, roots, walk
 from ..types import Type, bool_, f32, f64, i32, index
 from .boundaries import inside, inward
+from .externs import ExternCall, regions, typed_call
 from .graph import Graph
 from .library import RULES
 from .promotion import (
@@ -82,6 +84,7 @@ class _Builder:
         self.params: dict[str, tuple[Param, Value]] = {}
         self.tables: dict[Table, Array] = {}
         self.typed: dict[Function, Typed] = {}
+        self.requirements: list[tuple[Expr, str]] = []
         for name, a in graph.arguments.items():
             if a.ndim is None:
                 self.params[name] = _parameter(
@@ -96,7 +99,9 @@ class _Builder:
             self.typed[f] = _FunctionTyper(self, f).typed()
         names = tuple(self.graph.names[f] for f in self.graph.outputs)
         params = tuple(p for p, _ in self.params.values())
-        return Pipeline(tuple(self.typed.values()), names, tuple(self.arrays.values()), params)
+        return Pipeline(
+            tuple(self.typed.values()), names, tuple(self.arrays.values()), params, tuple(self.requirements)
+        )
 
     def array(self, target: Indexable) -> Array:
         """The array of an input, of a stage typed before, or of a table."""
@@ -157,8 +162,16 @@ class _FunctionTyper:
         types = tuple(self._type(k, first, later) for k in range(size))
         self.array = Array(self.name, types, len(self.vars))
         definitions = (first.definition(), *(s.definition() for s in later))
-        return Typed(self.name, tuple(self.vars.values()), types, self.array, definitions, fastmath=self.f.fastmath,
+        extern = self._extern(first)
+        return Typed(self.name, tuple(self.vars.values()), types, self.array, definitions, extern=extern, fastmath=self.f.fastmath,
                      innermost=getattr(self.f, "innermost", False), loc=self.f.loc)  # fmt: skip
+
+    def _extern(self, stage: _StageTyper) -> ExternCall | None:
+        external = self.f.external
+        if external is None:
+            return None
+        arrays = tuple(self.builder.array(t) for t in external.inputs)
+        return typed_call(self.f, external, arrays, regions(self.f), stage.bound)
 
     def _type(self, k: int, pure: _StageTyper, updates: list[_StageTyper]) -> Type:
         """The type of element `k`: that of its pure value, or of what the first update folds or stores."""
@@ -256,6 +269,15 @@ class _StageTyper:
         """The loops of this stage, as `random` needs them."""
         return (*self.owner.vars.values(), *(r.var for r in self.rvars))
 
+    def require(self, condition: Expr, message: str) -> bool:
+        """Test `condition` once, before anything is computed, if it depends on the call alone."""
+        known = {p.var for p, _ in self.builder.params.values()}
+        known.update(v for a in self.builder.arrays.values() for v in a.extents)
+        if any(reads((condition,))) or not free_vars(condition) <= known:
+            return False
+        self.builder.requirements.append((condition, message))
+        return True
+
     def stream(self, seeded: bool) -> int:
         """The number of a stream of random numbers: one for each call, the same in each compilation."""
         if seeded:
@@ -270,8 +292,9 @@ class _StageTyper:
         pred = None if self.stage.pred is None else as_bool(self.value(self.stage.pred))
         if self.is_pure:
             return Definition(tuple(self.owner.vars.values()), values, loc=loc)
-        indices = tuple(self._index(a) for a in self.stage.args)
+        indices = tuple(self._place(a) for a in self.stage.args)
         self._check_variables(indices)
+        _check_scatter((*indices, *(v for v in values if v is not None)), self.stage.loc)
         return Definition(indices, values, self.rvars, None if pred is None or is_true(pred) else pred, loc=loc)
 
     def _stored(self, e: Surface | None, type: Type) -> Expr | None:
@@ -279,6 +302,8 @@ class _StageTyper:
             return None
         if isinstance(e, Call) and e.op == "identity":
             return convert(self.value(e.args[0]), type) if e.args else _identity(e.data, type)
+        if isinstance(e, Call) and e.op == "gather" and not self.is_pure:
+            return Op("gather", tuple(self._stored(v, type) for v in e.args), type)  # type: ignore[misc]
         value = self.value(e)
         if self.is_pure or value.kind is type:
             return convert(value, type)
@@ -292,12 +317,25 @@ class _StageTyper:
                                     related=_note(self.owner.pure.loc, "its first definition"))  # fmt: skip
         return convert(value, type)
 
+    def _place(self, e: Surface) -> Expr:
+        """A subscript on the left: a mathematical integer, or several (a scatter)."""
+        if isinstance(e, Call) and e.op == "scatter":
+            return Op("scatter", tuple(map(self._index, e.args)), index)
+        return self._index(e)
+
     def _index(self, e: Surface) -> Expr:
         try:
             return as_index(self.value(e))
         except HaloError as error:
             error.loc = error.loc or e.loc
             raise
+
+    def bound(self, e: Surface, variables: dict[str, Var]) -> Expr:
+        """`e`, of other variables than this stage's, as a mathematical integer."""
+        for v in walk((e,)):
+            if isinstance(v, IndexVar) and v.name in variables:
+                self._memo[v] = _integer(variables[v.name])
+        return self._index(e)
 
     def _check_variables(self, indices: tuple[Expr, ...]) -> None:
         """A pure variable of an update is one of its loops: it stands in its own place on the left."""
@@ -435,6 +473,17 @@ class _StageTyper:
         if axis >= array.ndim:
             raise DefinitionError(f"{target.name} has {array.ndim} axes, so no axis {axis}")
         return array.extents[axis]
+
+
+def _check_scatter(exprs: tuple[Expr, ...], loc: Location | None) -> None:
+    """The scatters and gathers of one update have one length."""
+    sizes = {len(e.args) for e in exprs if isinstance(e, Op) and e.name in ("scatter", "gather")}
+    if len(sizes) > 1:
+        raise DefinitionError("the scatters and gathers of one update have different lengths", loc=loc)
+    if sizes and not any(isinstance(e, Op) and e.name == "scatter" for e in exprs):
+        raise DefinitionError(
+            "a gather has no scatter to go to", loc=loc, hint="f[halo.scatter(a, b)] = halo.gather(c, d)"
+        )
 
 
 def _bottom(pad: Pad) -> Indexable:
