@@ -24,6 +24,7 @@ from .outputs import reads_of
 
 End = Expr | None
 Box = tuple[tuple[End, End], ...]  # inclusive (lo, hi) an axis; None is unbounded
+NOTHING = (Const(2**62, index), Const(-(2**62), index))  # joined with any ends, it is those
 
 
 class Boxes(dict[tuple[str, Array], Box]):
@@ -290,7 +291,10 @@ def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
         boxes[("own", s.what)] = boxes.pop(("read", s.what))
         own = {*s.what.mins, *s.what.extents}
         free = tuple(c for c in under if own.isdisjoint(free_vars(c)))
-        boxes[("self", s.what)] = boxes_of_exprs(roots, free, at=(s.what, s.indices))[("read", s.what)]
+        whole = boxes_of_exprs(roots, free, at=(s.what, s.indices))[("read", s.what)]
+        others = [e.indices for e in reads(roots) if e.array is s.what]
+        still = [all(i[d] is at for i in others) for d, at in enumerate(s.indices)]
+        boxes[("self", s.what)] = tuple(NOTHING if same else ends for same, ends in zip(still, whole, strict=True))
     boxes.touch("write", s.what, box_of(s.indices, under))
     return boxes
 
