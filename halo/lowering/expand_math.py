@@ -1,4 +1,4 @@
-"""Expand the transcendentals: every one becomes a typed expression of primitive operations.
+"""Expand the transcendentals and `random`: every one becomes a typed expression of primitive operations.
 
 So they inline, vectorise on every target, give the same bits in scalar and vector code, and the reference backends
 evaluate the very same definitions. f16 and bf16 are computed in f32 and rounded.
@@ -15,6 +15,7 @@ from ..ir.stmt import Stmt
 from ..types import Type, f32
 from . import math_arc, math_exp, math_log, math_misc, math_pow, math_trig
 from .math_core import Value
+from .math_random import random
 from .walk import map_exprs
 
 __all__ = ["DEFINITIONS", "definition", "expand_math"]
@@ -29,13 +30,14 @@ DEFINITIONS: dict[str, Callable[..., Value]] = {
 
 
 def expand_math(s: Stmt) -> Stmt:
-    """`s` without transcendental operations."""
+    """`s` without transcendental operations and without `random`."""
     memo: dict[Expr, Expr] = {}
 
     def expand(e: Expr) -> Expr | None:
-        if not isinstance(e, Op) or e.name not in DEFINITIONS:
+        if not isinstance(e, Op) or (e.name not in DEFINITIONS and e.name != "random"):
             return None
-        return _expanded(e.name, tuple(rewrite(a, expand, memo) for a in e.args))
+        args = tuple(rewrite(a, expand, memo) for a in e.args)
+        return random(e.data, args) if e.name == "random" else _expanded(e.name, args)
 
     return map_exprs(s, lambda e: rewrite(e, expand, memo))
 

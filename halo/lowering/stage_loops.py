@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Var, is_true
@@ -41,6 +41,7 @@ class StageLoops:
     def __init__(self, f: Function, d: Definition, loops: Loops) -> None:
         self.by_name: dict[str, LoopRange] = {}
         self.derived: list[_Derived] = []
+        self.update = d is not f.definitions[0]
         for v, lo, n in zip(f.vars, f.array.mins, f.array.extents, strict=True):
             self.by_name[v.name] = LoopRange(v, lo, n)
         for r in d.rvars:
@@ -56,7 +57,7 @@ class StageLoops:
         self.ranges = [self.by_name[dim.name] for dim in loops.dims]
 
     def _split(self, op: SplitOp) -> None:
-        old = self.by_name.pop(op.old)
+        old = self._unbounded(self.by_name.pop(op.old))
         factor = Const(op.factor, index) if isinstance(op.factor, int) else A.cast(op.factor, index)
         tiles = A.floordiv(A.add(old.extent, A.sub(factor, Const(1, index))), factor)
         inner = Var(op.inner, index, 0, op.factor - 1 if isinstance(op.factor, int) else None)
@@ -67,9 +68,21 @@ class StageLoops:
         if op.tail == "shift_inwards":  # the last tile slides back over the one before; a short loop keeps its guard
             base = A.maximum(A.minimum(base, A.sub(old.extent, factor)), Const(0, index))
         value = A.add(A.add(base, inner), old.lo)
-        fits = op.tail == "round_up" or is_true(A.lt(value, old.end))
+        beyond = op.tail == "round_up" and not self.update  # an update may not run twice, nor read what is not there
+        fits = beyond or is_true(A.lt(value, old.end))
         guard = None if fits else A.lt(old.var, old.end)
         self.derived.append(_Derived(old.var, value, guard, frozenset((outer, inner))))
+
+    def _unbounded(self, r: LoopRange) -> LoopRange:
+        """`r` with a variable of which nothing is known: in the last tile of a split it runs beyond its range."""
+        if r.var.lo is None and r.var.hi is None:
+            return r
+        var = Var(r.var.name)
+        self.derived = [
+            replace(d, value=A.substitute(d.value, {r.var: var}), needs=frozenset(var if v is r.var else v for v in d.needs))
+            for d in self.derived
+        ]
+        return LoopRange(var, r.lo, r.extent)
 
     def _fuse(self, op: FuseOp) -> None:
         outer, inner = self.by_name.pop(op.outer), self.by_name.pop(op.inner)

@@ -185,7 +185,10 @@ class _Lanes:
                 self.widened.add(s.buffer)
                 body = self.stmt(s.body, mask)
                 bound = None if s.bound is None else s.bound * self.n
-                return Allocate(s.buffer, A.mul(self.expr(s.size), Const(self.n, index)), body, bound)
+                size = self.expr(s.size)
+                if size.lanes > 1:  # each lane needs as much as the one that needs most
+                    size = Reduce("max", size, 1)
+                return Allocate(s.buffer, A.mul(size, Const(self.n, index)), body, bound)
             case Evaluate() if self.expr(s.value).lanes == s.value.lanes and mask is None:
                 return s
         raise _NotInLanes
