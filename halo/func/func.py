@@ -257,6 +257,8 @@ class Func(Function, Schedulable, Runnable):
 
     def give(self, stage: int, d: Directive) -> Any:
         """Keep directive `d` of stage number `stage`, checked as far as it can be now; the Func that it makes, if any."""
+        if d.once and (stage, d) in self.directives:
+            return next(getattr(e, "made", None) for s, e in self.directives if (s, e) == (stage, d))
         self._check_early(stage, d)
         made = None
         if isinstance(d, Structural):
@@ -331,6 +333,8 @@ def _give_input(self: Input, stage: int, d: Directive) -> Any:
     """Keep directive `d` of an input: only `in_` is one."""
     if not isinstance(d, Structural) or d.name != "in_":
         d.refuse(self.name, "an input is not computed", legal=("in_",))
+    if (stage, d) in self.directives:
+        return next(e.made for s, e in self.directives if (s, e) == (stage, d))
     made = Made(self, d)
     object.__setattr__(d, "made", made)
     self.directives.append((stage, d))

@@ -25,6 +25,7 @@ class Specialize(Directive):
     """
 
     returns: ClassVar[str] = "branch"
+    once: ClassVar[bool] = True
     condition: Scalar = arg(CONDITION)
 
     def check(self, stage: Stage) -> None:

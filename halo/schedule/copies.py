@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from ..errors import Location
 from ..ir.expr import Array, Expr, Read, Var
 from ..ir.pipeline import Definition, Function
 from .directive import MAYBE_TARGETS, TARGETS, Directive, Stage, Target, arg, directive
@@ -17,7 +18,7 @@ class Structural(Directive):
     """A directive that makes a new Func. `made` is that Func where the user schedules, its name in a Schedule."""
 
     returns: ClassVar[str] = "made"
-    made: Any = field(default=None, kw_only=True)
+    made: Any = field(default=None, kw_only=True, compare=False, repr=False)
 
     def made_name(self, owner: str) -> str:
         """What the new Func is called unless the name is taken."""
@@ -25,6 +26,10 @@ class Structural(Directive):
 
     def dump(self) -> dict[str, Any]:
         return super().dump() | {"made": self.made}
+
+    @classmethod
+    def restore(cls, data: dict[str, Any], loc: Location | None) -> Any:
+        return replace(super().restore(data, loc), made=str(data["made"]))
 
 
 @directive("in_", on="func")
@@ -38,6 +43,7 @@ class In(Structural):
     is computed in one layout and read in another. Of an input, its axes are called `i0`, `i1`, ...
     """
 
+    once: ClassVar[bool] = True
     consumer: tuple[Target, ...] | None = arg(MAYBE_TARGETS, default=None)
 
     def check(self, stage: Stage) -> None:
@@ -56,6 +62,7 @@ class CloneIn(Structural):
     The new Func, `f_clone_g`, is computed apart from `f` and scheduled on its own.
     """
 
+    once: ClassVar[bool] = True
     consumer: tuple[Target, ...] = arg(TARGETS)
 
     def check(self, stage: Stage) -> None:
@@ -69,7 +76,7 @@ def _check_consumers(d: Directive, stage: Stage, consumers: tuple[Target, ...] |
     if consumers == ():
         d.refuse(stage, "the list of consumers is empty")
     for t in consumers or ():
-        if t.name == stage.label:
+        if t.is_of(stage.label):
             d.refuse(stage, "a stage cannot be its own consumer")
         if t.stage is not None:
             d.refuse(stage, f"{t} is one stage of a Func: the whole Func reads the copy", hint=str(t).split(".")[0])

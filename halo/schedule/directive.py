@@ -36,6 +36,10 @@ class Target:
     def name(self) -> str:
         return self.func if isinstance(self.func, str) else self.func.name
 
+    def is_of(self, label: str) -> bool:
+        """Whether this is (a stage of) the Func that has the stage `label`. Known once Funcs are named."""
+        return self.func == label.split(".")[0] if isinstance(self.func, str) else False
+
     def __str__(self) -> str:
         return self.name if not self.stage else f"{self.name}.update({self.stage - 1})"
 
@@ -83,6 +87,8 @@ def _count(value: Any) -> int:
 
 
 def _integer(value: Any) -> int | Scalar:
+    if isinstance(value, Scalar):
+        return value
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not an integer")
     try:
@@ -105,10 +111,9 @@ def _factor(value: Any) -> int | Scalar:
 
 def _condition(value: Any) -> Scalar:
     try:
-        scalar = as_scalar(value)
+        return value if isinstance(value, Scalar) else as_scalar(value)
     except HaloError as e:
         raise ValueError(str(e)) from None
-    return scalar
 
 
 def _target(value: Any) -> Target:
@@ -189,6 +194,7 @@ TARGET = Kind("Schedulable", _target, str, lambda t: [t.name, t.stage], lambda t
 PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: "{" + ", ".join(f'"{a}": "{b}"' for a, b in v) + "}",
              lambda v: [list(p) for p in v])  # fmt: skip
 LOOPS, FACTORS, TARGETS = many(LOOP), many(FACTOR), many(TARGET)
+TARGETS = replace(TARGETS, show=lambda ts: str(ts[0]) if len(ts) == 1 else f"[{', '.join(map(str, ts))}]")
 MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)
 
 
@@ -229,6 +235,7 @@ class Directive:
     name: ClassVar[str] = ""
     on: ClassVar[str] = "stage"
     returns: ClassVar[str] = "self"
+    once: ClassVar[bool] = False  # given again it is the same one, not another
     loc: Location | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     def check(self, stage: Stage) -> None:
@@ -306,7 +313,11 @@ class Directive:
         """The directive that `dump` stored. ScheduleError if it is none."""
         cls = registry.get(data.get("do", ""))
         if cls is None:
-            raise ScheduleError(f"{data.get('do')!r} is not a directive", loc=loc, legal=tuple(sorted(registry)))
+            raise ScheduleError(
+                f"{data.get('do')!r} is not a directive",
+                loc=loc,
+                legal=tuple(n for n in sorted(registry) if n != "within"),
+            )
         try:
             return cls.restore(data, loc)  # type: ignore[no-any-return]
         except (KeyError, TypeError, IndexError):

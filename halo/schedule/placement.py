@@ -24,7 +24,7 @@ class _At(Directive):
     v: str
 
     def check(self, stage: Stage) -> None:
-        if self.f.name == stage.label:
+        if self.f.is_of(stage.label):
             self.refuse(stage, "a stage cannot be placed at a loop of its own")
 
     @property

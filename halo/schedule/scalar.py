@@ -57,12 +57,6 @@ class Scalar:
             if isinstance(a, Scalar):
                 yield from a.leaves()
 
-    def renamed(self, names: dict[str, str]) -> Scalar:
-        """This with the arrays whose extents it reads renamed."""
-        if self.op == "extent":
-            return Scalar("extent", (names.get(self.args[0], self.args[0]), self.args[1]))
-        return Scalar(self.op, tuple(a.renamed(names) if isinstance(a, Scalar) else a for a in self.args))
-
     def dump(self) -> list[Any]:
         return [self.op, *(a.dump() if isinstance(a, Scalar) else a for a in self.args)]
 

@@ -12,6 +12,7 @@ from typing import Any
 from halo.errors import ScheduleError
 from halo.frontend.typing import build_pipeline
 from halo.func.func import Func
+from halo.func.program import Program
 from halo.ir import functions
 from halo.ir.expr import Cast, Const, Expr, Lin, Op, Read, Var
 from halo.ir.fold import fold
@@ -57,13 +58,7 @@ def define(setup: str, code: str = "", file: str = "user.py") -> dict[str, Any]:
 
 
 def schedule_of(outputs: Sequence[Func]) -> Schedule:
-    return Schedule.of(stages_of(outputs))
-
-
-def stages_of(outputs: Sequence[Func]) -> dict[str, Any]:
-    from halo.frontend.graph import Graph
-
-    return {name: f for f, name in reversed(list(Graph(tuple(outputs)).names.items()))}
+    return Program(outputs, "p").schedule()
 
 
 def scheduled(scope: Mapping[str, Any], *outputs: str, target: Any = None, promises: bool = True) -> Pipeline:
