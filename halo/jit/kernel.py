@@ -104,6 +104,7 @@ class Kernel:
         self._make_fallback = fallback
         self._fallback: Kernel | None = None
         self._lock = threading.Lock()
+        self._numba: Any = None
         slow = _of(weakref.ref(self))  # no cycle: a dropped Kernel frees its code at once
         self._entry = fast_entry(binder, code.address, slow, release=False) if isinstance(code, MachineCode) else None
         self._call = functools.partial(slow, 0) if self._entry is None else self._entry.function
@@ -165,6 +166,15 @@ class Kernel:
         exists = f"0..{extent - 1} exists" if extent else "it is empty"
         message = f"{check.array} is too small along axis {check.axis}: {lo}..{hi} is needed, {exists}"
         return BoundsError(message, loc=check.loc, hint=f'{check.array}=halo.pad({check.array}, "edge")')
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What `numba.typeof` asks for: a Kernel is a function to jitted code."""
+        if self._numba is None:
+            from .njit import kernel_type
+
+            self._numba = kernel_type(self)
+        return self._numba[0]
 
     def __repr__(self) -> str:
         layout = self.binder.layout

@@ -65,14 +65,15 @@ class Runtime:
         self.symbols = {name: self._library.address(name) for name in _EXPORTS}
         self.state = State.from_address(self._library.address("halo_state"))
         self.state.limit = config.current().memory_pool
-        self._load = _VOID(self._load_layer)  # runs when the first parallel loop does
+        self._load = _VOID(self.load_layer)  # runs when the first parallel loop does
         self.state.load = ctypes.cast(self._load, ctypes.c_void_p).value
         self.trim = _VOID(self._library.address("halo_trim"))
         self._after_fork = _VOID(self._library.address("halo_after_fork"))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
-    def _load_layer(self) -> None:
+    def load_layer(self) -> None:
+        """Load the threading layer, unless that has been done."""
         found = threads.layer()
         if found is None:
             self.state.thread_count = self._library.address("halo_one_thread")
