@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..errors import CompileError
 from ..ir.algebra import add, mod, not_, sub, substitute
-from ..ir.expr import Array, Const, Expr, Lin, Op, Read, Var, is_true
+from ..ir.expr import Array, Const, Expr, Lin, Load, Op, Read, Var, children, is_true
 from ..ir.facts import const_bounds
 from ..ir.node import interning
 from ..ir.pipeline import Lowered, Port
@@ -58,7 +59,7 @@ def run(
     origin = any(flat)
     if len(arrays) != len(lowered.ports) or (origin and len(flat) != sum(p.ndim for p in outputs)):
         raise CompileError("a kernel is run with one array a port, and one origin an axis of its outputs")
-    kernel = compile_function("kernel", to_source(lowered, backend, origin))
+    kernel = _kernel(lowered, backend, origin)
     args: list[Any] = [_array(a, p.type, backend) for a, p in zip(arrays, lowered.ports, strict=True)]
     args += flat if origin else []
     args += [_scalar(v, p.var.type, backend) for v, p in zip(params, lowered.params, strict=True)]
@@ -69,6 +70,17 @@ def run(
     error = np.zeros(max(len(c.args) for c in checks) or 1, np.int64)
     status = int(kernel(*args, error))
     return status, error.tolist() if status else []
+
+
+_kernels: weakref.WeakKeyDictionary[Lowered, dict[tuple[str, bool], Any]] = weakref.WeakKeyDictionary()
+
+
+def _kernel(lowered: Lowered, backend: str, origin: bool) -> Any:
+    """The function, made once."""
+    made = _kernels.setdefault(lowered, {})
+    if (backend, origin) not in made:
+        made[backend, origin] = compile_function("kernel", to_source(lowered, backend, origin))
+    return made[backend, origin]
 
 
 def function_source(title: str, parameters: Sequence[Var], value: Expr, backend: str) -> str:
@@ -248,7 +260,12 @@ class _Kernel:
         with self.shared(s.value) as (before, (value,)):
             tree = self.code.typed(value)
         own = self._define(s.var, s.var.name)
+        names_value = not isinstance(value, (Const, Var)) and value not in self.code.bound and _is_pure(value)
+        if names_value:  # the same value further in is this variable
+            self.code.bound[value] = Code(name(own))
         body = self.stmt(s.body)
+        if names_value:
+            del self.code.bound[value]
         self._forget(s.var)
         return [*before, ast.Assign([name(own)], tree), *body]
 
@@ -261,7 +278,8 @@ class _Kernel:
     def _realize(self, s: Realize) -> list[ast.stmt]:
         fold = dict(s.fold)
         with self.shared(*(e for box in s.bounds for e in box)) as (before, flat):
-            trees = [(lo, self.code.value(lo), self._size(extent)) for lo, extent in zip(flat[::2], flat[1::2], strict=True)]
+            axes = zip(flat[::2], flat[1::2], strict=True)
+            trees = [(lo, self.code.value(lo), self._size(extent)) for lo, extent in axes]
         mins: list[Expr] = []
         helpers: list[Expr] = []
         for d, (lo, tree, _) in enumerate(trees):
@@ -296,15 +314,15 @@ class _Kernel:
         given = [k for k, v in enumerate(s.values) if v is not None]
         with self.shared(*s.indices, *(v for v in s.values if v is not None)) as (before, found):
             indices, values = found[: len(s.indices)], found[len(s.indices) :]
-            targets = [self._element(s.what, k, indices) for k in given]
+            targets: list[ast.expr] = [self._element(s.what, k, indices) for k in given]
             if len(given) == 1 and (step := self._augmented(s.what, given[0], indices, values[0])) is not None:
-                return [*before, ast.AugAssign(targets[0], *step)]
+                return [*before, ast.AugAssign(self._element(s.what, given[0], indices), *step)]
             trees = [self.code.stored(v) for v in values]
         if len(trees) == 1:
             return [*before, ast.Assign(targets, trees[0])]
         return [*before, ast.Assign([ast.Tuple(targets, ast.Store())], ast.Tuple(trees, ast.Load()))]
 
-    def _element(self, array: Array, k: int, indices: tuple[Expr, ...]) -> ast.expr:
+    def _element(self, array: Array, k: int, indices: tuple[Expr, ...]) -> ast.Subscript:
         tree, placed = self.locate(array, k, indices)
         return item(tree, [self.code.subscript(i) for i in placed])
 
@@ -321,6 +339,8 @@ class _Kernel:
 
     def _check(self, s: Check) -> list[ast.stmt]:
         with self.shared(s.cond, *s.args) as (before, (cond, *args)):
+            if is_true(cond):
+                return []
             test = self.code.value(not_(cond))
             trees = [self.code.value(a) for a in args]
         report = [ast.Assign([item(name("error"), [literal(k)])], tree) for k, tree in enumerate(trees)]
@@ -347,9 +367,16 @@ class _Kernel:
             self._forget(e)
 
 
+def _is_pure(e: Expr) -> bool:
+    """Whether `e` reads no memory, so that it is the same wherever its variables are."""
+    return not isinstance(e, (Load, Read)) and all(_is_pure(c) for c in children(e))
+
+
 def _is_plain(lo: Expr) -> bool:
     """Whether subtracting `lo` in every subscript reads better than a name for it."""
-    return isinstance(lo, (Const, Var)) or (isinstance(lo, Lin) and len(lo.terms) <= 2 and all(isinstance(a, Var) for a, _ in lo.terms))
+    if isinstance(lo, Lin):
+        return len(lo.terms) <= 2 and all(isinstance(a, Var) for a, _ in lo.terms)
+    return isinstance(lo, (Const, Var))
 
 
 def _placed(i: Expr, lo: Expr, fold: int | None) -> Expr:

@@ -27,7 +27,19 @@ from ..ir.expr import Array, Cast, Const, Expr, Lin, Load, Op, Read
 from ..ir.facts import const_bounds
 from ..types import Type, bf16, bool_, f16, f32, f64, index, u16
 
-__all__ = ["Code", "Comment", "Expressions", "Names", "NumPyCode", "NumbaCode", "binary", "call", "item", "literal", "name", "np_"]
+__all__ = [
+    "Code",
+    "Comment",
+    "Expressions",
+    "Names",
+    "NumPyCode",
+    "NumbaCode",
+    "call",
+    "item",
+    "literal",
+    "name",
+    "np_",
+]
 
 STRONG, WEAK, LOOSE = range(3)
 
@@ -69,7 +81,7 @@ def binary(a: ast.expr, op: type[ast.operator], b: ast.expr) -> ast.expr:
     return ast.BinOp(a, op(), b)
 
 
-def item(array: ast.expr, indices: Iterable[ast.expr]) -> ast.expr:
+def item(array: ast.expr, indices: Iterable[ast.expr]) -> ast.Subscript:
     """`array[i]`, `array[i, j]`, or `array[()]`."""
     indices = list(indices)
     return ast.Subscript(array, indices[0] if len(indices) == 1 else ast.Tuple(indices, ast.Load()), ast.Load())
@@ -258,9 +270,14 @@ class Expressions:
             return self.rounded(tree, e.type) if n == "sqrt" else Code(tree)
         if n == "copysign":
             return Code(call(np_("copysign"), *(self.typed(a) for a in args)))
+        if n == "random":
+            return self._random(e)
         if n == "reinterpret":
             return Code(self.reinterpret(self.typed(args[0]), operand, e.type))
         return self._helper(e, operand)
+
+    def _random(self, e: Op) -> Code:
+        return Code(call(np_("random", "ref"), literal(e.data), *(self.value(a) for a in e.args)))
 
     def _helper(self, e: Op, operand: Type) -> Code:
         args = self.meet(tuple(self.exact(self.code(a), a.type) for a in e.args), operand)
@@ -503,6 +520,9 @@ class NumbaCode(Expressions):
 
     def reinterpret(self, tree: ast.expr, source: Type, to: Type) -> ast.expr:
         if source.bits == 16:
-            bits = call(np_(f"{source.name}_bits", "ref"), tree) if source.is_float else tree
-            return call(np_(f"{to.name}_value", "ref"), self.as_type(u16, bits)) if to.is_float else self.as_type(to, bits)
+            if source.is_float:
+                tree = call(np_(f"{source.name}_bits", "ref"), tree)
+            return (
+                call(np_(f"{to.name}_value", "ref"), self.as_type(u16, tree)) if to.is_float else self.as_type(to, tree)
+            )
         return call(ast.Attribute(self.as_type(source, tree), "view", ast.Load()), np_type(to))

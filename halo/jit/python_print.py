@@ -46,7 +46,7 @@ def _precedence(e: Any) -> int:
             return _NOT if isinstance(e.op, ast.Not) else _UNARY
         case ast.IfExp():
             return _TEST
-        case ast.Constant() if isinstance(e.value, (int, float)) and not isinstance(e.value, bool) and str(e.value)[0] == "-":
+        case ast.Constant(value=int() | float()) if repr(e.value).startswith("-"):
             return _UNARY
     return _ATOM
 

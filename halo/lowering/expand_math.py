@@ -21,12 +21,10 @@ from .walk import map_exprs
 __all__ = ["DEFINITIONS", "definition", "expand_math"]
 
 DEFINITIONS: dict[str, Callable[..., Value]] = {
-    "exp": math_exp.exp, "exp2": math_exp.exp2, "expm1": math_exp.expm1, "sinh": math_exp.sinh, "cosh": math_exp.cosh,
-    "tanh": math_exp.tanh, "log": math_log.log, "log2": math_log.log2, "log10": math_log.log10, "log1p": math_log.log1p,
-    "asin": math_arc.asin, "acos": math_arc.acos, "atan": math_arc.atan, "atan2": math_arc.atan2,
-    "erf": math_misc.erf, "rsqrt": math_misc.rsqrt, "cbrt": math_misc.cbrt, "hypot": math_misc.hypot,
-    "pow": math_pow.pow, "sin": math_trig.sin, "cos": math_trig.cos, "tan": math_trig.tan, "asinh": math_log.asinh, "acosh": math_log.acosh, "atanh": math_log.atanh,
-}  # fmt: skip
+    name: getattr(module, name)
+    for module in (math_exp, math_log, math_pow, math_trig, math_arc, math_misc)
+    for name in module.FUNCTIONS
+}
 
 
 def expand_math(s: Stmt) -> Stmt:

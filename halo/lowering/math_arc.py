@@ -6,7 +6,8 @@ import math
 
 from .math_core import Value, copysign, fma, horner, rare, select
 
-__all__ = ["acos", "asin", "atan", "atan2"]
+FUNCTIONS = ("asin", "acos", "atan", "atan2")
+__all__ = ["FUNCTIONS", *FUNCTIONS]
 
 # asin(s) = s + s**3 * P(s*s) up to 1/2: relative errors 2**-27.6 and 2**-55.8
 _ASIN_32 = (0.16666752, 0.074953064, 0.045469776, 0.02418073, 0.042166535)

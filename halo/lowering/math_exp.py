@@ -9,7 +9,8 @@ from __future__ import annotations
 from ..types import f32, f64
 from .math_core import Value, copysign, fma, horner, select
 
-__all__ = ["cosh", "exp", "exp2", "expm1", "exponential", "power_of_two", "sinh", "tanh"]
+FUNCTIONS = ("exp", "exp2", "expm1", "sinh", "cosh", "tanh")
+__all__ = ["FUNCTIONS", *FUNCTIONS, "exponential", "power_of_two"]
 
 # e**r = 1 + r + r*r*Q(r): relative errors 2**-28.2 and 2**-57.9
 _EXP_32 = (0.49999994, 0.16666515, 0.041668084, 0.008369349, 0.0013840391)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from ..types import f32, f64, i32
 from .math_core import Value, copysign, fma, horner, rare, select
 
-__all__ = ["acosh", "asinh", "atanh", "log", "log1p", "log2", "log10"]
+FUNCTIONS = ("log", "log2", "log10", "log1p", "asinh", "acosh", "atanh")
+__all__ = ["FUNCTIONS", *FUNCTIONS]
 
 # log(1 + f) = f - f*f/2 + f**3 * P(f): relative error 2**-27.3
 _LOG_32 = (0.3333333, -0.25000826, 0.20001265, -0.16623218, 0.14200729, -0.13160545, 0.12769529, -0.07643848)

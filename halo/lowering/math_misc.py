@@ -8,7 +8,8 @@ from ..types import f32, f64
 from .math_core import Value, copysign, fma, horner, rare, select
 from .math_exp import exponential
 
-__all__ = ["cbrt", "erf", "hypot", "rsqrt"]
+FUNCTIONS = ("erf", "rsqrt", "cbrt", "hypot")
+__all__ = ["FUNCTIONS", *FUNCTIONS]
 
 # erf(a) = a + a*P(a*a) up to 1: relative errors 2**-29 and 2**-56
 _ERF_32 = (0.12837917, -0.37612626, 0.11283579, -0.026853347, 0.0051871645, -0.00079978834, 7.80704e-05)

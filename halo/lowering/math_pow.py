@@ -12,7 +12,8 @@ from .math_core import Value, fma, horner, rare, select
 from .math_exp import power_of_two
 from .math_log import split
 
-__all__ = ["pow"]
+FUNCTIONS = ("pow",)
+__all__ = ["FUNCTIONS", *FUNCTIONS]
 
 # log2((1 + s)/(1 - s)) = s * (C + t*(C/3 + t*P(t))), t = s*s: relative errors 2**-43.9 and 2**-76
 _LOG_32 = (0.577078, 0.41220593, 0.3200118, 0.281712)

@@ -7,6 +7,7 @@ take Payne and Hanek's way, behind a branch: x/pi modulo 2 from the few words of
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from ..types import f32, f64, i64, index, u32, u64
 from .math_core import Value, fma, horner, rare, select
 from .math_exp import rounder
 
-__all__ = ["cos", "sin", "tan"]
+FUNCTIONS = ("sin", "cos", "tan")
+__all__ = ["FUNCTIONS", *FUNCTIONS]
 
 # sin(r) = r + r**3 * P(r*r): relative errors 2**-27.2 and 2**-61.5 up to pi/2
 _SIN_32 = (-0.1666666, 0.008333068, -0.00019809665, 2.605777e-06)
@@ -144,7 +146,7 @@ def _turns(a: Value) -> tuple[Value, Value]:
     first = exponent.op("max", least) - least  # lanes that are not large must load something too
     word, shift = first >> 6, first & 63
     words = [Value(Load(_inverse_pi(), Cast((word + k).e, index))) for k in range(3 if a.single else 4)]
-    windows = [w << shift | after >> (64 - shift) for w, after in zip(words, words[1:], strict=False)]
+    windows = [w << shift | after >> (64 - shift) for w, after in itertools.pairwise(words)]
     high, low = mantissa * windows[0] + _mul_high(mantissa, windows[1]), mantissa * windows[1]
     if a.single:
         return high, low

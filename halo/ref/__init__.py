@@ -25,7 +25,7 @@ import numpy as np
 from ..types import Type, as_type
 
 __all__ = ["absd", "avg_down", "avg_up", "bf16", "clz", "ctz", "f16", "floordiv", "fma", "fmax", "fmin", "i8", "i16",
-           "i32", "i64", "max", "min", "mod", "mul_high", "njit", "popcount", "sat_add", "sat_sub", "shl", "shr", "u8",
+           "i32", "i64", "max", "min", "mod", "mul_high", "njit", "popcount", "random", "sat_add", "sat_sub", "shl", "shr", "u8",
            "u16", "u32", "u64"]  # fmt: skip
 
 
@@ -40,11 +40,20 @@ def njit(function: Callable[..., Any]) -> Any:
 
 
 def _type(*args: Any) -> Any:
-    return next((type(a) for a in args if isinstance(a, np.generic)), int)
+    for a in args:
+        if isinstance(a, np.generic):
+            return type(a)
+    return int
 
 
 def _halo(t: Any) -> Type:
-    return as_type("i64") if t is int else as_type(t)
+    found = _TYPES.get(t)
+    if found is None:
+        found = _TYPES[t] = as_type("i64" if t is int else t)
+    return found
+
+
+_TYPES: dict[Any, Type] = {}
 
 
 def _wrapped(t: Any, value: int) -> Any:
@@ -183,28 +192,30 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     """`a * b + c`, rounded once. In f16 and bf16: computed in f32 and rounded."""
     t = _type(a, b, c)
     if t is np.float64:
-        return np.float64(_libm().fma(float(a), float(b), float(c)))
-    return t(np.float32(_libm().fmaf(float(t(a)), float(t(b)), float(t(c)))))
+        return t(_libm("fma")(a, b, c))
+    if t is np.float32:
+        return t(_libm("fmaf")(a, b, c))
+    return t(np.float32(_libm("fmaf")(t(a), t(b), t(c))))
 
 
 @functools.cache
-def _libm() -> Any:
-    found = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else ctypes.util.find_library("m"))
-    for name, t in (("fma", ctypes.c_double), ("fmaf", ctypes.c_float)):
-        f = getattr(found, name)
-        f.argtypes, f.restype = (t, t, t), t
-    return found
+def _libm(name: str) -> Any:
+    f = getattr(ctypes.CDLL("ucrtbase" if sys.platform == "win32" else ctypes.util.find_library("m")), name)
+    t = ctypes.c_double if name == "fma" else ctypes.c_float
+    f.argtypes, f.restype = (t, t, t), t
+    return f
 
 
 def _transcendental(name: str) -> Callable[..., Any]:
     def function(*args: Any) -> Any:
         t = _type(*args)
-        own = _halo(t)
         with np.errstate(all="ignore"):
-            return t(_definition(name, "f64" if own.bits == 64 else "f32")(*_computed(t, *args)))
+            return t(_definition(name, "f64" if t is np.float64 else "f32")(*_computed(t, *args)))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`{name}` in the type of its operand, the same bits as in machine code (f16 and bf16: through f32)."
+    function.__doc__ = (
+        f"`{name}` in the operand's type, with the bits that machine code gives (f16, bf16: through f32)."
+    )
     return function
 
 
@@ -223,6 +234,17 @@ TRANSCENDENTALS = ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "pow
                    "hypot")  # fmt: skip
 (exp, exp2, expm1, log, log2, log10, log1p, pow, sin, cos, tan, asin, acos, atan, atan2, sinh, cosh, tanh, asinh, acosh,
  atanh, erf, rsqrt, cbrt, hypot) = (_transcendental(n) for n in TRANSCENDENTALS)  # fmt: skip
+
+
+def random(stream: int, *indices: Any) -> Any:
+    """The random u32 of `stream` at a point."""
+    x = int(stream)
+    for i in indices:
+        x = ((x ^ int(i) & 0xFFFFFFFF) + 0x9E3779B9) & 0xFFFFFFFF
+        x = (x ^ x >> 16) * 0x7FEB352D & 0xFFFFFFFF
+        x = (x ^ x >> 15) * 0x846CA68B & 0xFFFFFFFF
+        x ^= x >> 16
+    return np.uint32(x)
 
 
 # Conversions ------------------------------------------------------------------------------------------------------------

@@ -19,12 +19,10 @@ from ..jit.python import compile_function, function_source
 from ..lowering.expand_math import definition
 from ..types import as_type
 
-_OPTIONS = {"error_model": "numpy"}
-
 
 def njit(function: Callable[..., Any]) -> Any:
     """`function` compiled on its first call, with NumPy's meaning of division by zero."""
-    return numba.njit(**_OPTIONS)(function)
+    return numba.njit(error_model="numpy")(function)
 
 
 def _overload(function: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -41,14 +39,14 @@ def _overload(function: Callable[..., Any]) -> Callable[[Any], Any]:
             return implementation
 
         choose.__annotations__ = bare.__annotations__ = {}
-        return overload(function, jit_options=_OPTIONS)(bare)
+        return overload(function, jit_options={"error_model": "numpy"})(bare)
 
     return decorate
 
 
 def _scalar(t: Any) -> Any:
     """The NumPy type of a Numba number type."""
-    return getattr(np, str(types.unliteral(t)))
+    return getattr(np, str(types.unliteral(t)))  # type: ignore[no-untyped-call]
 
 
 # Integers ---------------------------------------------------------------------------------------------------------------
@@ -279,6 +277,22 @@ def _transcendental(name: str) -> None:
 
 for _name in ref.TRANSCENDENTALS:
     _transcendental(_name)
+
+
+@_overload(ref.random)
+def _random(stream: Any, *indices: Any) -> Any:
+    mask = 0xFFFFFFFF
+
+    def drawn(stream: Any, *indices: Any) -> Any:
+        x = np.int64(stream)
+        for i in indices:
+            x = ((x ^ (i & mask)) + 0x9E3779B9) & mask
+            x = ((x ^ (x >> 16)) * 0x7FEB352D) & mask
+            x = ((x ^ (x >> 15)) * 0x846CA68B) & mask
+            x = x ^ (x >> 16)
+        return np.uint32(x)
+
+    return drawn
 
 
 # Conversions ------------------------------------------------------------------------------------------------------------
