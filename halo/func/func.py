@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, DefinitionError, HaloError, ScheduleError, here
 from ..frontend.capture import Capture, capture
@@ -30,9 +30,11 @@ from ..schedule.copies import In, Structural
 from ..schedule.directive import Directive
 from ..schedule.directive import Stage as Checked
 from ..schedule.loops import Loops
-from .program import Program, stage_named
 from .runnable import Runnable, changed
 from .schedulable import Schedulable, Stage, install, update_loops
+
+if TYPE_CHECKING:
+    from .program import Program
 
 __all__ = ["Func", "func"]
 
@@ -147,6 +149,8 @@ class Func(Function, Schedulable, Runnable):
     def __getitem__(self, key: Any) -> Any:
         """`f[y, x]`: the value at a point. `f["name"]`: the stage of that name in the pipeline that ends in `f`."""
         if isinstance(key, str):
+            from .program import stage_named
+
             return stage_named(self, key)
         indices = subscripts(key)
         target = self.at_rank(len(indices))
@@ -215,6 +219,8 @@ class Func(Function, Schedulable, Runnable):
         if self.ndim is None and self._capture is not None:
             return self.at_rank(self._rank_for(values or {}, shape, out)).program()
         if self._program is None:
+            from .program import Program
+
             self._program = Program((self,), self.name)
         return self._program
 

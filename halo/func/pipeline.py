@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, here
 from .func import Func
-from .program import Program, stage_named
 from .runnable import Runnable
+
+if TYPE_CHECKING:
+    from .program import Program
 
 __all__ = ["Pipeline"]
 
@@ -39,11 +41,15 @@ class Pipeline(Runnable):
 
     def program(self, values: Mapping[str, Any] | None = None, shape: Any = None, out: Any = None) -> Program:
         if self._program is None:
+            from .program import Program
+
             self._program = Program(self.outputs, self.name, several=True)
         return self._program
 
     def __getitem__(self, name: str) -> Func:
         """The stage of this name."""
+        from .program import stage_named
+
         found: Func = stage_named(self, name)
         return found
 

@@ -1,4 +1,7 @@
-"""What Funcs and Pipelines have in common: they are called, compiled, scheduled as a whole and looked into."""
+"""What Funcs and Pipelines have in common: they are called, compiled, scheduled as a whole and looked into.
+
+What a method does beyond its fast path stands in `running` and `inspect`, which load with the compiler at first use.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import HaloError, here
-from ..ir.surface import Input, Pad, Param
 from ..schedule.schedule import Schedule
-from .binding import bind, is_symbolic, padded
-from .inspect import Inspectors
-from .program import Program
-from .signature import Signature, named, signature
 
 if TYPE_CHECKING:
+    from ..ir.surface import Input, Param
     from ..jit.kernel import Kernel
+    from ..jit.target import Target
     from .func import Func
+    from .inspect import InputRegions
+    from .program import Program
+    from .signature import Signature
 
-__all__ = ["Runnable", "changed"]
-
+__all__ = ["Runnable", "changed", "changes"]
 
 _changes = [0]  # how often any directive was given or taken: what is remembered of schedules is as old as this
 
@@ -30,7 +32,11 @@ def changed() -> None:
     _changes[0] += 1
 
 
-class Runnable(Inspectors):
+def changes() -> int:
+    return _changes[0]
+
+
+class Runnable:
     """A pipeline that ends in one or more Funcs."""
 
     name: str
@@ -39,7 +45,7 @@ class Runnable(Inspectors):
         self._kernels: dict[Any, Kernel] = {}  # by the types of a call, as long as no schedule changes
         self._version = -1
         self._padded: dict[Any, tuple[int, Any]] = {}
-        self._last = None
+        self._last: tuple[Program, Signature] | None = None  # what was compiled last
 
     def program(self, values: Mapping[str, Any] | None = None, shape: Any = None, out: Any = None) -> Program:
         """The pipeline; of a rank-generic Func, that of the ranks of `values`, `shape` or `out`."""
@@ -61,6 +67,8 @@ class Runnable(Inspectors):
         ['a', 'k']
         """
         return {name: a.source for name, a in self.program().arguments.items()}
+
+    # Running ---------------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Any:
         """Run the pipeline on arrays and numbers, by position in the order of `inputs` or by name.
@@ -89,59 +97,39 @@ class Runnable(Inspectors):
         key = _fast_key(args, inputs)
         kernel = self._kernels.get(key) if key is not None and self._version == _changes[0] else None
         if kernel is None:
-            if any(map(is_symbolic, args)) or any(map(is_symbolic, inputs.values())):
-                return self._bound(args, inputs)
-            values = self._named(args, inputs, shape, out)
-            if any(isinstance(v, Pad) for v in values.values()):
-                return self._run_padded(values, out, shape, origin)
-            program = self.program(values, shape, out)
-            kernel = self._kernel(program, signature(program.arguments, values))
-            if key is not None:
-                self._remember(key, kernel)
+            from .running import run
+
+            return run(self, key, args, inputs, out, shape, origin)
         if origin is not None:
             return kernel.realize(shape, origin, **inputs)
         return kernel(*args, out=out, shape=shape, **inputs)
 
-    def _named(
-        self, args: tuple[Any, ...], inputs: Mapping[str, Any], shape: Any = None, out: Any = None
-    ) -> dict[str, Any]:
-        program = self.program(inputs, shape, out)
-        return named(self.name, program.arguments, args, inputs)
-
-    def _kernel(self, program: Program, s: Signature, target: Any = None) -> Kernel:
-        self._last = program, s
-        return program.kernel(s, target)
-
     def _remember(self, key: Any, kernel: Kernel) -> None:
+        """`kernel` is the one for calls with this fast key, until a schedule changes."""
         if self._version != _changes[0]:
             self._kernels, self._version = {}, _changes[0]
         self._kernels[key] = kernel
 
-    def _bound(self, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
-        """A copy in which the arguments stand in the inputs' places."""
-        program = self.program(inputs)
-        return self.rebound(bind(program, named(self.name, program.arguments, args, inputs)))
-
-    def _run_padded(self, values: dict[str, Any], out: Any, shape: Any, origin: Any) -> Any:
-        arrays, views = padded(self.program(values, shape, out), values)
-        key = tuple((name, repr(v), repr(v.value), repr(v.bounds)) for name, v in views.items())
-        if key not in self._padded or self._padded[key][0] != _changes[0]:
-            self._padded[key] = _changes[0], self.rebound(bind(self.program(values, shape, out), views))
-        return self._padded[key][1]._run((), arrays, out, shape, origin)
-
-    def compile(self, *args: Any, target: Any = None, **types: Any) -> Kernel:
+    def compile(self, *args: Any, target: Target | str | None = None, **types: Any) -> Kernel:
         """The pipeline compiled for the types of its inputs: halo types, dtypes, or arrays and numbers of them.
 
         `target`: "host", or "python" and "numba", the reference backends.
+
+        >>> import halo
+        >>> x = halo.Var("x")
+        >>> f = halo.Func("f")
+        >>> f[x] = halo.Input("a", ndim=1)[x] + 1
+        >>> f.compile(a=halo.u8)
+        <halo.Kernel f(a: u8[:]) -> u8[:]>
         """
-        values = self._named(args, types)
-        program = self.program(values)
-        return self._kernel(program, signature(program.arguments, values, types=True), target)
+        from .running import compiled
+
+        return compiled(self, args, types, target)
 
     # Schedules -------------------------------------------------------------------------------------------------------
 
     def schedule(self) -> Schedule:
-        """The directives of all the stages of this pipeline, as an immutable value."""
+        """The directives of all the stages of this pipeline, as an immutable value that prints as the calls."""
         return self.program().schedule()
 
     def apply(self, schedule: Schedule) -> Any:
@@ -162,6 +150,54 @@ class Runnable(Inspectors):
         for s in self.program().stages().values():
             s.reschedule([])
         return self
+
+    # Looking inside: these take what `compile` takes, and without arguments show what was compiled last ---------------
+
+    def loops(self, *args: Any, **types: Any) -> str:
+        """The loop nest as indented text, with every allocation and its size. Needs no types and compiles nothing.
+
+        >>> import halo
+        >>> f, x = halo.Func("f"), halo.Var("x")
+        >>> f[x] = x + 1
+        >>> print(f.serial("x").loops())
+        produce f:
+          for x in f.min[0]..f.min[0] + f.shape[0]:
+            f[...] = ...
+        """
+        from .inspect import loops
+
+        return loops(self, args, types)
+
+    def inspect_source(self, *args: Any, target: str = "python", **types: Any) -> str:
+        """The loop nest as runnable Python: what `target="python"` and `target="numba"` execute."""
+        from .inspect import source
+
+        return source(self, args, types, target)
+
+    def inspect_llvm(self, *args: Any, target: Target | None = None, **types: Any) -> str:
+        """The LLVM IR as it is given to LLVM."""
+        from .inspect import llvm
+
+        return llvm(self, args, types, target)
+
+    def inspect_asm(self, *args: Any, target: Target | None = None, **types: Any) -> str:
+        """The machine code as assembly."""
+        from .inspect import asm
+
+        return asm(self, args, types, target)
+
+    def inspect_inputs(self, *args: Any, **types: Any) -> InputRegions:
+        """What is needed of each input, axis by axis, for outputs of given regions.
+
+        >>> import halo
+        >>> f, x = halo.Func("f"), halo.Var("x")
+        >>> f[x] = halo.Input("a", halo.u8, ndim=1)[x + 2]
+        >>> f.inspect_inputs()
+        a[f.min[0] + 2..f.min[0] + f.shape[0] + 1]
+        """
+        from .inspect import inputs
+
+        return inputs(self, args, types)
 
 
 def _fast_key(args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:

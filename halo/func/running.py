@@ -1,0 +1,55 @@
+"""Calls and compilations, in full: names, types, binding, pads of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..ir.surface import Pad
+from .binding import bind, is_symbolic, padded
+from .runnable import Runnable, changes
+from .signature import Signature, named, signature
+
+if TYPE_CHECKING:
+    from ..jit.kernel import Kernel
+    from .program import Program
+
+__all__ = ["compiled", "run"]
+
+
+def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], out: Any, shape: Any, origin: Any) -> Any:
+    """A call of `r`, whose fast key (if it has one) no kernel is remembered for."""
+    if any(map(is_symbolic, args)) or any(map(is_symbolic, inputs.values())):
+        program = r.program(inputs)
+        return r.rebound(bind(program, named(r.name, program.arguments, args, inputs)))
+    program = r.program(inputs, shape, out)
+    values = named(r.name, program.arguments, args, inputs)
+    if any(isinstance(v, Pad) for v in values.values()):
+        return _run_padded(r, program, values, out, shape, origin)
+    kernel = _kernel(r, program, signature(program.arguments, values))
+    if key is not None:
+        r._remember(key, kernel)
+    if origin is not None:
+        return kernel.realize(shape, origin, **inputs)
+    return kernel(*args, out=out, shape=shape, **inputs)
+
+
+def _run_padded(r: Runnable, program: Program, values: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Any:
+    """A call with pad views of arrays: `r` with pad views of its inputs bound, called with the arrays themselves."""
+    arrays, views = padded(program, values)
+    key = tuple((name, repr(v), repr(v.value), repr(v.bounds)) for name, v in views.items())
+    if key not in r._padded or r._padded[key][0] != changes():
+        r._padded[key] = changes(), r.rebound(bind(program, views))
+    return r._padded[key][1]._run((), arrays, out, shape, origin)
+
+
+def _kernel(r: Runnable, program: Program, s: Signature, target: Any = None) -> Kernel:
+    r._last = program, s
+    return program.kernel(s, target)
+
+
+def compiled(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Any) -> Kernel:
+    """The Kernel of `r` for these types."""
+    program = r.program(types)
+    values = named(r.name, program.arguments, args, types)
+    return _kernel(r, program, signature(program.arguments, values, types=True), target)
