@@ -195,13 +195,14 @@ class _Inference:
             return region
         own = {*what.mins, *what.extents}
         values = dict(region)
+        some: dict[Var, Expr] = {n: Var(n.name, index, 0) for n in what.extents}  # of an empty region nothing is read
         grown = Lets()
         for d, ((lo, hi), (first, final)) in enumerate(zip(masked, whole, strict=True)):
             m, n = what.mins[d], what.extents[d]
             low, high = values[m], last_of(values[m], values[n])
-            if lo is None or not _never_negative(A.sub(lo, m)):
+            if lo is None or not _never_negative(A.sub(lo, m), some):
                 low = A.minimum(low, self._own_free(what, d, first, own))
-            if hi is None or not _never_negative(A.sub(last_of(m, n), hi)):
+            if hi is None or not _never_negative(A.sub(last_of(m, n), hi), some):
                 high = A.maximum(high, self._own_free(what, d, final, own))
             grown += [(m, low), (n, extent_of(low, high))]
         return grown
@@ -253,8 +254,8 @@ def _round_up(n: Expr, multiple: int) -> Expr:
     return A.mul(A.floordiv(A.add(n, Const(multiple - 1, index)), m), m)
 
 
-def _never_negative(e: Expr) -> bool:
-    lo, _ = const_bounds(e)
+def _never_negative(e: Expr, facts: dict[Var, Expr]) -> bool:
+    lo, _ = const_bounds(A.substitute(e, facts))
     return lo is not None and lo >= 0
 
 

@@ -1,0 +1,145 @@
+"""Golden nests: what every pass makes of a small pipeline that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import halo
+from halo.lowering import PASSES
+
+from .passes import after
+
+Golden = Callable[[str, str], None]
+
+
+def blur() -> tuple[halo.Func, halo.Func]:
+    y, x = halo.vars("y x")
+    img = halo.Input("img", halo.u16, ndim=2)
+    rows, out = halo.Func("rows"), halo.Func("out")
+    rows[y, x] = (img[y, x - 1] + img[y, x] + img[y, x + 1]) // 3
+    out[y, x] = (rows[y - 1, x] + rows[y, x] + rows[y + 1, x]) // 3
+    return out, rows
+
+
+def tiled() -> halo.Func:
+    out, rows = blur()
+    out.tile("y", "x", "yo", "xo", "yi", "xi", 8, 32).vectorize("xi", 16).parallel("yo")
+    rows.compute_at(out, "xo").vectorize("x", 16)
+    return out
+
+
+def sliding() -> halo.Func:
+    out, rows = blur()
+    out.serial("y")
+    rows.store_root().compute_at(out, "y")
+    return out
+
+
+def edge() -> halo.Func:
+    x = halo.Var("x")
+    f = halo.Func("f")
+    f[x] = halo.pad(halo.Input("img", halo.u8, ndim=1), "edge")[x - 1]
+    return f.serial("x")
+
+
+def guarded() -> halo.Func:
+    x = halo.Var("x")
+    img, f = halo.Input("img", halo.u8, ndim=1), halo.Func("f")
+    f[x] = halo.select(x > 0, img[x - 1], 0)
+    return f.serial("x")
+
+
+def histogram() -> halo.Func:
+    i = halo.Var("i")
+    img, f = halo.Input("img", halo.u8, ndim=2), halo.Func("f")
+    r = halo.rdom(img)
+    f[i] = halo.u32(0)
+    f[img[r[0], r[1]]] += 1
+    return f.serial("i")
+
+
+def scan() -> halo.Func:
+    y, x = halo.vars("y x")
+    img, f = halo.Input("img", halo.f32, ndim=2), halo.Func("f")
+    r = halo.rdom((1, 9))
+    f[y, x] = img[y, x]
+    f[y, r[0]] = f[y, r[0] - 1] + img[y, r[0]]
+    return f.serial("y")
+
+
+def triangle() -> halo.Func:
+    y, x = halo.vars("y x")
+    f = halo.Func("f")
+    r = halo.rdom(10)
+    r.where(r[0] <= y)
+    f[y, x] = 0
+    f[y, x] += r[0]
+    f.update(0).reorder("x", "y")
+    return f.serial("y")
+
+
+def colours() -> halo.Func:
+    y, x, c = halo.vars("y x c")
+    img, f = halo.Input("img", halo.u8, ndim=3), halo.Func("f")
+    f[y, x, c] = 255 - img[y, x, c]
+    return f.bound("c", 0, 3).reorder("y", "x", "c").unroll("c").vectorize("x", 16)
+
+
+def optional() -> halo.Func:
+    x = halo.Var("x")
+    flag, img = halo.Param("flag", halo.bool_), halo.Input("img", halo.i32, ndim=1)
+    costly, f = halo.Func("costly"), halo.Func("f")
+    costly[x] = img[x] * img[x]
+    f[x] = halo.select(flag, costly[x] + costly[x + 1], 0)
+    costly.compute_root().serial("x")
+    return f.serial("x")
+
+
+def both() -> halo.Func:
+    x = halo.Var("x")
+    img = halo.Input("img", halo.i32, ndim=1)
+    a, b, f = halo.Func("a"), halo.Func("b"), halo.Func("f")
+    a[x] = img[x] + 1
+    b[x] = img[x] - 1
+    f[x] = a[x - 1] * b[x + 1]
+    a.compute_root()
+    b.compute_root().compute_with(a, "x")
+    return f.serial("x")
+
+
+CASES = [
+    ("inline", "build_nest", tiled),
+    ("guard_reads", "build_nest", guarded),
+    ("stage_outputs", "build_nest", scan),
+    ("build_nest", "build_nest", tiled),
+    ("compute_with", "build_nest", both),
+    ("infer_bounds", "infer_bounds", tiled),
+    ("infer_bounds_of_a_scan", "infer_bounds", scan),
+    ("infer_bounds_of_a_scatter", "infer_bounds", histogram),
+    ("fold_storage", "fold_storage", sliding),
+    ("skip_stages", "skip_stages", optional),
+    ("slide", "slide", sliding),
+    ("checks", "checks", guarded),
+    ("inline_lets", "inline_lets", tiled),
+    ("trim_no_ops", "trim_no_ops", triangle),
+    ("partition", "partition", edge),
+    ("partition_of_a_guard", "partition", guarded),
+    ("unroll", "unroll", colours),
+    ("flatten", "flatten", tiled),
+    ("flatten_of_a_fold", "flatten", sliding),
+    ("vectorize", "vectorize", tiled),
+    ("interleave", "interleave", colours),
+]
+
+
+@pytest.mark.parametrize(("name", "step", "make"), CASES, ids=[name for name, _, _ in CASES])
+def test_what_a_pass_makes(golden: Golden, name: str, step: str, make: Callable[[], halo.Func]) -> None:
+    golden(f"lowering/{name}", after(make(), step))
+
+
+def test_passes_are_named_once() -> None:
+    names = [p.name for p in PASSES]
+    assert len(set(names)) == len(names)
+    assert all(p.says for p in PASSES)
