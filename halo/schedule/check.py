@@ -79,6 +79,10 @@ class _Places:
                 if isinstance(d, _STORING):
                     d.refuse(f.name, "it says where values are kept, but not where they are computed",
                              legal=_PLACES, hint=f"{f.name}.compute_at(...)")  # fmt: skip
+        if f.extern is not None:
+            for d in directives:
+                if d.on == "stage":
+                    d.refuse(f.name, f"{f.name} is one call of a Python function and has no loops")
         if not self.is_inlined(f):
             return
         asked = any(isinstance(d, ComputeInline) for d in directives)
@@ -104,6 +108,9 @@ class _Places:
             d.refuse(
                 f.name, f"{g.name} is computed inline and has no loops", legal=legal, hint=f"{g.name}.compute_root()"
             )
+        if g.extern is not None:
+            d.refuse(f.name, f"{g.name} is one call of a Python function and has no loops",
+                     legal=("compute_root()",), hint=f"{f.name}.compute_root()")  # fmt: skip
         nests = self.nests(g, place.stage)
         if nests and not any(place.loop in loops for loops in nests):
             self.no_loop(f.name, d, g, place, nests)

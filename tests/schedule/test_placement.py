@@ -121,6 +121,27 @@ def test_refusals_of_compute_with(golden: Callable[[str, str], None]) -> None:
     golden("errors/ScheduleError_compute_with", refusals(PAIR, REFUSED_TOGETHER, "h"))
 
 
+EXTERN = """
+from halo.func.extern import extern
+y, x = Var("y"), Var("x")
+img = Input("img", u16, ndim=2)
+a, c = Func("a"), Func("c")
+a[y, x] = img[y, x] + 1
+def double(out, inp):
+    out[:] = inp * 2
+e = extern(double, [a], u16, 2)
+c[y, x] = e[y, x] + 1
+"""
+REFUSED_EXTERN = {
+    "loops of a call": "e.compute_root().vectorize(e.definitions.vars[-1], 8)",
+    "a place in a call": "e.compute_root()\na.compute_at(e, e.definitions.vars[-1])",
+}
+
+
+def test_refusals_of_extern_stages(golden: Callable[[str, str], None]) -> None:
+    golden("errors/ScheduleError_extern", refusals(EXTERN, REFUSED_EXTERN, "c"))
+
+
 def test_refusals_of_other_stages() -> None:
     with interning():
         p = scheduled(define(BLUR, 'blur_x.compute_at(blur_y, "y")'), "blur_x")
