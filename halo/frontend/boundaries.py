@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Op
+from ..ir.expr import Const, Expr, Op, Var
+from ..ir.linear import parts
 from ..types import index
 
 __all__ = ["Box", "inside", "inward"]
@@ -29,9 +30,13 @@ def inside(indices: Sequence[Expr], box: Box) -> Expr:
 
 
 def inward(mode: str, indices: Sequence[Expr], box: Box) -> tuple[Expr, ...]:
-    """`indices` brought into `box` as `mode` says; as they are for `constant`, which is guarded."""
+    """`indices` brought into `box` as `mode` says; for `constant`, which is guarded, as they are if they are plain sums:
+    of any other the guard need not tell the range."""
     if mode == "constant":
-        return tuple(indices)
+        return tuple(
+            i if axis is None or all(isinstance(atom, Var) for atom, _ in parts(i)[0]) else _inward("edge", i, *axis)
+            for i, axis in zip(indices, box, strict=True)
+        )
     return tuple(i if axis is None else _inward(mode, i, *axis) for i, axis in zip(indices, box, strict=True))
 
 
