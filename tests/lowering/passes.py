@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import halo
+from halo.func.signature import signature
 from halo.ir.node import interning
 from halo.ir.text import to_text
 from halo.lowering import Pass, State
@@ -22,7 +23,7 @@ def stages(f: halo.Func, **types: Type) -> dict[str, str]:
         if state.stmt is not None:
             found[step.name] = to_text(state.stmt)
 
-    program, signature = f._shown((), types)
+    program = f.program(types)
     with interning():
-        program.lowered(signature, observe=observe)
+        program.lowered(signature(program.arguments, types, types=True), observe=observe)
     return found
