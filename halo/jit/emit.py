@@ -2,7 +2,7 @@
 
 The kernel is `i32 name(ptr slots, ptr error)`: it returns 0, or the status of a failed check or allocation.
 `emit_stmt` walks the statements, `emit_expr` (with `emit_int`, `emit_float`, `emit_cast`) the expressions, and
-`emit_memory` makes addresses, loads and stores; all append to an `emit_function.Function`. Halo has vectorised and
+`emit_address`, `emit_load` and `emit_store` memory; all append to an `emit_function.Function`. Halo has vectorised and
 unrolled already: the text says what the machine is to do, and LLVM selects instructions and registers.
 """
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from ..ir.expr import Buffer, Expr, Load, Op
 from ..ir.stmt import Store
+from .emit_address import address
 from .emit_cast import pack, unpack
 from .emit_function import CHILDREN, MEMORY, REGISTER, Function
-from .emit_memory import address
 from .emit_vector import permute, splat
 
 __all__ = ["store_atomic"]

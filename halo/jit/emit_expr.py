@@ -10,7 +10,7 @@ from ..ir.random import random_bits
 from . import emit_effect, emit_float, emit_int
 from .emit_cast import cast, reinterpret, unpack
 from .emit_function import EMIT, MEMORY, REGISTER, Function, register_type, vec
-from .emit_memory import load
+from .emit_load import load
 from .emit_vector import any_lane, constant_of, linear, permute
 
 __all__ = ["OPS"]

@@ -96,6 +96,10 @@ class Function:
         self.head.append(f"{name} = {text}")
         return name
 
+    def room(self, type: str) -> str:
+        """Memory on the stack for one value of `type`."""
+        return self.at_entry(f"alloca {type}, align 64")
+
     @contextmanager
     def entry(self) -> Iterator[None]:
         """Within this, instructions go to the entry of the function."""

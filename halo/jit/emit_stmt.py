@@ -12,7 +12,7 @@ from ..ir.stmt import Allocate, Block, Check, Evaluate, For, If, Let, Produce, S
 from .emit_atomic import store_atomic
 from .emit_effect import report
 from .emit_function import ERROR, Function
-from .emit_memory import store
+from .emit_store import store
 
 __all__ = ["emit_body"]
 

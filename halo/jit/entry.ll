@@ -9,7 +9,7 @@
   ptr,    ; 3 arguments %Argument[]
   i64,    ; 4 count     number of output arrays
   ptr,    ; 5 outputs   %Output[]
-  i64,    ; 6 named     the keyword `out` is one array
+  i64,    ; 6 named     the keyword `out` is one array, and `shape` the shape of one
   i64,    ; 7 packed    the result is a tuple
   i64,    ; 8 release   bytes of arrays from which on the GIL is released
   i64     ; 9 positional most arguments and outputs by position
@@ -40,6 +40,7 @@
 @numpy_empty = external global i8
 @PyFloat_Type = external global i8
 @PyLong_Type = external global i8
+@PyTuple_Type = external global i8
 @_Py_NoneStruct = external global i8
 @_Py_TrueStruct = external global i8
 @_Py_FalseStruct = external global i8
@@ -79,6 +80,7 @@ entry:
   %outputs.at = getelementptr %Call, ptr %call, i32 0, i32 5
   %outputs = load ptr, ptr %outputs.at
   %total = add i64 %inputs, %count
+  %shape.at = getelementptr ptr, ptr %objects, i64 %total
   %collected = call i1 @collect(ptr %call, ptr %args, i64 %nargs, ptr %kwnames, ptr %objects, i64 %total)
   br i1 %collected, label %take, label %slow
 take: ; the arguments
@@ -119,7 +121,8 @@ give.one:
   %fresh = icmp eq ptr %out, null
   br i1 %fresh, label %make, label %use
 make:
-  %made = call ptr @allocate(ptr %output, ptr %slots)
+  %shape = load ptr, ptr %shape.at
+  %made = call ptr @allocate(ptr %output, ptr %slots, ptr %shape)
   store ptr %made, ptr %out.at
   %unmade = icmp eq ptr %made, null
   br i1 %unmade, label %undo, label %made.unpack
@@ -129,6 +132,10 @@ made.unpack:
   %made.odd = icmp slt i64 %made.size, 0
   br i1 %made.odd, label %undo, label %given
 use:
+  %use.shape = load ptr, ptr %shape.at
+  %use.free = icmp eq ptr %use.shape, null
+  br i1 %use.free, label %use.unpack, label %undo
+use.unpack:
   %use.size = call i64 @unpack_output(ptr %output, ptr %out, ptr %slots, ptr %out.range)
   %use.odd = icmp slt i64 %use.size, 0
   br i1 %use.odd, label %undo, label %use.apart
@@ -174,8 +181,8 @@ return.tuple:
   %tuple = call ptr @pack(ptr %first, i64 %count)
   ret ptr %tuple
 undo: ; give up the references to outputs before number `u.end`
-  %u.end = phi i64 [ %j, %make ], [ %j.counted, %made.unpack ], [ %j, %use ], [ %j, %use.apart ], [ %count, %ran ]
-  %u.status = phi i32 [ 0, %make ], [ 0, %made.unpack ], [ 0, %use ], [ 0, %use.apart ], [ %status, %ran ]
+  %u.end = phi i64 [ %j, %make ], [ %j.counted, %made.unpack ], [ %j, %use ], [ %j, %use.unpack ], [ %j, %use.apart ], [ %count, %ran ]
+  %u.status = phi i32 [ 0, %make ], [ 0, %made.unpack ], [ 0, %use ], [ 0, %use.unpack ], [ 0, %use.apart ], [ %status, %ran ]
   br label %undo.head
 undo.head:
   %u = phi i64 [ 0, %undo ], [ %u.next, %undo.one ]
@@ -194,7 +201,8 @@ slow:
   ret ptr %result
 }
 
-; Each argument and output array to its place; null where there is none. False for names and numbers that do not fit.
+; Each argument and output array to its place, then the shape; null where there is none. False for names and numbers
+; that do not fit.
 define internal i1 @collect(ptr %call, ptr %args, i64 %nargs, ptr %kwnames, ptr %objects, i64 %total) nounwind {
 entry:
   %positional.at = getelementptr %Call, ptr %call, i32 0, i32 9
@@ -205,7 +213,8 @@ copy:
   %left = sub i64 %total, %nargs
   %rest = getelementptr ptr, ptr %objects, i64 %nargs
   %copied = shl i64 %nargs, 3
-  %cleared = shl i64 %left, 3
+  %left.shape = add i64 %left, 1
+  %cleared = shl i64 %left.shape, 3
   call void @llvm.memcpy.p0.p0.i64(ptr %objects, ptr %args, i64 %copied, i1 false)
   call void @llvm.memset.p0.i64(ptr %rest, i8 0, i64 %cleared, i1 false)
   %bare = icmp eq ptr %kwnames, null
@@ -249,10 +258,8 @@ option:
   %is.none = icmp eq ptr %value, @_Py_NoneStruct
   br i1 %is.none, label %next, label %option.given
 option.given:
-  %is.out = icmp eq i64 %k, %inputs
   %one.out = icmp ne i64 %named.out, 0
-  %taken = and i1 %is.out, %one.out
-  br i1 %taken, label %found, label %no
+  br i1 %one.out, label %found, label %no
 found:
   %object.at = getelementptr ptr, ptr %objects, i64 %k
   %before = load ptr, ptr %object.at
@@ -518,8 +525,8 @@ no:
   ret i1 false
 }
 
-; numpy.empty(shape, dtype) of the extents that the inputs give; null leaves it to the slow path.
-define internal ptr @allocate(ptr %output, ptr %slots) nounwind {
+; numpy.empty(shape, dtype), of the extents that the inputs give if `given` is null; null leaves it to the slow path.
+define internal ptr @allocate(ptr %output, ptr %slots, ptr %given) nounwind {
 entry:
   %call = alloca [2 x ptr]
   %dtype.at = getelementptr %Output, ptr %output, i32 0, i32 1
@@ -528,6 +535,17 @@ entry:
   %ndim = load i64, ptr %ndim.at
   %extents.at = getelementptr %Output, ptr %output, i32 0, i32 4
   %extents = load ptr, ptr %extents.at
+  %inferred = icmp eq ptr %given, null
+  br i1 %inferred, label %infer, label %use
+use:
+  %type.at = getelementptr %PyObject, ptr %given, i32 0, i32 1
+  %type = load ptr, ptr %type.at
+  %is.tuple = icmp eq ptr %type, @PyTuple_Type
+  br i1 %is.tuple, label %share, label %no
+share:
+  call void @Py_IncRef(ptr %given)
+  br label %make
+infer:
   %unknown = icmp eq ptr %extents, null
   br i1 %unknown, label %no, label %tuple
 tuple:
@@ -548,11 +566,12 @@ axis.one:
   %d.next = add i64 %d, 1
   br label %axis
 make:
+  %extent.tuple = phi ptr [ %given, %share ], [ %shape, %axis ]
   %dtype.arg = getelementptr ptr, ptr %call, i64 1
-  store ptr %shape, ptr %call
+  store ptr %extent.tuple, ptr %call
   store ptr %dtype, ptr %dtype.arg
   %array = call ptr @PyObject_Vectorcall(ptr @numpy_empty, ptr %call, i64 2, ptr null)
-  call void @Py_DecRef(ptr %shape)
+  call void @Py_DecRef(ptr %extent.tuple)
   %none = icmp eq ptr %array, null
   br i1 %none, label %error, label %yes
 yes:

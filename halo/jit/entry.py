@@ -150,7 +150,7 @@ def _is_known_layout() -> bool:
 
 def _symbols() -> dict[str, int]:
     objects = {"numpy_ndarray": np.ndarray, "numpy_empty": np.empty, "PyFloat_Type": float, "PyLong_Type": int,
-               "_Py_NoneStruct": None, "_Py_TrueStruct": True, "_Py_FalseStruct": False}  # fmt: skip
+               "PyTuple_Type": tuple, "_Py_NoneStruct": None, "_Py_TrueStruct": True, "_Py_FalseStruct": False}  # fmt: skip
     addresses = {name: id(value) for name, value in objects.items()}
     for name in _FUNCTIONS:
         addresses[name] = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
@@ -229,7 +229,7 @@ def fast_entry(binder: Binder, address: int, slow: Callable[..., Any], release: 
     count = sum(map(len, layout.outputs))
     nested = binder.several and count > len(layout.outputs)
     objects = len(binder.order) + len(binder.constants) + count
-    if native is None or nested or binder.reads_out or objects > _MOST_OBJECTS or layout.slots > _MOST_SLOTS:
+    if native is None or nested or binder.reads_out or objects >= _MOST_OBJECTS or layout.slots > _MOST_SLOTS:
         return None
     return FastEntry(native, binder, address, slow, release)
 

@@ -205,11 +205,8 @@ def compile_kernel(
         return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), fallback)
     start = time.perf_counter()
     known = _canonical(pipeline) if cached and config.current().cache else None
-    key = (
-        ""
-        if known is None
-        else cache.digest(known.text, repr(target).encode(), variant.encode(), options.name.encode())
-    )
+    parts = (repr(target), variant, options.name)
+    key = "" if known is None else cache.digest(known.text, *(part.encode() for part in parts))
     found = None if known is None else _load(cache.get(key), known)
     if found is None:
         layout, code = _compile(lower(), target, options.name)
@@ -246,7 +243,8 @@ def _canonical(pipeline: Pipeline) -> Canonical | None:
 
 
 def _dump(layout: Layout, code: bytes, known: Canonical) -> bytes:
-    places = [None if loc is None else known.locations.index(loc) for loc in layout.locations()]
+    numbers = {place: k for k, place in reversed(list(enumerate(known.locations)))}
+    places = [numbers.get(loc, loc) for loc in layout.locations()]
     bare = layout.with_locations([None] * len(places))
     return pickle.dumps((bare, places, code), protocol=4)
 
@@ -255,7 +253,7 @@ def _load(data: bytes | None, known: Canonical) -> tuple[Layout, bytes] | None:
     if data is None:
         return None
     layout, places, code = pickle.loads(data)
-    return layout.with_locations([None if k is None else known.locations[k] for k in places]), code
+    return layout.with_locations([known.locations[k] if isinstance(k, int) else k for k in places]), code
 
 
 # Calling

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +18,8 @@ import numpy as np
 from ..errors import CompileError
 from ..ir.algebra import add, mod, not_, sub, substitute
 from ..ir.expr import Array, Const, Expr, Lin, Load, Op, Read, Var, children, is_true
-from ..ir.facts import const_bounds
-from ..ir.node import interning
+from ..ir.facts import const_bounds, free_vars
+from ..ir.node import deep_recursion, interning
 from ..ir.pipeline import Lowered, Port
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
@@ -37,9 +37,10 @@ def to_source(lowered: Lowered, backend: str = "python", origin: bool = False) -
 
     `backend` is python or numba. With `origin`, the function also takes the coordinate of each output's first
     element (after the arrays); without, it is zero. If the nest has checks the function takes an int64 array `error`
-    last, and returns the status: 0, or the code of the failed check, whose values are then in `error`.
+    last, and returns the status: 0, or the code of the failed check, whose values are then in `error`. The functions of
+    extern stages are free names of the source.
     """
-    with interning():
+    with interning(), deep_recursion():
         return _Kernel(lowered, backend, origin).text()
 
 
@@ -79,13 +80,16 @@ def _kernel(lowered: Lowered, backend: str, origin: bool) -> Any:
     """The function, made once."""
     made = _kernels.setdefault(lowered, {})
     if (backend, origin) not in made:
-        made[backend, origin] = compile_function("kernel", to_source(lowered, backend, origin))
+        with interning(), deep_recursion():
+            printed = _Kernel(lowered, backend, origin)
+            source = printed.text()
+        made[backend, origin] = compile_function("kernel", source, {n: f for f, n in printed.functions.items()})
     return made[backend, origin]
 
 
 def function_source(title: str, parameters: Sequence[Var], value: Expr, backend: str) -> str:
     """The source of a scalar function of `parameters` that returns `value`."""
-    with interning():
+    with interning(), deep_recursion():
         code = BACKENDS[backend]()
         arguments = [code.names.take(v.name, v.type) for v in parameters]
         code.bound |= {v: Code(name(own)) for v, own in zip(parameters, arguments, strict=True)}
@@ -119,13 +123,15 @@ def _module(code: Expressions, function: ast.FunctionDef) -> str:
     """The function with its imports and tables."""
     tables = "".join(_text(ast.Assign([name(own)], table)) for own, table in code.tables.values())
     source = f"{tables}\n\n{_text(function)}"
-    ml_dtypes = "from ml_dtypes import bfloat16\n" if "bfloat16" in source else ""
-    return f"import numpy as np\n{ml_dtypes}from halo import ref\n{source}"
+    imports = ["import numpy as np\n"]
+    imports += ["from ml_dtypes import bfloat16\n"] if "bfloat16" in source else []
+    imports += ["from numba import objmode\n"] if "objmode" in source else []
+    return f"{''.join(imports)}from halo import ref\n{source}"
 
 
-def compile_function(title: str, source: str) -> Any:
-    """The function `title` that `source` defines."""
-    scope: dict[str, Any] = {"__name__": f"halo.{title}"}
+def compile_function(title: str, source: str, free: Mapping[str, Any] | None = None) -> Any:
+    """The function `title` that `source` defines, with the values of its `free` names."""
+    scope: dict[str, Any] = {"__name__": f"halo.{title}", **(free or {})}
     exec(compile(source, f"<halo {title}>", "exec"), scope)
     return scope[title]
 
@@ -165,8 +171,10 @@ class _Kernel:
         self.names = self.code.names
         self.arrays: dict[tuple[Array, int], str] = {}
         self.boxes: dict[Array, tuple[tuple[Expr, ...], dict[int, int]]] = {}
-        self.zero: dict[Any, Expr] = {}
+        self.known: dict[Any, Expr] = {}  # variables that are another variable or a constant
+        self.live = _live(lowered.nest)
         self.memo: dict[Expr, Expr] = {}
+        self.functions: dict[Any, str] = {}  # of extern stages: free names of the source
 
     def text(self) -> str:
         parameters = self._signature()
@@ -198,7 +206,7 @@ class _Kernel:
                 if self.origin:
                     found.append(self._define(m, f"{p.name}_min{d}"))
                 else:
-                    self.zero[m] = Const(0, index)
+                    self.known[m] = Const(0, index)
             if p.mins and self.origin:
                 self.boxes[p.array] = (p.mins, {})
         found += [self._define(p.var, p.name) for p in self.lowered.params]
@@ -257,10 +265,15 @@ class _Kernel:
         return [*before, loop]
 
     def _let(self, s: Let) -> list[ast.stmt]:
+        if s.var not in self.live:
+            return self.stmt(s.body)
         with self.shared(s.value) as (before, (value,)):
+            if isinstance(value, (Const, Var)) and value.type is index:
+                self.known[s.var] = value
+                return self.stmt(s.body)
             tree = self.code.typed(value)
         own = self._define(s.var, s.var.name)
-        names_value = not isinstance(value, (Const, Var)) and value not in self.code.bound and _is_pure(value)
+        names_value = value not in self.code.bound and not isinstance(value, Const) and _is_pure(value)
         if names_value:  # the same value further in is this variable
             self.code.bound[value] = Code(name(own))
         body = self.stmt(s.body)
@@ -351,12 +364,35 @@ class _Kernel:
             return [*before, ast.Expr(self.code.value(value))]
 
     def _extern(self, s: Extern) -> list[ast.stmt]:
-        raise CompileError("extern stages are not run by the reference backends", loc=None)
+        """A call on views of the regions: `function(outputs..., inputs...)`."""
+        regions = [(s.outputs, k, s.box) for k in range(len(s.outputs.types))]
+        regions += [(a, 0, of) for a, of in zip(s.inputs, s.function.required(s.box), strict=True)]
+        with self.shared(*(e for _, _, box in regions for axis in box for e in axis)) as (before, flat):
+            ends, views = iter(flat), []
+            for array, k, box in regions:
+                axes = [(next(ends), next(ends)) for _ in box]
+                views.append(self._view(array, k, axes))
+        called: ast.stmt = ast.Expr(call(self._function(s.function.function), *views))
+        if self.backend == "numba":
+            called = ast.With([ast.withitem(call("objmode"), None)], [called])
+        return [*before, called]
+
+    def _view(self, array: Array, k: int, axes: list[tuple[Expr, Expr]]) -> ast.expr:
+        tree, first = self.locate(array, k, tuple(lo for lo, _ in axes))
+        _, last = self.locate(array, k, tuple(add(lo, n) for lo, n in axes))
+        slices = [ast.Slice(self.code.value(a), self.code.value(b), None) for a, b in zip(first, last, strict=True)]
+        view = item(tree, slices) if slices else tree
+        return self.code.as_array(view, array.types[k])
+
+    def _function(self, function: Any) -> str:
+        if function not in self.functions:
+            self.functions[function] = self.names.take(getattr(function, "__name__", "extern"), function)
+        return self.functions[function]
 
     @contextmanager
     def shared(self, *exprs: Expr) -> Iterator[tuple[list[ast.stmt], tuple[Expr, ...]]]:
         """Assignments that name what `exprs` use more than once, and `exprs`; inside, the names stand for the values."""
-        exprs = tuple(substitute(e, self.zero, self.memo) if self.zero else e for e in exprs)
+        exprs = tuple(substitute(e, self.known, self.memo) if self.known else e for e in exprs)
         statements: list[ast.stmt] = []
         named = shared(exprs, self.code.bound)
         for e in named:
@@ -365,6 +401,42 @@ class _Kernel:
         yield statements, exprs
         for e in named:
             self._forget(e)
+
+
+def _live(nest: Stmt) -> set[Expr]:
+    """The variables that something depends on, other than definitions that nothing depends on."""
+    values: dict[Expr, Expr] = {}
+    todo: list[Expr] = []
+    for s in _walk(nest):
+        if isinstance(s, Let):
+            values[s.var] = s.value
+        else:
+            todo += _exprs(s)
+    live: set[Expr] = set()
+    while todo:
+        fresh = free_vars(todo.pop()) - live
+        live |= fresh
+        todo += [values[v] for v in fresh if v in values]
+    return live
+
+
+def _exprs(s: Stmt) -> Iterator[Expr]:
+    match s:
+        case For():
+            yield from (s.lo, s.extent)
+        case If() | Check():
+            yield s.cond
+        case Evaluate():
+            yield s.value
+        case Realize():
+            yield from itertools.chain.from_iterable(s.bounds)
+        case Provide():
+            yield from s.indices
+            yield from (e for e in (*s.values, s.pred) if e is not None)
+        case Extern():
+            yield from itertools.chain.from_iterable(itertools.chain(s.box, *s.function.required(s.box)))
+    if isinstance(s, Check):
+        yield from s.args
 
 
 def _is_pure(e: Expr) -> bool:

@@ -49,7 +49,7 @@ _DIVIDE = {"floordiv": ast.FloorDiv, "mod": ast.Mod}
 _SHIFT = {"shl": ast.LShift, "shr": ast.RShift}
 _NUMPY_UNARY = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint", "sqrt": "sqrt", "isnan": "isnan",
                 "isinf": "isinf", "isfinite": "isfinite"}  # fmt: skip
-_RESERVED = {"np", "ref", "range", "min", "max", "abs", "int", "error", "bfloat16", "kernel", *keyword.kwlist}
+_RESERVED = {"np", "ref", "objmode", "range", "min", "max", "abs", "int", "error", "bfloat16", "kernel", *keyword.kwlist}
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,10 @@ class Expressions:
 
     def loaded(self, tree: ast.expr, type: Type) -> ast.expr:
         """The value of an array's element."""
+        return tree
+
+    def as_array(self, tree: ast.expr, type: Type) -> ast.expr:
+        """An array as others see it."""
         return tree
 
     def stored(self, e: Expr) -> ast.expr:
@@ -495,6 +499,9 @@ class NumbaCode(Expressions):
 
     def array(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
         return super().array(data.view(np.uint16) if type in (f16, bf16) else data, type)
+
+    def as_array(self, tree: ast.expr, type: Type) -> ast.expr:
+        return call(ast.Attribute(tree, "view", ast.Load()), np_type(type)) if type in (f16, bf16) else tree
 
     def stored(self, e: Expr) -> ast.expr:
         tree = self.code(e).tree

@@ -61,6 +61,20 @@ class Target:
         """Whether f16 converts to and from f32 by an instruction."""
         return self.has("f16c") or self.has("avx512f") or self.arch in ("aarch64", "arm64")
 
+    def masks(self, bytes: int) -> bool:
+        """Whether vectors of elements of that size are loaded and stored under a mask by an instruction."""
+        if bytes < 4:
+            return self.has("avx512bw") and self.has("avx512vl")
+        return self.has("avx2") or self.has("avx512f")
+
+    def gathers(self, bytes: int) -> bool:
+        """Whether vectors of elements of that size are gathered by an instruction."""
+        return bytes >= 4 and (self.has("avx2") or self.has("avx512f"))
+
+    def scatters(self, bytes: int) -> bool:
+        """Whether vectors of elements of that size are scattered by an instruction."""
+        return bytes >= 4 and self.has("avx512f")
+
     def natural_lanes(self, type: Type) -> int:
         """How many values of `type` fill a vector register.
 

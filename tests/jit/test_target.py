@@ -16,6 +16,9 @@ def test_what_a_target_has() -> None:
     assert [t.vector_bits for t in (HASWELL, SERVER, PLAIN, ARM)] == [256, 512, 128, 128]
     assert [t.has_fma for t in (HASWELL, SERVER, PLAIN, ARM)] == [True, True, False, True]
     assert [t.has_f16 for t in (HASWELL, SERVER, PLAIN, ARM)] == [True, True, False, True]
+    assert [[t.masks(n) for n in (1, 4)] for t in (HASWELL, SERVER, PLAIN)] == [[False, True], [True] * 2, [False] * 2]
+    assert [[t.gathers(n) for n in (2, 8)] for t in (HASWELL, SERVER, PLAIN)] == [[False, True]] * 2 + [[False] * 2]
+    assert [[t.scatters(n) for n in (2, 8)] for t in (HASWELL, SERVER)] == [[False] * 2, [False, True]]
     assert [SERVER.natural_lanes(t) for t in (u8, f32, f64)] == [64, 16, 8]
 
 

@@ -14,11 +14,16 @@ from halo.ir.expr import Broadcast, Const, Expr, Load, Ramp, Shuffle, Var
 from halo.ir.node import interning
 from halo.ir.stmt import For, Store, block
 from halo.jit import llvm
+from halo.jit.target import Target
 from halo.types import ALL, Type, bool_, f32, i32, index, u8, u16
 
 from .harness import HOST, Kernel, assert_same, at, k, op, port, ramp
 
 Index = Callable[[Var], Expr]
+
+
+OTHERS = [Target(HOST.triple, "haswell", "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+sse4.2"), Target(HOST.triple)]
+TARGETS = [HOST, *(t for t in OTHERS if HOST.is_x86 and HOST.has("avx2"))]
 
 
 class Fenced:
@@ -88,14 +93,15 @@ def positions(shape: Index) -> np.ndarray:
         return lanes_of(e, {v: STRIDE})
 
 
-@pytest.mark.parametrize("fence", ("above", "below"))
-@pytest.mark.parametrize("t", (u8, f32, bool_), ids=lambda t: t.name)
-def test_loads_and_stores_of_all_shapes(t: Type, fence: str) -> None:
+@pytest.mark.parametrize("fence", ["above", "below"])
+@pytest.mark.parametrize(("t", "target"), [(u8, HOST), (f32, HOST), (bool_, HOST), *((u16, t) for t in TARGETS[1:])],
+                         ids=lambda t: t.name if isinstance(t, Type) else t.cpu)  # fmt: skip
+def test_loads_and_stores_of_all_shapes(t: Type, target: Target, fence: str) -> None:
     """Loads, and stores where no two lanes meet; masked and not."""
-    check(t, {name: (shape, positions(shape)) for name, shape in SHAPES.items()}, fence == "above")
+    check(t, {name: (shape, positions(shape)) for name, shape in SHAPES.items()}, fence == "above", target)
 
 
-def check(t: Type, shapes: dict[str, tuple[Index, np.ndarray]], at_end: bool) -> None:
+def check(t: Type, shapes: dict[str, tuple[Index, np.ndarray]], at_end: bool, target: Target) -> None:
     rng = np.random.default_rng(3)
     with interning():
         ports, arrays, stmts, checks = [port("stride", u8, ndim=1)], [np.zeros(STRIDE, np.uint8)], [], []
@@ -133,7 +139,7 @@ def check(t: Type, shapes: dict[str, tuple[Index, np.ndarray]], at_end: bool) ->
                 wanted[1][(where + shift)[mask]] = data[mask]
                 checks += [(f"{name} of {t}, stored", targets[0], wanted[0]),
                            (f"{name} of {t}, stored masked", targets[1], wanted[1])]  # fmt: skip
-        kernel = Kernel(block(*stmts), ports)
+        kernel = Kernel(block(*stmts), ports, target=target)
     assert kernel(*arrays) == 0
     for name, got, want in checks:
         assert_same(got, want, name)
@@ -227,10 +233,11 @@ def test_reversed_lanes_and_values_narrower_than_the_index() -> None:
     assert got.tolist() == [7, 6, 5, 4, 3, 2, 1, 0] + [5] * 8
 
 
-@pytest.mark.parametrize("stride", [1, -1, 2])
-def test_clamped_neighbours(stride: int) -> None:
-    """Dense where no lane meets a bound, and never outside of the bounds: of a row of 40, at every position."""
-    n, width, row = 8, 40, 3
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.cpu)
+@pytest.mark.parametrize(("stride", "width"), [(1, 40), (-1, 40), (2, 40), (1, 3), (1, 1)])
+def test_clamped_neighbours(stride: int, width: int, target: Target) -> None:
+    """Dense where no lane meets a bound, and never outside of the bounds: of a row, at every position."""
+    n, row = 8, 3
     positions_of_row = range(-30, 70)
     with interning():
         a, msk, v = port("a", u16), port("mask", bool_), Var("v")
@@ -242,8 +249,8 @@ def test_clamped_neighbours(stride: int) -> None:
         conds = (None, pred, wide(op("lt", v, k(20), type=bool_), n))
         where = ramp(at((v, n), const=30 * n), n)
         stores = [Store(o.buffer, where, Load(a.buffer, moved_on, c)) for o, c in zip(outs, conds, strict=True)]
-        kernel = Kernel(For(v, k(-30), k(100), "serial", block(*stores)), [a, msk, *outs])
-    assert "gather" in kernel.text
+        kernel = Kernel(For(v, k(-30), k(100), "serial", block(*stores)), [a, msk, *outs], target=target)
+    assert "gather" not in kernel.text
     assert "phi <8 x i16>" in kernel.text
     for at_end in (False, True):
         data = Fenced(width + row, np.dtype(np.uint16), at_end).array
