@@ -14,6 +14,7 @@ from halo.jit import entry
 from halo.jit.binding import Binder
 from halo.jit.kernel import Kernel
 
+SHAPE = tuple(range(2, 4))
 A = np.arange(60, dtype=np.uint16).reshape(6, 10)
 pytestmark = pytest.mark.skipif(entry._native() is None, reason="another Python")
 
@@ -68,6 +69,7 @@ def test_served(fast):
         out[...] = 0
         np.testing.assert_array_equal(call(), A * 2)
     assert fast(A, out=out) is out
+    np.testing.assert_array_equal(fast(A, shape=(2, 3)), A[:2, :3] * 2)
     np.testing.assert_array_equal(fast(A, 3, 7.9), A * 3 + 7)
     np.testing.assert_array_equal(fast(A, 65535), A * np.uint16(65535))
 
@@ -98,7 +100,12 @@ PASSED_ON = {
     "too much": lambda f: f(A, 1, 1.0, A, A),
     "twice": lambda f: f(A, img=A),
     "an unknown name": lambda f: f(A, q=1),
-    "shape": lambda f: f(A, shape=(2, 2)),
+    "shape of another rank": lambda f: f(A, shape=(2,)),
+    "a negative shape": lambda f: f(A, shape=(2, -2)),
+    "a shape of floats": lambda f: f(A, shape=(2, 2.0)),
+    "a list": lambda f: f(A, shape=[2, 2]),
+    "an empty shape": lambda f: f(A, shape=(0, 2)),
+    "shape and out": lambda f: f(A, shape=(6, 10), out=np.zeros((6, 10), np.uint16)),
     "a large int": lambda f: f(A, 65536),
     "a huge int": lambda f: f(A, 2**70),
     "a negative int": lambda f: f(A, -1),
@@ -266,10 +273,11 @@ def test_rank_0(monkeypatch):
 def test_references_are_balanced(kernel, monkeypatch):
     out = np.zeros((6, 10), np.uint16)
     for call in (lambda: kernel(A, out=out), lambda: kernel(A), lambda: kernel(A, 3, out=out), lambda: kernel(A[:0]),
-                 lambda: refused(lambda: kernel(A, q=1)), lambda: kernel(A, out=A), lambda: kernel(A, 300)):  # fmt: skip
+                 lambda: refused(lambda: kernel(A, q=1)), lambda: kernel(A, out=A), lambda: kernel(A, shape=SHAPE),
+                 lambda: refused(lambda: kernel(A, shape=(7, 1))), lambda: kernel(A, 300)):  # fmt: skip
         call()
         gc.collect()
-        counted = (A, out, None, 300, np.dtype(np.uint16), kernel._call, np.empty)
+        counted = (A, out, SHAPE, None, 300, np.dtype(np.uint16), kernel._call, np.empty)
         before = [sys.getrefcount(o) for o in counted]
         for _ in range(200):
             call()
@@ -279,7 +287,7 @@ def test_references_are_balanced(kernel, monkeypatch):
 
 
 def refused(call):
-    with pytest.raises(halo.ArgumentError):
+    with pytest.raises(halo.HaloError):
         call()
 
 
