@@ -43,7 +43,7 @@ from ..types import Type, bool_, f32, f64, i32, index
 from .boundaries import inside, inward
 from .externs import ExternCall, regions, typed_call
 from .graph import Graph
-from .library import RULES
+from .njit import RULES
 from .promotion import (
     Value,
     Weak,
