@@ -137,12 +137,13 @@ def _lin_by_cases(e: Lin) -> Bounds:
                     ends = const_bounds(_minus(atom.args[0], other.args[0]))
                     apart = (None if ends[0] is None else ends[0] // c), (None if ends[1] is None else -(-ends[1] // c))
                     return _add(_mul((coef, coef), apart), const_bounds(linear(rest[:j] + rest[j + 1 :], e.const)))
-            if c > 0 and coef % c == 0:
+            if c > 0:  # c*(coef*(x//c) + rest) is coef*x + c*rest, less up to coef*(c - 1)
                 terms, k0 = parts(atom.args[0])
-                q = coef // c
-                lo, hi = const_bounds(linear((*rest, *((x, p * q) for x, p in terms)), e.const + k0 * q))
-                slack = q * (c - 1)
-                return (None if lo is None else lo - max(slack, 0)), (None if hi is None else hi - min(slack, 0))
+                scaled = ((x, p * c) for x, p in rest)
+                lo, hi = const_bounds(linear((*scaled, *((x, p * coef) for x, p in terms)), e.const * c + k0 * coef))
+                slack = coef * (c - 1)
+                lowest, highest = (None if lo is None else lo - max(slack, 0)), (None if hi is None else hi - min(slack, 0))
+                return (None if lowest is None else -(-lowest // c)), (None if highest is None else highest // c)
     return UNBOUNDED
 
 
