@@ -13,14 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Var, reads
+from ..ir.expr import Array, Const, Expr, Var, is_true, reads
 from ..ir.facts import free_vars
 from ..ir.interval import monotonic
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, For, Let, Produce, Realize, Stmt
+from ..ir.stmt import Block, For, If, Let, Produce, Realize, Stmt
 from ..types import index
 from .infer_bounds import extent_of, last_of
 from .walk import map_stmt
+
+
+SERIAL = ("serial", "unroll")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
             for var, value in reversed(lets):
                 result = Let(var, value, result)
             return result
+        case Produce():
+            return _only_first(s.replace(body=_slide(s.body, scope, functions)), scope)
     return map_stmt(s, lambda t: _slide(t, scope, functions))
 
 
@@ -99,27 +104,51 @@ def _produced(s: Stmt) -> list[Array]:
 def _slid(
     what: Array, lets: list[tuple[Var, Expr]], scope: _Scope, inner: _Scope, f: Function
 ) -> list[tuple[Var, Expr]]:
+    inside: list[For] = []
+    done: set[int] = set()
     for loop in reversed(scope.loops.get(what, ())):
-        if loop.kind not in ("serial", "unroll"):
+        if loop.kind not in SERIAL or any(_depends(scope, e, loop) for t in inside for e in (t.lo, t.extent)):
             return lets
         moved = [
             d
             for d in range(what.ndim)
             if loop.var in free_vars(inner.values[what.mins[d]]) | free_vars(inner.values[what.extents[d]])
         ]
+        if len(moved) > 1 or done.intersection(moved):
+            return lets
+        done.update(moved)
         if moved:
-            return _along(what, lets, loop, moved[0], inner, f) if len(moved) == 1 else lets
+            slid = _along(what, lets, loop, moved[0], inner, f)
+            if slid is None:
+                return lets
+            lets = slid
+        inside.append(loop)
     return lets
+
+
+def _depends(scope: _Scope, e: Expr, loop: For) -> bool:
+    return loop.var in free_vars(A.substitute(e, scope.values))
+
+
+def _only_first(s: Produce, scope: _Scope) -> Stmt:
+    """The production, in the first iteration only of the innermost loops round it that its region does not depend on."""
+    first = A.true()
+    for loop in reversed(scope.loops.get(s.what, ())):
+        region = [scope.values.get(v, v) for v in (*s.what.mins, *s.what.extents)]
+        if loop.kind not in SERIAL or any(loop.var in free_vars(e) for e in region):
+            break
+        first = A.and_(first, A.le(loop.var, loop.lo))
+    return s if is_true(first) else If(first, s)
 
 
 def _along(
     what: Array, lets: list[tuple[Var, Expr]], loop: For, d: int, inner: _Scope, f: Function
-) -> list[tuple[Var, Expr]]:
+) -> list[tuple[Var, Expr]] | None:
     lo = inner.values[what.mins[d]]
     hi = last_of(lo, inner.values[what.extents[d]])
     up = monotonic(lo, loop.var), monotonic(hi, loop.var)
     if None in up or not _pure_along(f, d):
-        return lets
+        return None
     first = A.le(loop.var, loop.lo)
     before = {loop.var: A.sub(loop.var, Const(1, index))}
     if up[0] in (0, 1) and up[1] in (0, 1):
@@ -129,7 +158,7 @@ def _along(
         end = A.sub(A.substitute(lo, before), Const(1, index))
         low, high = lo, A.select(first, hi, A.minimum(end, hi))
     else:
-        return lets
+        return None
     slid = {what.mins[d]: low, what.extents[d]: extent_of(low, high)}
     return [(var, slid.get(var, value)) for var, value in lets]
 

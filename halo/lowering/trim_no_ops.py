@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Op
+from ..ir.expr import Const, Expr, Op, reads
 from ..ir.facts import free_vars
 from ..ir.interval import slacks, solve
 from ..ir.stmt import For, If, Stmt
@@ -16,26 +16,37 @@ from .walk import map_stmt
 
 def trim_no_ops(s: Stmt) -> Stmt:
     s = map_stmt(s, trim_no_ops)
-    if not (isinstance(s, For) and s.kind in ("serial", "parallel") and isinstance(s.body, If)):
+    if not isinstance(s, For):
         return s
-    if s.body.orelse is not None:
-        return s
+    conditions, body = _conditions(s.body)
     lo, end = s.lo, A.add(s.lo, s.extent)
     kept: list[Expr] = []
-    for c in A.conjuncts(s.body.cond):
+    outside: list[Expr] = []
+    for c in conditions:
         ends = _ends(c, s)
-        if ends is None:
+        if s.var not in free_vars(c) and not any(True for _ in reads((c,))):
+            outside.append(c)
+        elif ends is None or s.kind not in ("serial", "parallel"):
             kept.append(c)
-            continue
-        for low, high in ends:
-            if low is not None:
-                lo = A.maximum(lo, low)
-            if high is not None:
-                end = A.minimum(end, A.add(high, Const(1, index)))
-    if lo is s.lo and end is A.add(s.lo, s.extent):
+        else:
+            for low, high in ends:
+                lo = lo if low is None else A.maximum(lo, low)
+                end = end if high is None else A.minimum(end, A.add(high, Const(1, index)))
+    if len(kept) == len(conditions):
         return s
-    body = s.body.then if not kept else If(A.all_of(kept), s.body.then, None, s.body.likely)
-    return trim_no_ops(s.replace(lo=lo, extent=A.sub(end, lo), body=body))
+    if kept:
+        body = If(A.all_of(kept), body, None, likely=True)
+    trimmed: Stmt = s.replace(lo=lo, extent=A.sub(end, lo), body=body)
+    return If(A.all_of(outside), trimmed, None, likely=True) if outside else trimmed
+
+
+def _conditions(s: Stmt) -> tuple[list[Expr], Stmt]:
+    """The conditions that all of `s` is under, and what is under them."""
+    found: list[Expr] = []
+    while isinstance(s, If) and s.orelse is None:
+        found += A.conjuncts(s.cond)
+        s = s.then
+    return found, s
 
 
 def _ends(c: Expr, loop: For) -> list[tuple[Expr | None, Expr | None]] | None:
