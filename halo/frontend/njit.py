@@ -2,7 +2,7 @@
 
 Numba's own front end gives the intermediate representation of a function and the type of each of its variables. A body
 without loops is a graph of blocks: what several branches assign becomes a select, so it vectorises like any definition.
-A function that can raise is refused.
+What cannot be translated so is compiled by Numba and called lane by lane. A function that can raise is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 
 from ..errors import DefinitionError
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr
+from ..ir.expr import Const, Expr, Op
+from ..ir.linked import Linked, link
 from ..ir.surface import Call
 from ..types import Type, as_type, bf16, bool_, f16, f32, f64, i64
 from .library import RULES
@@ -26,8 +27,6 @@ from .promotion import Value, Weak, convert, data, number
 
 __all__ = ["RULES", "Untranslatable"]
 
-MOST_DEPTH = 30  # of functions that call functions
-
 
 class Untranslatable(Exception):
     """What stands in a function that has no counterpart among typed expressions."""
@@ -35,15 +34,49 @@ class Untranslatable(Exception):
 
 @rule("call")
 def _call(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    dispatcher = call.data
+    dispatcher, exprs = call.data, [convert(a, _seen_by_numba(a)) for a in args]
     try:
-        value = _inlined(dispatcher, [convert(a, _seen_by_numba(a)) for a in args])
-        if not isinstance(value, Expr):
-            raise Untranslatable("it returns a tuple")
-        return data(value)
-    except Untranslatable as e:
-        raise DefinitionError(f"the Numba function {dispatcher.__name__} cannot be part of a definition: {e}",
-                              hint="a plain Python function, or halo.extern over whole arrays") from None  # fmt: skip
+        value = _inlined(dispatcher, exprs)
+    except Untranslatable:
+        value = _linked(dispatcher, exprs)
+    if not isinstance(value, Expr):
+        raise _impossible(dispatcher, "it returns a tuple")
+    return data(value)
+
+
+def _impossible(dispatcher: Any, why: str) -> DefinitionError:
+    return DefinitionError(f"the Numba function {dispatcher.__name__} cannot be part of a definition: {why}",
+                           hint="a plain Python function, or halo.extern over whole arrays")  # fmt: skip
+
+
+def _can_raise(name: str, why: str) -> DefinitionError:
+    return DefinitionError(f"the Numba function {name} can raise, and a definition cannot: {why}",
+                           hint="numba.njit(error_model='numpy') for divisions; halo.require for checks")  # fmt: skip
+
+
+def _linked(dispatcher: Any, args: list[Expr]) -> Expr:
+    """A call of the machine code that Numba makes of the function."""
+    import numba
+    from numba.core.errors import NumbaError
+
+    types = tuple(numba.from_dtype(a.type.dtype) for a in args)
+    if not args:
+        raise _impossible(dispatcher, "it has no parameter")
+    try:
+        dispatcher.compile(types)
+    except NumbaError as e:
+        raise _impossible(dispatcher, f"Numba does not compile it: {e}") from None
+    result = dispatcher.overloads[types].signature.return_type
+    type = scalar(result)
+    if type is None:
+        raise _impossible(dispatcher, f"it returns {result}")
+    options = {k: dispatcher.targetoptions[k] for k in ("error_model", "fastmath") if k in dispatcher.targetoptions}
+    compiled = numba.cfunc(result(*types), **options)(dispatcher.py_func)
+    if "PyErr_WriteUnraisable" in compiled.inspect_llvm():
+        raise _can_raise(dispatcher.__name__, "its machine code has a path that does")
+    name = "_".join(("njit", dispatcher.__name__, *(a.type.name for a in args)))
+    linked = Linked(int(compiled.address or 0), dispatcher, compiled)
+    return Op("call", tuple(args), type, link(name, linked))
 
 
 def _seen_by_numba(value: Value) -> Type:
@@ -53,10 +86,10 @@ def _seen_by_numba(value: Value) -> Type:
     return {Weak.BOOL: bool_, Weak.INT: i64, Weak.INDEX: i64, Weak.FLOAT: f64}[value.kind]
 
 
-def _inlined(dispatcher: Any, args: list[Expr], depth: int = 0) -> Any:
-    if depth > MOST_DEPTH:
+def _inlined(dispatcher: Any, args: list[Expr], callers: tuple[Any, ...] = ()) -> Any:
+    if dispatcher in callers:
         raise Untranslatable("it calls itself")
-    return _Body(dispatcher, args, depth).result()
+    return _Body(dispatcher, args, (*callers, dispatcher)).result()
 
 
 def _front_end(function: Any, types: tuple[Any, ...]) -> Any:
@@ -87,12 +120,12 @@ def _infer(body: Any, types: tuple[Any, ...]) -> tuple[Any, Any, Any]:
 class _Body:
     """One function on one list of typed arguments."""
 
-    def __init__(self, dispatcher: Any, args: list[Expr], depth: int) -> None:
+    def __init__(self, dispatcher: Any, args: list[Expr], callers: tuple[Any, ...]) -> None:
         import numba
         from numba.core.analysis import compute_cfg_from_blocks
         from numba.core.errors import NumbaError
 
-        self.name, self.args, self.depth = dispatcher.__name__, args, depth
+        self.name, self.args, self.callers = dispatcher.__name__, args, callers
         self.checked = dispatcher.targetoptions.get("error_model", "python") == "python"
         types = tuple(numba.from_dtype(a.type.dtype) for a in args)
         try:
@@ -111,7 +144,7 @@ class _Body:
         from numba.core import ir
 
         if any(isinstance(b.body[-1], (ir.Raise, ir.StaticRaise, ir.DynamicRaise)) for b in self.blocks.values()):
-            raise self.raises("it has a raise or an assert")
+            raise _can_raise(self.name, "it has a raise or an assert")
         if self.graph.loops():
             raise Untranslatable("it has a loop")
 
@@ -134,10 +167,6 @@ class _Body:
         for label, value in reversed(returned[:-1]):
             whole = _select(self._reached(entry, label), self._of_type(value, self._result), whole)
         return whole
-
-    def raises(self, why: str) -> DefinitionError:
-        return DefinitionError(f"the Numba function {self.name} can raise, and a definition cannot: {why}",
-                               hint="numba.njit(error_model='numpy') for divisions; halo.require for checks")  # fmt: skip
 
     def _typed(self, name: str, value: Any) -> Any:
         type = scalar(self._types.get(name))
@@ -224,7 +253,7 @@ class _Body:
 
     def division(self, b: Expr) -> None:
         if self.checked and not (isinstance(b, Const) and b.value != 0):
-            raise self.raises("it divides by what may be zero")
+            raise _can_raise(self.name, "it divides by what may be zero")
 
 
 def _select(condition: Expr, a: Any, b: Any) -> Any:
@@ -298,9 +327,7 @@ def _function(body: _Body, expr: Any) -> Any:
     if expr.kws or expr.vararg is not None:
         raise Untranslatable(f"it calls {fn} with keywords")
     if hasattr(fn, "py_func"):
-        return _inlined(
-            fn, [body.operand(v, t) for v, t in zip(expr.args, signature.args, strict=True)], body.depth + 1
-        )
+        return _inlined(fn, [body.operand(v, t) for v, t in zip(expr.args, signature.args, strict=True)], body.callers)
     if fn in (min, max):
         return _extreme(body, operator.lt if fn is min else operator.gt, expr)
     args, result = body.operands(expr, expr.args)

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from .. import config
 from ..errors import ArgumentError, BoundsError, CompileError, here
+from ..ir import linked
 from ..ir.pipeline import Lowered, Pipeline
 from . import cache
 from .binding import Binder, Bound, Place
@@ -64,7 +65,7 @@ class MachineCode:
         from . import llvm
         from .runtime import runtime
 
-        self.library = llvm.load_object(code, runtime().symbols, (name,))
+        self.library = llvm.load_object(code, runtime().symbols | linked.addresses(), (name,))
         self.address = self.library.address(name)
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(self.address)
 

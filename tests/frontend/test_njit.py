@@ -87,6 +87,29 @@ def loop(v):
 
 
 @numba.njit
+def steps(x, y):
+    """Iterations until z*z + c leaves the disc."""
+    re = im = 0.0
+    n = 0
+    while n < 50 and re * re + im * im < 4:
+        re, im = re * re - im * im + x, 2 * re * im + y
+        n += 1
+    return n
+
+
+@numba.njit
+def unsafe(v):
+    while v > 1:
+        v = v / (v - 3)
+    return v
+
+
+@numba.njit
+def pair(v):
+    return v, v + 1
+
+
+@numba.njit
 def strict(v):
     if v < 0:
         raise ValueError("negative")
@@ -200,6 +223,44 @@ def test_types_are_numba_s():
     np.testing.assert_array_equal(f(a=BYTES), applied(first_of, BYTES, np.arange(64)))
 
 
+@pytest.mark.parametrize("target", ["host", "python", "numba"])
+def test_loops_are_called_lane_by_lane(target):
+    a = REALS.astype(np.float32)
+    np.testing.assert_array_equal(run(loop, a, target=target), applied(loop, a))
+    x, y = REALS / 2, REALS[::-1] / 2
+    np.testing.assert_array_equal(run(steps, x, y, target=target), applied(steps, x, y))
+
+
+def test_linked_functions_in_vectorised_loops():
+    @halo.func
+    def f(j, i, *, a: halo.f64[:]):
+        return steps(a[i], 0.25) + steps(a[j], a[i]) + steps(0.5, a[i])
+
+    f.vectorize("i", 4).parallel("j")
+    expected = [[steps(x, 0.25) + steps(y, x) + steps(0.5, x) for x in REALS[:19]] for y in REALS[:5]]
+    np.testing.assert_array_equal(f(a=REALS, shape=(5, 19)), expected)
+    assert "njit_steps_f64_f64(" in f.loops(a=halo.f64) + f.inspect_source()
+
+
+def test_two_functions_of_one_name():
+    def scaled(k):
+        @numba.njit
+        def inner(v):
+            for _ in range(k):
+                v += v
+            return v
+
+        @halo.func
+        def f(i, *, a: halo.i64[:]):
+            return inner(a[i])
+
+        return f
+
+    a = np.arange(5)
+    np.testing.assert_array_equal(scaled(1)(a=a), 2 * a)
+    np.testing.assert_array_equal(scaled(3)(a=a), 8 * a)
+
+
 def test_default_arguments():
     @halo.func
     def f(i, *, a: halo.f64[:]):
@@ -223,9 +284,10 @@ def test_it_vectorises():
         (strict, "strict can raise, and a definition cannot: it has a raise or an assert"),
         (asserts, "asserts can raise, and a definition cannot: it has a raise or an assert"),
         (divides, "divides can raise, and a definition cannot: it divides by what may be zero"),
-        (loop, "loop cannot be part of a definition: it has a loop"),
-        (text, "text cannot be part of a definition"),
-        (recursive, "recursive cannot be part of a definition"),
+        (unsafe, "unsafe can raise, and a definition cannot: its machine code has a path that does"),
+        (text, "text cannot be part of a definition: it returns unicode_type"),
+        (recursive, "recursive can raise"),  # as far as its machine code tells
+        (pair, "pair cannot be part of a definition: it returns a tuple"),
     ],
 )
 def test_what_is_refused(fn, message):
