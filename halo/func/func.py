@@ -224,6 +224,9 @@ class Func(Function, Schedulable, Runnable):
             self._program = Program((self,), self.name)
         return self._program
 
+    def own_inputs(self) -> tuple[str, ...]:
+        return () if self._capture is None else tuple(self._capture.inputs_hint)
+
     def _rank_for(self, values: Mapping[str, Any], shape: Any, out: Any) -> int:
         """The number of index variables of a rank-generic Func in a call: from its result's shape, or its inputs'."""
         assert self._capture is not None
@@ -303,6 +306,11 @@ class Func(Function, Schedulable, Runnable):
 
         return text(self)
 
+    def _repr_html_(self) -> str:
+        from .show import html
+
+        return html(self)
+
 
 class Made(Func):
     """The Func that `rfactor`, `in_` or `clone_in` made: it exists in the scheduled pipeline only."""
@@ -311,10 +319,9 @@ class Made(Func):
         super().__init__(d.made_name(owner.name))
         self.owner, self.by = owner, d
 
-    @property
-    def written(self) -> Definitions:
-        raise DefinitionError(f"{self.name} is made by {self.owner.name}.{self.by}: definitions read {self.owner.name}",
-                              loc=self.loc)  # fmt: skip
+    def __getitem__(self, key: Any) -> Any:
+        message = f"{self.name} is made by {self.owner.name}.{self.by}, and definitions cannot read it"
+        raise DefinitionError(message, loc=here(), hint=f"{self.owner.name}[...]")
 
     def copied(self, owner: Any, d: Structural) -> Made:
         """The same, made by `d` of the copy `owner`; its directives are copied by whoever binds."""

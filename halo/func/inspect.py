@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ArgumentError, HaloError, TypeMismatchError, here
+from ..errors import ArgumentError, BoundsError, HaloError, TypeMismatchError, here
 from ..ir.node import interning
+from ..ir.pipeline import Pipeline
 from ..ir.text import loops_text, to_text
 from ..jit.target import REFERENCE, Target, as_target
-from ..types import Type, f32, i32
+from ..lowering import lower
+from ..schedule.apply import apply
+from ..schedule.directive import Directive
+from ..schedule.nesting import Serial
+from ..types import Type, f32, i32, u8
 from .program import Program, machine
 from .runnable import Runnable
 from .signature import Signature, named, signature
@@ -67,14 +72,15 @@ def _assumed(program: Program, t: Type) -> Signature:
 
 
 def _for_some_type(show: Callable[[Type], str]) -> str:
-    """`show` for f32 inputs, or, where the definitions are of integers, for i32."""
-    try:
-        return show(f32)
-    except TypeMismatchError as mismatch:
+    """`show` for f32 inputs; where the definitions are of integers for i32; where these are subscripts for u8."""
+    failed: HaloError | None = None
+    for t in (f32, i32, u8):
         try:
-            return show(i32)
-        except HaloError:
-            raise mismatch from None
+            return show(t)
+        except (TypeMismatchError, BoundsError) as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
 
 
 def source(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: str) -> str:
@@ -111,8 +117,15 @@ def inputs(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> Inpu
                     found[array.name] = tuple((_end(lo, "-inf"), _end(hi, "inf")) for lo, hi in box)
 
     with interning():
-        program.lowered(s, observe=observe)
+        p = program.typed(s)
+        lower(apply(p, _plain_loops(p)), observe=observe)
     return InputRegions({name: found[name] for name, _ in s.arrays if name in found})
+
+
+def _plain_loops(p: Pipeline) -> dict[str, list[tuple[int, Directive]]]:
+    """A schedule under which the outputs have one loop an axis."""
+    outputs = {name: p[name].vars for name in p.outputs}
+    return {name: [(0, Serial.make({"v": vars[0].name}, name, None))] for name, vars in outputs.items() if vars}
 
 
 def _end(e: Any, unbounded: str) -> str:

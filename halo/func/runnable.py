@@ -51,6 +51,10 @@ class Runnable:
         """The pipeline; of a rank-generic Func, that of the ranks of `values`, `shape` or `out`."""
         raise NotImplementedError
 
+    def own_inputs(self) -> tuple[str, ...]:
+        """The names of inputs that are known without knowing the rank, in the order of positional arguments."""
+        return ()
+
     def rebound(self, copies: Mapping[Any, Func]) -> Any:
         """This with `copies` in place of the Funcs that they are copies of."""
         raise NotImplementedError
@@ -193,7 +197,7 @@ class Runnable:
         >>> f, x = halo.Func("f"), halo.Var("x")
         >>> f[x] = halo.Input("a", halo.u8, ndim=1)[x + 2]
         >>> f.inspect_inputs()
-        a[f.min[0] + 2..f.min[0] + f.shape[0] + 1]
+        a[f.min[0] + 2..f.shape[0] + f.min[0] + 1]
         """
         from .inspect import inputs
 

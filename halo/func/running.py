@@ -20,9 +20,9 @@ __all__ = ["compiled", "run"]
 def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], out: Any, shape: Any, origin: Any) -> Any:
     """A call of `r`, whose fast key (if it has one) no kernel is remembered for."""
     if any(map(is_symbolic, args)) or any(map(is_symbolic, inputs.values())):
-        program = r.program(inputs)
+        program = _program(r, args, inputs)
         return r.rebound(bind(program, named(r.name, program.arguments, args, inputs)))
-    program = r.program(inputs, shape, out)
+    program = _program(r, args, inputs, shape, out)
     values = named(r.name, program.arguments, args, inputs)
     if any(isinstance(v, Pad) for v in values.values()):
         return _run_padded(r, program, values, out, shape, origin)
@@ -32,6 +32,12 @@ def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], ou
     if origin is not None:
         return kernel.realize(shape, origin, **inputs)
     return kernel(*args, out=out, shape=shape, **inputs)
+
+
+def _program(
+    r: Runnable, args: tuple[Any, ...], values: Mapping[str, Any], shape: Any = None, out: Any = None
+) -> Program:
+    return r.program({**dict(zip(r.own_inputs(), args, strict=False)), **values}, shape, out)
 
 
 def _run_padded(r: Runnable, program: Program, values: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Any:
@@ -50,6 +56,6 @@ def _kernel(r: Runnable, program: Program, s: Signature, target: Any = None) -> 
 
 def compiled(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Any) -> Kernel:
     """The Kernel of `r` for these types."""
-    program = r.program(types)
+    program = _program(r, args, types)
     values = named(r.name, program.arguments, args, types)
     return _kernel(r, program, signature(program.arguments, values, types=True), target)
