@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CompileError
+from ..ir import linked
 from ..ir.algebra import add, mod, not_, sub, substitute
 from ..ir.expr import Array, Const, Expr, Lin, Load, Op, Read, Var, children, is_true
 from ..ir.facts import const_bounds, free_vars
@@ -23,13 +24,19 @@ from ..ir.node import deep_recursion, interning
 from ..ir.pipeline import Lowered, Port
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
-from .python_expr import Code, Comment, Expressions, NumbaCode, NumPyCode, call, item, literal, name, np_
+from .python_code import Code, Comment, call, item, literal, name, np_, ref_
+from .python_dialects import NumbaCode, NumPyCode
+from .python_expr import Expressions
 from .python_share import shared
 
-__all__ = ["compile_function", "function_source", "run", "to_source"]
+__all__ = ["Stopped", "compile_function", "function_source", "run", "to_source"]
 
 BACKENDS = {"python": NumPyCode, "numba": NumbaCode}
 _AUGMENTED = {"add": ast.Add, "sub": ast.Sub, "mul": ast.Mult}
+
+
+class Stopped(Exception):
+    """A requirement does not hold where it is evaluated: (status, values...)."""
 
 
 def to_source(lowered: Lowered, backend: str = "python", origin: bool = False) -> str:
@@ -65,12 +72,13 @@ def run(
     args += flat if origin else []
     args += [_scalar(v, p.var.type, backend) for v, p in zip(params, lowered.params, strict=True)]
     checks = [s for s in _walk(lowered.nest) if isinstance(s, Check)]
-    if not checks:
-        kernel(*args)
-        return 0, []
-    error = np.zeros(max(len(c.args) for c in checks) or 1, np.int64)
-    status = int(kernel(*args, error))
-    return status, error.tolist() if status else []
+    error = np.zeros(max((len(c.args) for c in checks), default=0) or 1, np.int64)
+    try:
+        status = kernel(*args, error) if checks else kernel(*args)
+    except Stopped as stopped:
+        status, *values = stopped.args
+        return int(status), [_reported(v) for v in values]
+    return (int(status), error.tolist()) if status else (0, [])
 
 
 _kernels: weakref.WeakKeyDictionary[Lowered, dict[tuple[str, bool], Any]] = weakref.WeakKeyDictionary()
@@ -83,7 +91,8 @@ def _kernel(lowered: Lowered, backend: str, origin: bool) -> Any:
         with interning(), deep_recursion():
             printed = _Kernel(lowered, backend, origin)
             source = printed.text()
-        made[backend, origin] = compile_function("kernel", source, {n: f for f, n in printed.functions.items()})
+        free = linked.functions() | {n: f for f, n in printed.functions.items()}
+        made[backend, origin] = compile_function("kernel", source, free)
     return made[backend, origin]
 
 
@@ -131,9 +140,15 @@ def _module(code: Expressions, function: ast.FunctionDef) -> str:
 
 def compile_function(title: str, source: str, free: Mapping[str, Any] | None = None) -> Any:
     """The function `title` that `source` defines, with the values of its `free` names."""
-    scope: dict[str, Any] = {"__name__": f"halo.{title}", **(free or {})}
+    scope: dict[str, Any] = {"__name__": None, **(free or {})}  # of no module: Numba looks nowhere else for free names
     exec(compile(source, f"<halo {title}>", "exec"), scope)
     return scope[title]
+
+
+def _reported(value: Any) -> int:
+    """As machine code leaves it in the error memory: an integer, or the bits of a double."""
+    number = np.asarray(value)
+    return int(number) if number.dtype.kind in "iub" else int(number.astype(np.float64).view(np.int64))
 
 
 def _array(a: np.ndarray[Any, Any], type: Type, backend: str) -> np.ndarray[Any, Any]:
@@ -188,7 +203,7 @@ class _Kernel:
 
     def _decorator(self) -> ast.expr:
         if self.backend == "numba":
-            return np_("njit", "ref")
+            return ref_("njit")
         quiet = call(np_("errstate"))
         quiet.keywords = [ast.keyword("all", literal("ignore"))]
         return quiet
@@ -354,7 +369,7 @@ class _Kernel:
         with self.shared(s.cond, *s.args) as (before, (cond, *args)):
             if is_true(cond):
                 return []
-            test = self.code.value(not_(cond))
+            test = self.code.value(_opposite(cond))
             trees = [self.code.value(a) for a in args]
         report = [ast.Assign([item(name("error"), [literal(k)])], tree) for k, tree in enumerate(trees)]
         return [*before, ast.If(test, [*report, ast.Return(literal(s.code))], [])]
@@ -437,6 +452,13 @@ def _exprs(s: Stmt) -> Iterator[Expr]:
             yield from itertools.chain.from_iterable(itertools.chain(s.box, *s.function.required(s.box)))
     if isinstance(s, Check):
         yield from s.args
+
+
+def _opposite(cond: Expr) -> Expr:
+    """`not cond`, with the negation inside of `and` and `or`."""
+    if isinstance(cond, Op) and cond.name in ("and", "or"):
+        return Op("or" if cond.name == "and" else "and", tuple(_opposite(c) for c in cond.args), cond.type)
+    return not_(cond)
 
 
 def _is_pure(e: Expr) -> bool:

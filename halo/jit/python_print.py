@@ -12,7 +12,7 @@ from typing import Any
 
 from astunparse.unparser import Unparser, interleave
 
-from .python_expr import Comment
+from .python_code import Comment
 
 __all__ = ["to_text"]
 

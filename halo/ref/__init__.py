@@ -22,11 +22,44 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError
+from ..jit.python import Stopped, compile_function, function_source
 from ..types import Type, as_type
 
-__all__ = ["absd", "avg_down", "avg_up", "bf16", "clz", "ctz", "f16", "floordiv", "fma", "fmax", "fmin", "i8", "i16",
-           "i32", "i64", "max", "min", "mod", "mul_high", "njit", "popcount", "random", "sat_add", "sat_sub", "shl", "shr", "u8",
-           "u16", "u32", "u64"]  # fmt: skip
+__all__ = [
+    "absd",
+    "avg_down",
+    "avg_up",
+    "bf16",
+    "clz",
+    "ctz",
+    "debug_print",
+    "f16",
+    "floordiv",
+    "fma",
+    "fmax",
+    "fmin",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "max",
+    "min",
+    "mod",
+    "mul_high",
+    "njit",
+    "popcount",
+    "random",
+    "require",
+    "sat_add",
+    "sat_sub",
+    "shl",
+    "shr",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+]  # fmt: skip
 
 
 def njit(function: Callable[..., Any]) -> Any:
@@ -222,7 +255,6 @@ def _transcendental(name: str) -> Callable[..., Any]:
 @functools.cache
 def _definition(name: str, type: str) -> Callable[..., Any]:
     """The scalar Python function of the typed definition in `lowering`."""
-    from ..jit.python import compile_function, function_source
     from ..lowering.expand_math import definition
 
     parameters, value = definition(name, as_type(type))
@@ -245,6 +277,24 @@ def random(stream: int, *indices: Any) -> Any:
         x = (x ^ x >> 15) * 0x846CA68B & 0xFFFFFFFF
         x ^= x >> 16
     return np.uint32(x)
+
+
+# At run time ------------------------------------------------------------------------------------------------------------
+
+
+def debug_print(value: Any, *message: Any) -> Any:
+    """`value`, which is printed with the message."""
+    print(value, *message)
+    return value
+
+
+def require(condition: Any, what: Any, value: Any, *shown: Any) -> Any:
+    """`value`, where `condition` holds; else Stopped with the status `what`, or ArgumentError with the text `what`."""
+    if condition:
+        return value
+    if isinstance(what, int):
+        raise Stopped(what, value, *shown)
+    raise ArgumentError(what.format(*shown))
 
 
 # Conversions ------------------------------------------------------------------------------------------------------------

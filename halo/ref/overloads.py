@@ -15,7 +15,8 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from .. import ref
-from ..jit.python import compile_function, function_source
+from ..errors import ArgumentError
+from ..jit.python import Stopped, compile_function, function_source
 from ..lowering.expand_math import definition
 from ..types import as_type
 
@@ -293,6 +294,34 @@ def _random(stream: Any, *indices: Any) -> Any:
         return np.uint32(x)
 
     return drawn
+
+
+# At run time ------------------------------------------------------------------------------------------------------------
+
+
+@_overload(ref.debug_print)
+def _debug_print(value: Any, *message: Any) -> Any:
+    pieces = ", ".join(["value", *(f"message[{k}]" for k in range(len(message)))])
+    scope: dict[str, Any] = {}
+    exec(f"def shown(value, *message):\n    print({pieces})\n    return value", scope)
+    return scope["shown"]
+
+
+@_overload(ref.require)
+def _require(condition: Any, what: Any, value: Any, *shown: Any) -> Any:
+    pieces = ", ".join(["what", "value", *(f"shown[{k}]" for k in range(len(shown)))])
+    stop = f"Stopped({pieces})" if isinstance(what, types.Integer) else "ArgumentError('a requirement does not hold')"
+    scope: dict[str, Any] = {"Stopped": Stopped, "ArgumentError": ArgumentError}
+    exec(
+        f"""
+def required(condition, what, value, *shown):
+    if not condition:
+        raise {stop}
+    return value
+""",
+        scope,
+    )
+    return scope["required"]
 
 
 # Conversions ------------------------------------------------------------------------------------------------------------
