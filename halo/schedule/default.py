@@ -2,8 +2,8 @@
 
 It is computed inline if it has no update and, with all other inlining done, is read at one index per point and outside
 reductions, or if it is only a load or a constant. Else it is computed at the root: the innermost pure loop vectorised
-(in updates inside the reduction loops), the outermost pure loop parallel. One at whose loops others are placed has the
-plain nest, which is what they name.
+(in updates inside the reduction loops), the outermost pure loop parallel, in tasks of enough work. One at whose loops
+others are placed has the plain nest, which is what they name.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import replace
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Read, walk
 from ..ir.pipeline import INLINE, ROOT, Definition, Function, Pipeline
+from ..types import index
 from .loops import Dim, Loops
 from .nesting import split
 
 __all__ = ["schedule_default"]
 
-CHUNK = 1 << 14  # points of a task, where the only pure loop is the parallel one
+CHUNK = 1 << 14  # points of a parallel task
 FEW = 64  # terms that one accumulator in a register takes up one after the other
 
 Sites = dict[Array, set[tuple[Expr, ...]]]  # at which indices each Array is read
@@ -106,11 +107,27 @@ def _looped(d: Definition, f: Function) -> Definition:
         return d
     outermost, last = pure[0], f.vars[-1].name
     vectorised = last in pure
-    if len(pure) == 1 and vectorised:
-        loops = split(loops, last, last, f"{last}_p", CHUNK, "guard")
-        last = f"{last}_p"
+    lanes = loops.facts.natural if outermost == last else 1
+    tasks = f"{outermost}_p"
+    loops = split(loops, outermost, outermost, tasks, _task(d, f, outermost, lanes), "guard")
     loops = loops.with_dim(outermost, kind="parallel")
-    return replace(d, loops=_vectorised(loops, last) if vectorised else loops)
+    if vectorised:
+        loops = _vectorised(loops, tasks if outermost == last else last)
+    return replace(d, loops=loops)
+
+
+def _task(d: Definition, f: Function, outermost: str, lanes: int) -> int | Expr:
+    """How many iterations of the outermost loop make a task of about CHUNK points: small arrays are one task."""
+    extents = dict(zip((v.name for v in f.vars), f.array.extents, strict=True)) | {
+        r.var.name: r.extent for r in d.rvars
+    }
+    points: Expr = Const(lanes, index)
+    for dim in d.loops.dims:
+        if dim.name != outermost:
+            points = A.mul(points, A.maximum(extents[dim.name], Const(1, index)))
+    count = A.maximum(A.floordiv(Const(CHUNK, index), points), Const(1, index))
+    iterations = A.mul(count, Const(lanes, index))
+    return iterations.value if isinstance(iterations, Const) else iterations
 
 
 def _vectorised(loops: Loops, v: str) -> Loops:

@@ -175,6 +175,7 @@ class Interpreter:
     def run(self) -> dict[str, dict[tuple[int, ...], list[Any]]]:
         for f in self.p.functions:
             self.values[f.name] = {}
+            self.known |= {e: self.boxes[v.name][1] for v, e in zip(f.vars, f.array.extents, strict=True)}
             for d in f.definitions:
                 self.stage(f, d)
         return self.values
