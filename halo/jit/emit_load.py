@@ -27,6 +27,7 @@ from .emit_address import (
 )
 from .emit_cast import unpack
 from .emit_function import MEMORY, Function, vec
+from .emit_phases import phases
 from .emit_vector import any_lane, constant_of, each_lane, flag, flags_of, permute, pick, splat
 
 __all__ = ["load"]
@@ -52,14 +53,35 @@ def _load_lanes(f: Function, e: Load, cond: str | None, mask: str | None) -> str
         first, levels = form
         moving = [v for v in levels if v.stride != 0]
         run = best_run(moving, _SHUFFLED_STRIDES)
-        if not moving and mask is None:
-            return splat(f, _dense(f, _guarded(f, place_of(f, e.buffer, first), cond, 1), 1, None), type, e.lanes)
+        if not moving:
+            some = cond if mask is None else any_lane(f, mask, e.lanes)
+            value = splat(f, _dense(f, _guarded(f, place_of(f, e.buffer, first), some, 1), 1, None), type, e.lanes)
+            return value if mask is None else _where(f, mask, value, type, e.lanes)
         if run is not None and (mask is None or len(moving) == len(levels)):
             return _load_runs(f, place_of(f, e.buffer, first), levels, moving, run, cond, mask)
+    apart = phases(e.index)
+    if apart is not None:
+        return _load_phases(f, e, apart, cond, mask)
     if cond is not None:
         mask = splat(f, cond, "i1", e.lanes)
     clamped = _clamped(e.index)
     return _gather(f, e.buffer, e.index, mask) if clamped is None else _load_clamped(f, e, clamped, mask)
+
+
+def _where(f: Function, mask: str, value: str, type: str, lanes: int) -> str:
+    """`value` where `mask` is true, else zero."""
+    wide = vec(type, lanes)
+    return f.new(f"select {vec('i1', lanes)} {mask}, {wide} {value}, {wide} zeroinitializer")
+
+
+def _load_phases(f: Function, e: Load, apart: list[Expr], cond: str | None, mask: str | None) -> str:
+    """Each phase loaded, and their lanes taken in turn."""
+    count, lanes = len(apart), e.lanes // len(apart)
+    parts = []
+    for r, index in enumerate(apart):
+        own = permute(f, "i1", [(mask, e.lanes)], range(r, e.lanes, count)) if mask else None
+        parts.append((_load_lanes(f, Load(e.buffer, index), cond, own), lanes))
+    return permute(f, MEMORY[e.type.name], parts, [k % count * lanes + k // count for k in range(e.lanes)])
 
 
 # -- neighbours clamped to bounds, as at the edges of a padded picture -----------------------------------------------
