@@ -126,8 +126,8 @@ class _Implementation:
     def _array(self, a: str, port: Port, slot: int) -> None:
         """Fill the slots of the array called `a`; the conditions under which machine code can address it."""
         n, size = port.ndim, port.type.bytes
-        self.lines.append(f"h_slots[{slot}] = {a}.ctypes.data")
-        self.conditions += [f"{a}.size > 0", f"{a}.ctypes.data % {size} == 0"]
+        self.lines += [f"h_data_{a} = {a}.ctypes.data", f"h_slots[{slot}] = h_data_{a}"]
+        self.conditions += [f"{a}.size > 0", f"h_data_{a} % {size} == 0"]
         for d in range(n):
             last = f"1 if {a}.shape[{d}] == 1 else " if d == n - 1 else ""
             self.lines.append(f"h_slots[{slot + 1 + d}] = {a}.shape[{d}]")
@@ -136,7 +136,7 @@ class _Implementation:
         if port.contiguous:
             self.conditions.append(f"h_slots[{slot + 2 * n}] == 1")
         reach = [f"({a}.shape[{d}] - 1) * {a}.strides[{d}]" for d in range(n)]
-        low, high = (" + ".join([f"{a}.ctypes.data", *(f"{f}({r}, 0)" for r in reach)]) for f in ("min", "max"))
+        low, high = (" + ".join([f"h_data_{a}", *(f"{f}({r}, 0)" for r in reach)]) for f in ("min", "max"))
         self.lines += [f"h_low_{a} = {low}", f"h_high_{a} = {high} + {size}"]
 
     def _scalar(self, name: str, type: Type, slot: int, given: Any) -> None:
@@ -183,31 +183,28 @@ class _Implementation:
 
     def _apart(self, result: str, port: Port, others: Sequence[str]) -> None:
         """`result` steps over itself, each axis over all of the next, and meets none of the others."""
-        self.conditions += [f"(h_high_{o} <= h_low_{result} or h_high_{result} <= h_low_{o})" for o in others]
+        self.conditions += [f"(h_high_{o} <= h_low_{result}) | (h_high_{result} <= h_low_{o})" for o in others]
         for d in range(port.ndim):
             over = f"{result}.shape[{d + 1}] * {result}.strides[{d + 1}]" if d + 1 < port.ndim else str(port.type.bytes)
-            self.conditions.append(f"({result}.shape[{d}] == 1 or {result}.strides[{d}] >= {over})")
+            self.conditions.append(f"({result}.shape[{d}] == 1) | ({result}.strides[{d}] >= {over})")
 
     def _run(self) -> None:
         from .kernel import MachineCode
 
         code = self.kernel.code
-        native = isinstance(code, MachineCode)
+        self.lines.append("h_status = 1")
         if isinstance(code, MachineCode):
-            call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)
-            self.scope["h_native"] = call(code.address)
-        known = {n: f"h_{n}" if f"h_{n}" in self.scope else n for n in self.order}
-        arguments = [known[n] for n in self.order] + [f"h_result{k}" for k in self.ports]
-        self.lines += [
-            "h_error = np.empty(64, np.int64)",
-            "h_status = 1",
-            f"if {' and '.join(self.conditions) or 'True'}:" if native else "if False:",
-            f"    h_status = {'h_native(h_slots.ctypes, h_error.ctypes)' if native else '1'}",
-            "if h_status != 0:",
-            "    with objmode():",
-            f"        h_slow({', '.join(arguments)})",
-            f"return {self._result()}",
-        ]
+            native = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)
+            self.scope["h_native"] = native(code.address)
+            self.lines += [
+                "h_error = np.empty(64, np.int64)",
+                "if " + " & ".join(f"({c})" for c in self.conditions or ["True"]) + ":",
+                "    h_status = h_native(h_slots.ctypes, h_error.ctypes)",
+            ]
+        arguments = [f"h_{n}" if f"h_{n}" in self.scope else n for n in self.order]
+        arguments += [f"h_result{k}" for k in self.ports]
+        self.lines += ["if h_status != 0:", "    with objmode():", f"        h_slow({', '.join(arguments)})"]
+        self.lines.append(f"return {self._result()}")
 
     def _result(self) -> str:
         groups = [tuple(f"h_result{k}" for k in g) for g in self.layout.outputs]
