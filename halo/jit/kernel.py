@@ -245,7 +245,7 @@ def _canonical(pipeline: Pipeline) -> Canonical | None:
 
 def _dump(layout: Layout, code: bytes, known: Canonical) -> bytes:
     numbers = {place: k for k, place in reversed(list(enumerate(known.locations)))}
-    places = [numbers.get(loc, loc) for loc in layout.locations()]
+    places: list[Any] = [loc if loc is None else numbers.get(loc, loc) for loc in layout.locations()]
     bare = layout.with_locations([None] * len(places))
     return pickle.dumps((bare, places, code), protocol=4)
 
