@@ -25,12 +25,12 @@ def define(name, at, value):
     return f
 
 
-def down(f, *i):
-    """Half the size, by [1 3 3 1] / 8 along both axes; `i` are the axes before y and x."""
-    rows = define(f"{f.name}_rows", (*i, y, x), (f[(*i, 2 * y - 1, x)] + f[(*i, 2 * y + 2, x)]
+def down(name, f, *i):
+    """`f` in half the size, by [1 3 3 1] / 8 along both axes; `i` are the axes before y and x."""
+    rows = define(f"{name}_rows", (*i, y, x), (f[(*i, 2 * y - 1, x)] + f[(*i, 2 * y + 2, x)]
                   + 3 * (f[(*i, 2 * y, x)] + f[(*i, 2 * y + 1, x)])) / 8)  # fmt: skip
     rows.compute_inline()
-    return define(f"{f.name}_down", (*i, y, x), (rows[(*i, y, 2 * x - 1)] + rows[(*i, y, 2 * x + 2)]
+    return define(name, (*i, y, x), (rows[(*i, y, 2 * x - 1)] + rows[(*i, y, 2 * x + 2)]
                   + 3 * (rows[(*i, y, 2 * x)] + rows[(*i, y, 2 * x + 1)])) / 8)  # fmt: skip
 
 
@@ -49,9 +49,9 @@ curved = k + beta * offset + alpha * offset * halo.exp(-offset * offset / 2)
 remapped = define("remapped", (k, y, x), curved / (LEVELS - 1))
 
 inputs, remaps = [grey], [remapped]
-for _ in range(1, PYRAMID):
-    inputs.append(down(inputs[-1]))
-    remaps.append(down(remaps[-1], k))
+for j in range(1, PYRAMID):
+    inputs.append(down(f"grey_{j}", inputs[-1]))
+    remaps.append(down(f"remapped_{j}", remaps[-1], k))
 
 output = None
 for j in reversed(range(PYRAMID)):

@@ -37,6 +37,7 @@ _INFIX = {
 }  # fmt: skip
 _LOGIC = {"and": (_AND, " and "), "or": (_OR, " or "), "xor": (_COMPARE, " != ")}
 _FLIPPED = {"lt": " > ", "le": " >= ", "eq": " == ", "ne": " != "}
+_LONG = 24  # nodes of a size that a reader follows
 _MIXED = {"random", "print", "require", "call"}  # operations whose operands need not have one type
 
 
@@ -213,12 +214,17 @@ class _Printer:
             size, bound = self.expr(s.size), "" if s.bound is None else f" at most {s.bound}"
             return s.buffer, f"alloc {s.buffer.type.name} {self.bind(s.buffer)}[{size}{bound}] {s.buffer.kind}"
         fold = dict(s.fold)
-        sizes = [self.expr(n) for _, n in s.bounds]
+        sizes = self.sizes(s)
         axes = [f"{fold[d]} of {n}" if d in fold else n for d, n in enumerate(sizes)]
-        los = self._list([lo for lo, _ in s.bounds], index)
-        at = f" at [{los}]" if any(not _is_zero(lo) for lo, _ in s.bounds) else ""
         memory = "" if s.memory == "auto" else f" {s.memory}"
-        return s.what, f"alloc {self.bind(s.what)}[{', '.join(axes) or '()'}]{at}{memory}"
+        return s.what, f"alloc {self.bind(s.what)}[{', '.join(axes) or '()'}]{self.corner(s)}{memory}"
+
+    def sizes(self, s: Realize) -> list[str]:
+        return [self.expr(n) for _, n in s.bounds]
+
+    def corner(self, s: Realize) -> str:
+        los = [lo for lo, _ in s.bounds]
+        return "" if all(map(_is_zero, los)) else f" at [{self._list(los, index)}]"
 
     def rest(self, s: Stmt, depth: int) -> list[str]:
         pad = "  " * depth
@@ -229,8 +235,8 @@ class _Printer:
                 end = len(s.stmts) - 1
                 return [line for k, child in enumerate(s.stmts) for line in self.lines(child, depth, last=k == end)]
             case For():
-                bounds = self.bounds(s.lo, s.extent)
-                head = f"for {self.bind(s.var)} in {bounds}{self.marks(s)}:"
+                span = self.span(s)
+                head = f"for {self.bind(s.var)}{span}{self.marks(s)}:"
                 body = self.lines(s.body, depth + 1, last=True)
                 self.release(s.var)
                 return [pad + head, *body]
@@ -257,6 +263,9 @@ class _Printer:
                 function = getattr(s.function, "__name__", "extern")
                 return [f"{pad}extern {self.name(s.outputs)}[{box}] = {function}({inputs})"]
         return [pad + repr(s)]
+
+    def span(self, s: For) -> str:
+        return f" in {self.bounds(s.lo, s.extent)}"
 
     def bounds(self, lo: Expr, extent: Expr) -> str:
         """`lo..hi`, with hi = lo + extent in canonical form."""
@@ -291,25 +300,32 @@ class _Printer:
 
 
 class _LoopPrinter(_Printer):
-    """Leaves out the arithmetic: values, checks, and the lets that no printed bound needs."""
+    """Leaves out the arithmetic: values, checks, guards of tails, the corners of regions, and the lets that nothing
+    printed needs. A loop over all that is computed of an axis has no bounds: `for y:`. A long size is `f.shape[0]`."""
 
     def __init__(self, nest: Stmt) -> None:
         super().__init__()
         self.needed: set[Expr] = set()
+        self.lengths: dict[Expr, int] = {}
+        self.regions: dict[Expr, Expr] = {}  # the extent that goes with a lower end
         todo, outside_in = [nest], []
         while todo:
             outside_in.append(todo.pop())
             todo += _children(outside_in[-1])
+        for s in outside_in:
+            if isinstance(s, Produce | Realize):
+                self.regions.update(zip(s.what.mins, s.what.extents, strict=True))
         for s in reversed(outside_in):
             self._need(s)
+        self.needed -= {*self.regions, *self.regions.values()}
 
     def _need(self, s: Stmt) -> None:
         match s:
-            case For():
+            case For() if not self._is_whole(s):
                 self._use(s.lo, s.extent)
             case Realize():
-                self._use(*(e for pair in s.bounds for e in pair))
-            case If():
+                self._use(*(n for _, n in s.bounds if self._length(n) <= _LONG))
+            case If(likely=False):
                 self._use(s.cond)
             case Let() if s.var in self.needed:
                 self._use(s.value)
@@ -322,14 +338,34 @@ class _LoopPrinter(_Printer):
                 self.needed.add(e)
                 todo += children(e)
 
+    def _length(self, e: Expr) -> int:
+        """How many nodes the text of `e` shows."""
+        if e not in self.lengths:
+            self.lengths[e] = 1 + sum(map(self._length, children(e)))
+        return self.lengths[e]
+
+    def sizes(self, s: Realize) -> list[str]:
+        return [self.expr(n if self._length(n) <= _LONG else s.what.extents[d]) for d, (_, n) in enumerate(s.bounds)]
+
+    def _is_whole(self, s: For) -> bool:
+        return self.regions.get(s.lo) is s.extent
+
+    def span(self, s: For) -> str:
+        return "" if self._is_whole(s) else super().span(s)
+
+    def corner(self, s: Realize) -> str:
+        return ""
+
     def lines(self, s: Stmt, depth: int, last: bool) -> list[str]:
-        while isinstance(s, Let) and s.var not in self.needed:
-            s = s.body
+        while (isinstance(s, Let) and s.var not in self.needed) or (
+            isinstance(s, If) and s.likely and s.orelse is None
+        ):
+            s = s.body if isinstance(s, Let) else s.then
         return super().lines(s, depth, last)
 
     def rest(self, s: Stmt, depth: int) -> list[str]:
         match s:
-            case Let():
+            case Let() | If(likely=True, orelse=None):
                 return self.lines(s, depth, last=True)
             case Block():
                 kept = [c for c in s.stmts if not isinstance(c, Check | Evaluate)]

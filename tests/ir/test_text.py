@@ -149,7 +149,7 @@ def test_nest_of_the_architecture() -> None:
     assert loops_text(nest) == expected(
         """
         for yo in 0..(h + 7)//8 parallel:
-          alloc blur_x[4 of 10, w] at [8*yo, 0]
+          alloc blur_x[4 of 10, w]
           for yi in 0..8:
             y = 8*yo + yi
             produce blur_x:
@@ -236,13 +236,29 @@ def test_flat_statements() -> None:
 
 def test_loops_leave_out_what_no_bound_needs() -> None:
     tail = If(A.lt(x, w), store(out, Const(1, u16)), likely=True)
-    s = Let(a, Const(2, i32), Let(h, A.add(w, n(1)), block(Check(p, 1), For(y, n(0), h, "serial", tail))))
+    other = If(p, store(out, Const(2, u16)))
+    loop = For(y, n(0), h, "serial", block(tail, other))
+    s = Let(a, Const(2, i32), Let(h, A.add(w, n(1)), block(Check(p, 1), loop)))
     assert loops_text(s) == expected(
         """
         h = w + 1
         for y in 0..h:
-          if likely(x < w):
+          out[...] = ...
+          if p:
             out[...] = ...
+        """
+    )
+
+
+def test_loops_over_all_of_an_axis_have_no_bounds() -> None:
+    rows = For(y, out.mins[0], out.extents[0], "parallel", For(x, out.mins[1], A.sub(out.extents[1], n(1)), "serial",
+               store(out, Const(1, u16))))  # fmt: skip
+    assert loops_text(Let(out.extents[0], w, Produce(out, rows))) == expected(
+        """
+        produce out:
+          for y parallel:
+            for x in out.min[1]..out.shape[1] + out.min[1] - 1:
+              out[...] = ...
         """
     )
 
