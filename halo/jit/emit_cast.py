@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir.expr import Cast, Op
-from ..types import Type, f32
+from ..types import Type, f32, f64
 from .emit_function import MEMORY, REGISTER, Function, vec
 
 __all__ = ["cast", "pack", "reinterpret", "round_to", "unpack"]
@@ -56,13 +56,24 @@ def _int_to_float(f: Function, source: Type, target: Type, n: int, v: str) -> st
 
 
 def _float_to_int(f: Function, source: Type, target: Type, n: int, v: str) -> str:
-    a, b, s = REGISTER[source.name], REGISTER[target.name], "s" if target.kind == "int" else "u"
-    return f.new(f"call {vec(b, n)} @llvm.fpto{s}i.sat.{_suffix(b, n)}.{_suffix(a, n)}({vec(a, n)} {v})")
+    """Clamped, then converted. (LLVM writes its saturating conversion of a vector out lane by lane.)"""
+    a, b, signed = REGISTER[source.name], REGISTER[target.name], target.kind == "int"
+    type, wide = f64 if a == "double" else f32, vec(a, n)
 
+    def choose(condition: str, x: str, limit: float) -> str:
+        k = _literal(f, limit, type, n)
+        return f.new(f"select {vec('i1', n)} {f.new(f'fcmp {condition} {wide} {x}, {k}')}, {wide} {x}, {wide} {k}")
 
-def _suffix(scalar: str, n: int) -> str:
-    name = {"float": "f32", "double": "f64"}.get(scalar, scalar)
-    return name if n == 1 else f"v{n}{name}"
+    digits, whole = (53 if type is f64 else 24), target.bits - signed
+    x = choose("ord", v, 0.0) if signed else v
+    x = choose("ogt", x, float(target.min))  # of an unsigned type this sees to NaN as well
+    if whole <= digits:
+        return _convert(f, f"fpto{'s' if signed else 'u'}i", a, b, n, choose("olt", x, float(target.max)))
+    over = f.new(f"fcmp oge {wide} {v}, {_literal(f, 2.0**whole, type, n)}")
+    largest = 2.0**whole - 2.0 ** (whole - digits)
+    result = _convert(f, f"fpto{'s' if signed else 'u'}i", a, b, n, choose("olt", x, largest))
+    most = _constants(b, n)(int(target.max) if signed else -1)
+    return f.new(f"select {vec('i1', n)} {over}, {vec(b, n)} {most}, {vec(b, n)} {result}")
 
 
 def _float_to_float(f: Function, source: Type, target: Type, n: int, v: str) -> str:
@@ -131,8 +142,12 @@ def _round_half(f: Function, n: int, v: str) -> str:
 
 
 def _float(value: float, n: int, f: Function) -> str:
-    literal = f.module.literal(value, f32)
-    return literal if n == 1 else f"splat (float {literal})"
+    return _literal(f, value, f32, n)
+
+
+def _literal(f: Function, value: float, t: Type, n: int) -> str:
+    literal = f.module.literal(value, t)
+    return literal if n == 1 else f"splat ({REGISTER[t.name]} {literal})"
 
 
 def pack(f: Function, t: Type, n: int, v: str) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from halo.ir.expr import Cast, Expr
+from halo.ir.expr import Cast, Expr, Load
+from halo.ir.node import interning
+from halo.ir.stmt import Store
+from halo.jit import llvm
 from halo.jit.target import Target
 from halo.types import ALL, Type, bf16, bool_, f16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 
-from .harness import HOST, LANES, assert_same, op, outputs_of, pairs
+from .harness import HOST, LANES, Kernel, assert_same, k, op, outputs_of, pairs, port, ramp
 from .test_emit_float import OLD
 
 
@@ -81,3 +84,25 @@ def test_booleans_are_bytes_that_are_not_zero() -> None:
 
 def _twice(e: Expr) -> Expr:
     return op("add", Cast(e, i32), Cast(e, i32))
+
+
+@pytest.mark.parametrize("source", [f32, f64], ids=lambda t: t.name)
+def test_floats_next_to_the_ends_of_integers(source: Type) -> None:
+    integers = [t for t in ALL if t.is_int]
+    ends = [float(x) + d for t in integers for x in (t.min, t.max) for d in (-1, -0.5, 0, 0.5, 1)]
+    a = np.array([*ends, *(2.0**k for k in (7, 8, 15, 16, 31, 32, 63, 64)), 0.0, -0.0, 1.0, -1.0], np.float64)
+    a = np.concatenate([a, -a]).astype(source.dtype)
+    a = np.concatenate([a, np.nextafter(a, source.dtype.type(np.inf)), np.nextafter(a, -source.dtype.type(np.inf))])
+    a = a[: len(a) // 16 * 16]
+    for lanes in (1, 16):
+        outputs = outputs_of(lambda x: [Cast(x[0], t) for t in integers], (a,), lanes)
+        for t, got in zip(integers, outputs, strict=True):
+            assert_same(got, converted(a, source, t), f"{source} to {t} in {lanes} lanes")
+
+
+@pytest.mark.skipif(HOST.vector_bits < 256, reason="reads assembly")
+def test_floats_to_bytes_stay_in_vectors() -> None:
+    with interning():
+        a, out = port("a", f32), port("out", u8, "output")
+        kernel = Kernel(Store(out.buffer, ramp(k(0), 16), Cast(Load(a.buffer, ramp(k(0), 16)), u8)), [a, out])
+    assert llvm.asm(kernel.text, HOST).count("cvtt") <= 2
