@@ -73,7 +73,7 @@ class Program:
         """The loops of the typed pipeline `p`, as one of VARIANTS."""
         plain = apply(p, {}, machine(target))
         scheduled = plain
-        if variant != "plain":
+        if variant != "plain" and schedule.by_name():
             scheduled = apply(p, schedule.by_name(), machine(target), promises=variant == "fast")
         return lower(scheduled, _lanes(target), dense=variant == "fast", plain=plain, observe=observe)
 

@@ -183,12 +183,9 @@ def _extreme(name: str, a: Expr, b: Expr) -> Expr:
     if a.lanes > 1 or a.type is not index:
         return _broadcasting(name, a, b, lambda x, y: _extreme(name, x, y))
     other = "max" if name == "min" else "min"
-    flat = [*_flatten(name, a), *_flatten(name, b)]
-    kept: list[Expr] = []
-    for e in flat:
-        kept = [k for k in kept if not _beats(name, e, k)] if not any(_beats(name, k, e) for k in kept) else kept
-        if not any(_beats(name, k, e) for k in kept):
-            kept.append(e)
+    kept = _flatten(name, a)
+    for e in _flatten(name, b):
+        kept = _with(name, kept, e)
     # max(min(x, y), y) = y
     kept = [k for k in kept if not any(o is not k and o in _flatten(other, k) for o in kept)] or kept
     if len(kept) == 1:
@@ -214,12 +211,18 @@ def _flatten(name: str, e: Expr) -> list[Expr]:
     return [e]
 
 
-def _beats(name: str, a: Expr, b: Expr) -> bool:
-    """Whether a <= b (for min; >= for max) always, so that b can go."""
-    if a is b:
-        return True
-    lo, hi = const_bounds(sub(b, a))
-    return lo is not None and lo >= 0 if name == "min" else hi is not None and hi <= 0
+def _with(name: str, kept: list[Expr], e: Expr) -> list[Expr]:
+    """`kept` and `e`, without what one of the others always beats (is at most, for min; at least, for max)."""
+    left: list[Expr] = []
+    for k in kept:
+        lo, hi = (0, 0) if k is e else const_bounds(sub(e, k))
+        if name == "max":
+            lo, hi = (None if hi is None else -hi), (None if lo is None else -lo)
+        if lo is not None and lo >= 0:
+            return kept
+        if hi is None or hi > 0:
+            left.append(k)
+    return [*left, e]
 
 
 def clamp(e: Expr, lo: Expr, hi: Expr) -> Expr:

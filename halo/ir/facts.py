@@ -11,6 +11,7 @@ from .linear import linear, parts
 
 Bounds = tuple[Any, Any]  # (lo, hi): Python numbers, inclusive; None is unbounded
 UNBOUNDED: Bounds = (None, None)
+LOOSE = 2**30  # as good as no bound: it comes from the shape of some array
 
 
 def free_vars(e: Expr) -> frozenset[Expr]:
@@ -99,7 +100,7 @@ def _lin(e: Lin) -> Bounds:
             a, b = b, a
         lo = None if lo is None or a is None else lo + k * a
         hi = None if hi is None or b is None else hi + k * b
-    if len(e.terms) > 1:
+    if len(e.terms) > 1 and (lo is None or hi is None or lo <= -LOOSE or hi >= LOOSE):
         lo, hi = _tighter((lo, hi), _lin_by_cases(e))
     return lo, hi
 

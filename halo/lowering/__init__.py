@@ -24,6 +24,7 @@ from .outputs import stage_outputs
 from .partition import partition
 from .skip_stages import skip_stages
 from .slide import slide
+from .tasks import tasks
 from .trim_no_ops import trim_no_ops
 from .unroll import unroll
 from .vectorize import vectorize
@@ -84,7 +85,7 @@ def _checked(s: State) -> State:
 
 def _plain_boxes(s: State) -> Boxes | None:
     """What the unscheduled pipeline reads of the inputs: whether a call is legal does not depend on the schedule."""
-    if s.plain is None or s.plain is s.pipeline:
+    if s.plain is None:
         return None
     plain = State(s.plain, s.lanes, s.dense)
     for step in PASSES:
@@ -115,6 +116,7 @@ PASSES = (
     Pass("expand_math", "transcendentals become polynomials", _on_stmt(expand_math)),
     Pass("inline_lets", "definitions inside loops are replaced by their values", _on_stmt(inline_lets)),
     Pass("trim_no_ops", "loops run only where their body does anything", _on_stmt(trim_no_ops)),
+    Pass("tasks", "parallel iterations grouped into tasks of enough work", _on_stmt(tasks)),
     Pass("partition", "prologue, steady state and epilogue of every loop", _on_stmt(partition)),
     Pass("unroll", "one copy of the body an iteration", _on_stmt(unroll)),
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
@@ -136,7 +138,7 @@ def lower(
     is what a call must provide; where `p` would touch more, a `fallback` check fails. `observe` is called after every
     pass: printing, timing and verifying are observers.
     """
-    state = State(p, lanes, dense, plain)
+    state = State(p, lanes, dense, None if plain is p else plain)
     with deep_recursion():
         for step in PASSES:
             state = step.run(state)

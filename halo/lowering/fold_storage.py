@@ -30,7 +30,7 @@ def fold_storage(s: Stmt, p: Pipeline) -> Stmt:
 
 def _fold(s: Realize, f: Function) -> Realize:
     wanted = dict(f.fold)
-    outcome = _sliding(s)
+    outcome = None if f.store is None else _sliding(s)
     if outcome is not None:
         d, span = outcome
         n = wanted.pop(d, None)
@@ -117,7 +117,7 @@ def _uses(s: Stmt, what: Array) -> bool:
             return True
         if isinstance(t, Extern) and what in t.inputs:
             return True
-        if any(a is what for _, a in boxes_of_exprs(exprs(t), ())):
+        if any(r.array is what for r in reads(exprs(t))):
             return True
         stack.extend(substmts(t))
     return False

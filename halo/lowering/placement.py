@@ -27,7 +27,8 @@ def check_placed(p: Pipeline, nest: Stmt) -> None:
             continue
         if isinstance(s, Realize):
             stored |= {s.what}
-            _check_not_shared(functions[s.what], s.body)
+            if functions[s.what].store is not None:
+                _check_not_shared(functions[s.what], s.body)
         if isinstance(s, Produce):
             made |= {s.what}
         stack.extend((t, made, stored) for t in substmts(s))

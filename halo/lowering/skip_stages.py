@@ -68,6 +68,8 @@ def _used(s: Stmt, what: Array) -> Expr:
     own = A.false()
     for e in exprs(s):
         own = A.or_(own, _read_when(e, what, memo))
+        if is_true(own):
+            return own
     if isinstance(s, If):
         then = A.and_(s.cond, _used(s.then, what))
         orelse = A.false() if s.orelse is None else A.and_(A.not_(s.cond), _used(s.orelse, what))
@@ -79,6 +81,8 @@ def _used(s: Stmt, what: Array) -> Expr:
         elif isinstance(s, For):
             inner = _whatever(inner, s.var)
         own = A.or_(own, inner)
+        if is_true(own):  # most often the next stage reads it, whatever comes after
+            break
     return own
 
 

@@ -22,7 +22,6 @@ from ..types import index
 from .infer_bounds import extent_of, last_of
 from .walk import map_stmt
 
-
 SERIAL = ("serial", "unroll")
 
 
@@ -45,6 +44,8 @@ class _Scope:
 
 def slide(s: Stmt, p: Pipeline) -> Stmt:
     functions = {f.array: f for f in p.functions}
+    if all(f.store is None for f in p.functions):
+        return s
     return _slide(s, _Scope({}, {}), functions)
 
 

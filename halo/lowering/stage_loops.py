@@ -46,6 +46,7 @@ class StageLoops:
             self.by_name[v.name] = LoopRange(v, lo, n)
         for r in d.rvars:
             self.by_name[r.var.name] = LoopRange(r.var, r.lo, r.extent)
+        self.own = {r.var for r in self.by_name.values()}
         for op in loops.ops:
             if isinstance(op, SplitOp):
                 self._split(op)
@@ -82,6 +83,8 @@ class StageLoops:
             replace(d, value=A.substitute(d.value, {r.var: var}), needs=frozenset(var if v is r.var else v for v in d.needs))
             for d in self.derived
         ]
+        if r.var in self.own:  # the definition mentions it, inside the guard
+            self.derived.insert(0, _Derived(r.var, var, None, frozenset((var,))))
         return LoopRange(var, r.lo, r.extent)
 
     def _fuse(self, op: FuseOp) -> None:

@@ -13,13 +13,11 @@ from dataclasses import replace
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Read, walk
 from ..ir.pipeline import INLINE, ROOT, Definition, Function, Pipeline
-from ..types import index
 from .loops import Dim, Loops
 from .nesting import split
 
 __all__ = ["schedule_default"]
 
-CHUNK = 1 << 14  # points of a parallel task
 FEW = 64  # terms that one accumulator in a register takes up one after the other
 
 Sites = dict[Array, set[tuple[Expr, ...]]]  # at which indices each Array is read
@@ -106,28 +104,8 @@ def _looped(d: Definition, f: Function) -> Definition:
     if not pure:
         return d
     outermost, last = pure[0], f.vars[-1].name
-    vectorised = last in pure
-    lanes = loops.facts.natural if outermost == last else 1
-    tasks = f"{outermost}_p"
-    loops = split(loops, outermost, outermost, tasks, _task(d, f, outermost, lanes), "guard")
     loops = loops.with_dim(outermost, kind="parallel")
-    if vectorised:
-        loops = _vectorised(loops, tasks if outermost == last else last)
-    return replace(d, loops=loops)
-
-
-def _task(d: Definition, f: Function, outermost: str, lanes: int) -> int | Expr:
-    """How many iterations of the outermost loop make a task of about CHUNK points: small arrays are one task."""
-    extents = dict(zip((v.name for v in f.vars), f.array.extents, strict=True)) | {
-        r.var.name: r.extent for r in d.rvars
-    }
-    points: Expr = Const(lanes, index)
-    for dim in d.loops.dims:
-        if dim.name != outermost:
-            points = A.mul(points, A.maximum(extents[dim.name], Const(1, index)))
-    count = A.maximum(A.floordiv(Const(CHUNK, index), points), Const(1, index))
-    iterations = A.mul(count, Const(lanes, index))
-    return iterations.value if isinstance(iterations, Const) else iterations
+    return replace(d, loops=_vectorised(loops, last) if last in pure else loops)
 
 
 def _vectorised(loops: Loops, v: str) -> Loops:
@@ -138,6 +116,6 @@ def _vectorised(loops: Loops, v: str) -> Loops:
         if dim.is_reduction:
             terms *= loops.extent(dim.name) or FEW + 1
     loops = split(loops, v, v, inner, loops.facts.natural, "guard").with_dim(inner, kind="vectorize")
-    moved: tuple[str, ...] = (inner,) if terms <= FEW else (v, inner)
+    moved: tuple[str, ...] = (inner,) if terms <= FEW or loops.dim(v).kind == "parallel" else (v, inner)
     rest: list[Dim] = [dim for dim in loops.dims if dim.name not in moved]
     return replace(loops, dims=(*rest, *(loops.dim(n) for n in moved)))
