@@ -61,37 +61,13 @@ def test_chains_of_pointwise_stages_are_one_loop() -> None:
 
 def test_outputs_and_stencils_are_vectorised_and_parallel() -> None:
     p = default(BLUR, "blur_y")
-    assert [loops_of(p, f.name) for f in p.functions] == ["y:parallel y_p x x_v:vectorize"] * 2
+    assert [loops_of(p, f.name) for f in p.functions] == ["y:parallel x x_v:vectorize"] * 2
     assert {f.compute.kind for f in p.functions} == {"root"}
 
 
-def test_one_axis_is_cut_into_tasks_of_vectors() -> None:
+def test_of_one_axis_the_vectors_are_parallel() -> None:
     p = default(HIST, "cdf")
-    assert loops_of(p, "cdf") == "i:parallel i_p i_p_v:vectorize"
-
-
-def test_tasks_have_enough_work() -> None:
-    """About 16384 points each, whatever the extents: small arrays are one task, which no other thread is asked for."""
-
-    def factors(setup: str, stage: int, **extents: int) -> list[int]:
-        with interning():
-            p = scheduled(define(setup), "d")
-            run = Interpreter(p, {}, {})
-            names = {v.name: e for v, e in zip(p["d"].vars, p["d"].array.extents, strict=True)}
-            run.known |= {names[n]: v for n, v in extents.items() if n in names}
-            run.known |= dict.fromkeys(p.inputs[0].extents, extents.get("k", 0))
-            factor = p["d"].definitions[stage].loops.ops[0].factor
-            return factor if isinstance(factor, int) else run.value(factor, {})
-
-    plane = HEAD + "d[y, x] = img[y, x] * img[y, x + 1]"
-    assert factors(plane, 0, y=2000, x=2000) == 8
-    assert factors(plane, 0, y=2000, x=100000) == 1
-    assert factors(plane, 0, y=64, x=64) == 256
-    assert factors(plane, 0, y=0, x=0) == 16384
-    line = HEAD + "d[x] = img[0, x]\nr = rdom(img.shape[0], names='k')\nd[x] += img[r.k, x]"
-    assert factors(line, 0) == 16384
-    assert factors(line, 1, k=100) == 160  # whole vectors
-    assert factors(line, 1, k=100000) == 16
+    assert loops_of(p, "cdf") == "i:parallel i_v:vectorize"
 
 
 def test_scatters_stay_as_they_are() -> None:
@@ -100,16 +76,16 @@ def test_scatters_stay_as_they_are() -> None:
 
 def test_vectors_move_inside_reductions() -> None:
     conv = HEAD + "d[y, x] = 0\nr = rdom(3, 3, names='ky kx')\nd[y, x] += img[y + r.ky, x + r.kx]"
-    assert loops_of(default(conv, "d"), "d", 1) == "y:parallel y_p x ky kx x_v:vectorize"
+    assert loops_of(default(conv, "d"), "d", 1) == "y:parallel x ky kx x_v:vectorize"
     matmul = HEAD + "d[y, x] = 0\nr = rdom(img.shape[1], names='k')\nd[y, x] += img[y, r.k] * img[r.k, x]"
-    assert loops_of(default(matmul, "d"), "d", 1) == "y:parallel y_p k x x_v:vectorize"
+    assert loops_of(default(matmul, "d"), "d", 1) == "y:parallel k x x_v:vectorize"
     scan = HEAD + "d[y, x] = img[y, x]\nr = rdom((1, 9), names='t')\nd[r.t, x] += d[r.t - 1, x]"
-    assert loops_of(default(scan, "d"), "d", 1) == "x:parallel x_p t x_p_v:vectorize"
+    assert loops_of(default(scan, "d"), "d", 1) == "x:parallel t x_v:vectorize"
 
 
 def test_scans_along_the_last_axis_are_parallel_over_the_others() -> None:
     scan = HEAD + "d[y, x] = img[y, x]\nr = rdom((1, 9), names='t')\nd[y, r.t] += d[y, r.t - 1]"
-    assert loops_of(default(scan, "d"), "d", 1) == "y:parallel y_p t"
+    assert loops_of(default(scan, "d"), "d", 1) == "y:parallel t"
 
 
 def test_no_axis_no_loops() -> None:
@@ -143,4 +119,4 @@ def test_the_pieces_of_a_reduction_keep_their_loops() -> None:
     p = default(setup, "d", code=code)
     assert p["d_intm"].compute.kind == "root"
     assert loops_of(p, "d_intm", 1) == "y:parallel x u ri"
-    assert loops_of(p, "d_intm") == "u:parallel u_p y x x_v:vectorize"
+    assert loops_of(p, "d_intm") == "u:parallel y x x_v:vectorize"
