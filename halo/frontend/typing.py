@@ -313,7 +313,7 @@ class _StageTyper:
             weakly = True
         if not (weakly and not type.is_bool) and not lossless(source, type):
             message = f"{self.owner.f.name} is {type!r}, and this update stores {value.kind!r}"
-            raise TypeMismatchError(message, loc=e.loc or self.stage.loc, hint=f"{type!r}(...) converts",
+            raise TypeMismatchError(message, loc=self._place_of(e), hint=f"{type!r}(...) converts",
                                     related=_note(self.owner.pure.loc, "its first definition"))  # fmt: skip
         return convert(value, type)
 
@@ -327,7 +327,7 @@ class _StageTyper:
         try:
             return as_index(self.value(e))
         except HaloError as error:
-            error.loc = error.loc or e.loc
+            error.loc = error.loc or self._place_of(e)
             raise
 
     def bound(self, e: Surface, variables: dict[str, Var]) -> Expr:
@@ -343,7 +343,7 @@ class _StageTyper:
         for e in walk(roots(self.stage)):
             if isinstance(e, IndexVar) and e.name not in loops:
                 message = f"{e.name} does not stand in its own place on the left, so it is no loop of this update"
-                raise DefinitionError(message, loc=e.loc or self.stage.loc, legal=tuple(loops))
+                raise DefinitionError(message, loc=self.stage.loc, legal=tuple(loops))
 
     def _domain(self, rdom: RDom) -> tuple[RVar, ...]:
         rvars = []
@@ -381,7 +381,7 @@ class _StageTyper:
             try:
                 memo[e] = self._typed(e)
             except HaloError as error:
-                error.loc = error.loc or e.loc or self.stage.loc
+                error.loc = error.loc or self._place_of(e)
                 raise
         return memo[root]
 
@@ -414,11 +414,15 @@ class _StageTyper:
             raise DefinitionError("undef is a whole value of a definition, not part of one")
         raise DefinitionError(f"{e!r} has no meaning here")
 
+    def _place_of(self, e: Surface) -> Location | None:
+        """Where `e` is used: variables and parameters are made elsewhere."""
+        return self.stage.loc if isinstance(e, (IndexVar, RVarRef, ParamRef)) else e.loc or self.stage.loc
+
     def _subscript(self, e: Surface) -> Expr:
         try:
             return as_index(self._memo[e])
         except HaloError as error:
-            error.loc = error.loc or e.loc
+            error.loc = error.loc or self._place_of(e)
             raise
 
     def _variable(self, e: IndexVar) -> Var:

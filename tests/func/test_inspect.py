@@ -1,0 +1,55 @@
+"""Inspectors and reprs."""
+
+from __future__ import annotations
+
+import pytest
+
+import halo
+from halo.errors import ArgumentError, TypeMismatchError
+
+from .stages import IMG, image, scaled, stage, x, y
+
+
+def test_inspectors_take_what_compile_takes() -> None:
+    f = stage("f", image()[y, x] + 1)
+    assert "] = img[" in f.inspect_source(img=halo.u8)
+    assert "define" in f.inspect_llvm(img="float32")
+    assert f.inspect_asm(img=IMG)
+    with pytest.raises(ArgumentError, match="array img is missing"):
+        f.inspect_source()
+    f(img=IMG)
+    assert f.inspect_source() == f.inspect_source(img=halo.i32)
+    with pytest.raises(ArgumentError, match="Python source"):
+        f.inspect_source(target="host")
+    with pytest.raises(ArgumentError, match="2 axes"):
+        f.inspect_llvm(img=halo.u8[:])
+
+
+def test_loops_need_no_types_of_integer_definitions_either() -> None:
+    assert "f[...]" in stage("f", image()[y, x] & 3).loops()
+    table = halo.Input("table", ndim=1)
+    assert "f[...]" in stage("f", table[image()[y, x]]).loops()
+    with pytest.raises(TypeMismatchError):
+        stage("f", halo.reinterpret(halo.u64, image()[y, x])).loops()
+
+
+def test_inspect_inputs() -> None:
+    f = stage("f", image()[y, x - 1] + image()[y, x + 2])
+    regions = f.inspect_inputs(img=halo.u8)
+    assert str(regions) == "img[f.min[0]..f.shape[0] + f.min[0] - 1, f.min[1] - 1..f.shape[1] + f.min[1] + 1]"
+    assert list(regions) == ["img"]
+    assert len(regions["img"]) == len(regions) + 1
+
+
+def test_repr() -> None:
+    f = stage("f", image()[y, x] * 2)
+    f[y, 0] += 3
+    f.vectorize("x", 8)
+    f.update(0).parallel("y")
+    assert repr(f).split("\n") == [
+        "f[y, x] = img[y, x]*2", "f[y, 0] += 3", 'f.vectorize("x", 8)', 'f.update(0).parallel("y")',
+    ]  # fmt: skip
+    assert "img[y, x]*2" in f._repr_html_()
+    assert repr(halo.Func("g")) == "<halo.Func g, not defined>"
+    assert "any rank" in repr(scaled)
+    assert repr(f.update(0)) == "<halo.Stage f.update(0)>"
