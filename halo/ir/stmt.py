@@ -11,8 +11,8 @@ from typing import Any
 from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
-__all__ = ["Allocate", "Block", "Check", "Evaluate", "Extern", "For", "Hoist", "If", "Let", "Produce", "Provide", "Realize", "Stmt",
-           "Store", "block"]  # fmt: skip
+__all__ = ["Allocate", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Hoist", "If", "Let", "Produce",
+           "Provide", "Realize", "Stmt", "Store", "View", "block"]  # fmt: skip
 
 
 class Stmt(Node):
@@ -108,6 +108,27 @@ class Extern(Stmt):
     outputs: Array
     inputs: tuple[Array, ...]
     box: tuple[tuple[Expr, Expr], ...]
+
+
+@node
+class View(Node):
+    """A region as memory: `buffer` from element `index` on, `extents` by `strides` (in elements)."""
+
+    buffer: Buffer
+    index: Expr
+    extents: tuple[Expr, ...]
+    strides: tuple[Expr, ...]
+
+
+@node
+class CallExtern(Stmt):
+    """What `flatten` makes of an Extern: call `function`, which machine code knows as `symbol`, on `views`. It writes the
+    first `outputs` of them."""
+
+    symbol: str
+    function: Any
+    outputs: int
+    views: tuple[View, ...]
 
 
 @node

@@ -23,7 +23,23 @@ import numpy as np
 from ..types import Type, f32, index
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, Var, children
 from .linear import parts
-from .stmt import Allocate, Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store
+from .stmt import (
+    Allocate,
+    Block,
+    CallExtern,
+    Check,
+    Evaluate,
+    Extern,
+    For,
+    Hoist,
+    If,
+    Let,
+    Produce,
+    Provide,
+    Realize,
+    Stmt,
+    Store,
+)
 
 __all__ = ["loops_text", "printed_name", "to_text"]
 
@@ -257,6 +273,9 @@ class _Printer:
                 return [f"{pad}check {self.expr(s.cond)} else {s.code}" + (f", {arguments}" if arguments else "")]
             case Evaluate():
                 return [pad + self.expr(s.value)]
+            case CallExtern():
+                views = (f"{self.name(v.buffer)}[{self.expr(v.index)}]" for v in s.views)
+                return [f"{pad}call {s.symbol}({', '.join(views)})"]
             case Extern():
                 inputs = ", ".join(self.name(a) for a in s.inputs)
                 box = ", ".join(self.bounds(lo, n) for lo, n in s.box)

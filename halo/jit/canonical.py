@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import HaloError, Location
-from ..ir.expr import Array, Buffer
+from ..ir.expr import Array, Buffer, Op
 from ..ir.node import Node
 from ..ir.pipeline import Pipeline
 from ..types import Type
@@ -106,6 +106,8 @@ def _parts(item: Any) -> tuple[str, tuple[Any, ...] | None]:
     """The word for `item`, and what it consists of (None for what the word says in full)."""
     if isinstance(item, Type):
         return item.name, None
+    if isinstance(item, Op) and item.name == "call":
+        raise UncacheableError(f"{item.data} is machine code of another compiler's")
     if isinstance(item, Node):
         return type(item).__name__, tuple(getattr(item, name) for name in item.fields)
     if isinstance(item, Array):

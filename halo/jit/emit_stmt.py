@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Const
-from ..ir.stmt import Allocate, Block, Check, Evaluate, For, If, Let, Produce, Stmt, Store
+from ..ir.stmt import Allocate, Block, CallExtern, Check, Evaluate, For, If, Let, Produce, Stmt, Store
 from .emit_atomic import store_atomic
 from .emit_effect import report
-from .emit_function import ERROR, Function
+from .emit_function import ERROR, Function, memory_type
 from .emit_store import store
 
 __all__ = ["emit_body"]
@@ -210,7 +210,24 @@ def _check(f: Function, s: Check, work: Work) -> None:
     f.begin(good)
 
 
+def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
+    """A call of `i32 symbol(words, error)`: for each view its address, extents and strides."""
+    f.module.declare(f"declare i32 @{s.symbol}(ptr, ptr)")
+    words = f.at_entry(f"alloca [{sum(1 + 2 * len(v.extents) for v in s.views)} x i64], align 8")
+    at = 0
+    for v in s.views:
+        type = memory_type(v.buffer.type, 1)
+        first = f.new(f"getelementptr {type}, ptr {f.pointer(v.buffer)}, i64 {f.value(v.index)}")
+        for word in (f.new(f"ptrtoint ptr {first} to i64"), *map(f.value, (*v.extents, *v.strides))):
+            where = f.new(f"getelementptr i64, ptr {words}, i64 {at}")
+            f.do(f"store i64 {word}, ptr {where}, align 8")
+            at += 1
+    status = f.new(f"call i32 @{s.symbol}(ptr {words}, ptr {f.error()})")
+    f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
+    f.stored_all()
+
+
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
     Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate,
-    Store: _store, Check: _check,
+    Store: _store, Check: _check, CallExtern: _call_extern,
 }  # fmt: skip

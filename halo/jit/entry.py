@@ -160,11 +160,11 @@ def _symbols() -> dict[str, int]:
 class FastEntry:
     """`function` calls the kernel at `address`, and `slow(status, *args, **kwargs)` for what it does not serve itself.
 
-    With `release` every call lets go of the GIL, else those with large arrays. The function is good for as long as
-    this object, the kernel's code and `slow` live.
+    Calls with large arrays let go of Python's lock. The function is good for as long as this object, the kernel's code
+    and `slow` live.
     """
 
-    def __init__(self, native: _Native, binder: Binder, address: int, slow: Callable[..., Any], release: bool) -> None:
+    def __init__(self, native: _Native, binder: Binder, address: int, slow: Callable[..., Any]) -> None:
         layout, constants = binder.layout, tuple(binder.constants)
         ports = [k for group in layout.outputs for k in group]
         self._keep: list[Any] = [slow]
@@ -184,7 +184,7 @@ class FastEntry:
             outputs=ctypes.addressof(self._outputs),
             named=len(ports) == 1 and not binder.several,
             packed=len(ports) > 1 or binder.several,
-            release=0 if release else _RELEASE,
+            release=_RELEASE,
             positional=len(binder.order) + (0 if constants else len(ports)),
         )
         self.function = native.function(self._call)
@@ -223,7 +223,7 @@ class FastEntry:
         return row
 
 
-def fast_entry(binder: Binder, address: int, slow: Callable[..., Any], release: bool) -> FastEntry | None:
+def fast_entry(binder: Binder, address: int, slow: Callable[..., Any]) -> FastEntry | None:
     """The fast way into the kernel at `address`, or None where only the slow path will do."""
     native, layout = _native(), binder.layout
     count = sum(map(len, layout.outputs))
@@ -231,7 +231,7 @@ def fast_entry(binder: Binder, address: int, slow: Callable[..., Any], release: 
     objects = len(binder.order) + len(binder.constants) + count
     if native is None or nested or binder.reads_out or objects >= _MOST_OBJECTS or layout.slots > _MOST_SLOTS:
         return None
-    return FastEntry(native, binder, address, slow, release)
+    return FastEntry(native, binder, address, slow)
 
 
 def _shift(type: Type) -> int:

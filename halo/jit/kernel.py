@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from . import cache
 from .binding import Binder, Bound, Place
 from .canonical import Canonical, UncacheableError, canonical
 from .entry import fast_entry
+from .externs import FAILED, External, Externals, calls_in
 from .layout import Layout
 from .target import Target
 
@@ -59,19 +60,24 @@ class Code(Protocol):
 
 
 class MachineCode:
-    """Loaded object code. `address` is the kernel, `i32 (slots, error)`."""
+    """Loaded object code. `address` is the kernel, `i32 (slots, error)`; it may be called with Python's lock held
+    unless it `calls_python`."""
 
-    def __init__(self, code: bytes, name: str) -> None:
+    def __init__(self, code: bytes, name: str, calls_python: bool = False, externals: Sequence[External] = ()) -> None:
         from . import llvm
         from .runtime import runtime
 
-        self.library = llvm.load_object(code, runtime().symbols | linked.addresses(), (name,))
-        self.address = self.library.address(name)
+        self._externals = Externals(externals)
+        symbols = runtime().symbols | linked.addresses() | self._externals.symbols
+        self._library = llvm.load_object(code, symbols, (name,))
+        self.address, self.calls_python = self._library.address(name), calls_python
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(self.address)
 
     def run(self, bound: Bound, layout: Layout) -> tuple[int, list[int]]:
         slots, error = _slots(bound, layout), (ctypes.c_int64 * _ERROR_WORDS)()
-        status = self._call(slots, error)  # ctypes releases the GIL
+        status = self._call(slots, error)  # ctypes lets go of Python's lock
+        if status == FAILED and (raised := self._externals.raised(ctypes.addressof(error))) is not None:
+            raise raised
         return status, list(error) if status else []
 
 
@@ -107,7 +113,9 @@ class Kernel:
         self._lock = threading.Lock()
         self._numba: Any = None
         slow = _of(weakref.ref(self))  # no cycle: a dropped Kernel frees its code at once
-        self._entry = fast_entry(binder, code.address, slow, release=False) if isinstance(code, MachineCode) else None
+        self._entry = None
+        if isinstance(code, MachineCode) and not code.calls_python:
+            self._entry = fast_entry(binder, code.address, slow)
         self._call = functools.partial(slow, 0) if self._entry is None else self._entry.function
 
     @property
@@ -209,13 +217,11 @@ def compile_kernel(
     parts = (repr(target), variant, options.name)
     key = "" if known is None else cache.digest(known.text, *(part.encode() for part in parts))
     found = None if known is None else _load(cache.get(key), known)
-    if found is None:
-        layout, code = _compile(lower(), target, options.name)
-        if known is not None:
-            cache.put(key, _dump(layout, code, known))
-    else:
-        layout, code = found
-    kernel = Kernel(_binder(layout, options), MachineCode(code, options.name), fallback)
+    compiled = found or _compile(lower(), target, options.name)
+    if known is not None and found is None:
+        cache.put(key, _dump(compiled, known))
+    code = MachineCode(compiled.code, options.name, compiled.calls_python, compiled.externals)
+    kernel = Kernel(_binder(compiled.layout, options), code, fallback)
     if config.current().time:
         how = "compiled" if found is None else "from the cache"
         print(f"halo: {options.name} {how} in {(time.perf_counter() - start) * 1e3:.1f} ms", file=sys.stderr)
@@ -226,11 +232,22 @@ def _binder(layout: Layout, o: Options) -> Binder:
     return Binder(o.name, layout, o.order, o.defaults, o.constants, o.regions, o.several, o.reads_out)
 
 
-def _compile(lowered: Lowered, target: Target, name: str) -> tuple[Layout, bytes]:
+@dataclass(frozen=True)
+class _Compiled:
+    layout: Layout
+    code: bytes
+    calls_python: bool
+    externals: tuple[External, ...] = ()
+
+
+def _compile(lowered: Lowered, target: Target, name: str) -> _Compiled:
     from . import llvm
     from .emit import emit
 
-    return Layout.of(lowered), llvm.compile_ir(emit(lowered, target, name), target)
+    externals = calls_in(lowered.body)
+    text = emit(lowered, target, name)
+    calls_python = bool(externals) or "@halo_print(" in text
+    return _Compiled(Layout.of(lowered), llvm.compile_ir(text, target), calls_python, externals)
 
 
 # What is kept on disk: the layout with its checks' places as numbers, so that they are those of the pipeline at hand
@@ -243,18 +260,20 @@ def _canonical(pipeline: Pipeline) -> Canonical | None:
         return None
 
 
-def _dump(layout: Layout, code: bytes, known: Canonical) -> bytes:
+def _dump(compiled: _Compiled, known: Canonical) -> bytes:
+    layout = compiled.layout
     numbers = {place: k for k, place in reversed(list(enumerate(known.locations)))}
     places: list[Any] = [loc if loc is None else numbers.get(loc, loc) for loc in layout.locations()]
     bare = layout.with_locations([None] * len(places))
-    return pickle.dumps((bare, places, code), protocol=4)
+    return pickle.dumps((bare, places, compiled.code, compiled.calls_python), protocol=4)
 
 
-def _load(data: bytes | None, known: Canonical) -> tuple[Layout, bytes] | None:
+def _load(data: bytes | None, known: Canonical) -> _Compiled | None:
     if data is None:
         return None
-    layout, places, code = pickle.loads(data)
-    return layout.with_locations([known.locations[k] if isinstance(k, int) else k for k in places]), code
+    layout, places, code, calls_python = pickle.loads(data)
+    placed = layout.with_locations([known.locations[k] if isinstance(k, int) else k for k in places])
+    return _Compiled(placed, code, calls_python)
 
 
 # Calling

@@ -193,7 +193,7 @@ class _Implementation:
 
         code = self.kernel.code
         self.lines.append("h_status = 1")
-        if isinstance(code, MachineCode):
+        if isinstance(code, MachineCode) and not code.calls_python:
             native = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)
             self.scope["h_native"] = native(code.address)
             self.lines += [

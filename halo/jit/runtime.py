@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import config
 from . import cache, threads
+from .externs import print_values
 from .target import Target
 
 __all__ = ["MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
@@ -63,6 +64,7 @@ class Runtime:
         source = _SOURCE.read_text()
         self._library = llvm.load_object(compiled(source, target), _system(), (*_EXPORTS, *_INTERNALS))
         self.symbols = {name: self._library.address(name) for name in _EXPORTS}
+        self.symbols["halo_print"] = ctypes.cast(print_values, ctypes.c_void_p).value or 0
         self.state = State.from_address(self._library.address("halo_state"))
         self.state.limit = config.current().memory_pool
         self._load = _VOID(self.load_layer)  # runs when the first parallel loop does

@@ -15,6 +15,7 @@ from ..ir.pipeline import Function, Pipeline, Port
 from ..ir.stmt import (
     Allocate,
     Block,
+    CallExtern,
     Check,
     Evaluate,
     Extern,
@@ -27,6 +28,7 @@ from ..ir.stmt import (
     Realize,
     Stmt,
     Store,
+    View,
     block,
 )
 from ..types import Type, index
@@ -114,8 +116,19 @@ class _Flatten:
             case Hoist():
                 return self.hoist(s)
             case Extern():
-                return s
+                return self.extern(s)
         raise TypeError(type(s))
+
+    def extern(self, s: Extern) -> Stmt:
+        items = len(s.outputs.types)
+        views = [self.view(s.outputs, k, s.box) for k in range(items)]
+        views += [self.view(a, 0, box) for a, box in zip(s.inputs, s.function.required(s.box), strict=True)]
+        return CallExtern(f"extern_{s.outputs.name}", s.function.function, items, tuple(views))
+
+    def view(self, array: Array, item: int, box: tuple[tuple[Expr, Expr], ...]) -> View:
+        layout = self.layouts[array]
+        first = layout.at(tuple(self.expr(lo) for lo, _ in box), item)
+        return View(layout.buffers[item], first, tuple(self.expr(n) for _, n in box), layout.strides[item])
 
     def provide(self, s: Provide) -> Stmt:
         layout = self.layouts[s.what]

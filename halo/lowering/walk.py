@@ -8,6 +8,7 @@ from ..ir.expr import Expr
 from ..ir.stmt import (
     Allocate,
     Block,
+    CallExtern,
     Check,
     Evaluate,
     Extern,
@@ -20,6 +21,7 @@ from ..ir.stmt import (
     Realize,
     Stmt,
     Store,
+    View,
     block,
 )
 
@@ -71,6 +73,8 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
             return (s.cond, *s.args)
         case Extern():
             return tuple(e for pair in s.box for e in pair)
+        case CallExtern():
+            return tuple(e for v in s.views for e in (v.index, *v.extents, *v.strides))
     return ()
 
 
@@ -107,4 +111,7 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
             return Check(f(s.cond), s.code, tuple(f(a) for a in s.args))
         case Extern():
             return Extern(s.function, s.outputs, s.inputs, pairs(s.box))
+        case CallExtern():
+            views = (View(v.buffer, f(v.index), tuple(map(f, v.extents)), tuple(map(f, v.strides))) for v in s.views)
+            return CallExtern(s.symbol, s.function, s.outputs, tuple(views))
     return map_stmt(s, lambda t: map_exprs(t, f))
