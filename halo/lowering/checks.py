@@ -13,6 +13,7 @@ from ..ir.expr import Array, Const, Expr, Var, is_true
 from ..ir.pipeline import CheckInfo, Pipeline, Port
 from ..ir.stmt import Check, Let, Stmt, block
 from ..types import index
+from .flatten import PIXEL, is_pixels
 from .infer_bounds import Boxes, closed, last_of, unbounded
 from .outputs import reads_of
 
@@ -37,6 +38,13 @@ def entry_checks(
         for port in ports:
             if port.ndim and not port.array.contiguous:
                 checks.add(A.eq(port.strides[-1], Const(1, index)), CheckInfo("fallback", port.name, port.ndim - 1))
+            if is_pixels(port):
+                channels = port.extents[-1]
+                packed = A.or_(A.lt(Const(PIXEL, index), channels), A.eq(port.strides[-2], channels))
+                checks.add(packed, CheckInfo("fallback", port.name, port.ndim - 2))
+                n = dict(lets).get(channels)
+                if isinstance(n, Const) and n.value <= PIXEL:
+                    lets.append((port.strides[-2], n))
     for var, value in reversed(lets):
         s = Let(var, value, s)
     return block(*checks.stmts, s), tuple(checks.infos)

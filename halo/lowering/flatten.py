@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Buffer, Const, Expr, Load, Read, Var
+from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var
 from ..ir.facts import const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
 from ..ir.stmt import (
@@ -33,6 +33,7 @@ from ..ir.stmt import (
 )
 from ..types import Type, index
 from .inline_lets import is_plain
+from .walk import map_exprs
 
 STACK_BYTES = 16 * 1024
 
@@ -65,7 +66,8 @@ def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
             (*q.strides[:-1], Const(1, index)) if q.ndim and dense_axis(q, dense) else q.strides for q in group
         )
         layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
-    return _Flatten(layouts, {f.array: f for f in p.functions}).stmt(s)
+    packed = {q.extents[-1]: q.strides[-2] for q in ports if dense and is_pixels(q)}
+    return _Flatten(layouts, {f.array: f for f in p.functions}, packed).stmt(s)
 
 
 def dense_axis(port: Port, dense: bool) -> bool:
@@ -73,9 +75,17 @@ def dense_axis(port: Port, dense: bool) -> bool:
     return dense or port.array.contiguous
 
 
+PIXEL = 4  # channels, at most
+
+
+def is_pixels(port: Port) -> bool:
+    """Whether the last axis may be that of the channels of a pixel; the fast variant then checks that pixels are packed."""
+    return port.ndim > 2
+
+
 class _Flatten:
-    def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function]) -> None:
-        self.layouts, self.functions = layouts, functions
+    def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function], packed: dict[Var, Var]) -> None:
+        self.layouts, self.functions, self.packed = layouts, functions, packed
         self.hoisted: dict[Array, tuple[Buffer, ...]] = {}
         self.memo: dict[Expr, Expr] = {}
 
@@ -98,9 +108,8 @@ class _Flatten:
             case Let():
                 return Let(s.var, self.expr(s.value), self.stmt(s.body), s.within)
             case If():
-                return If(
-                    self.expr(s.cond), self.stmt(s.then), None if s.orelse is None else self.stmt(s.orelse), s.likely
-                )
+                then = self.knowing(s.cond, self.stmt(s.then))
+                return If(self.expr(s.cond), then, None if s.orelse is None else self.stmt(s.orelse), s.likely)
             case Block():
                 return block(*(self.stmt(t) for t in s.stmts))
             case Produce():
@@ -129,6 +138,17 @@ class _Flatten:
         layout = self.layouts[array]
         first = layout.at(tuple(self.expr(lo) for lo, _ in box), item)
         return View(layout.buffers[item], first, tuple(self.expr(n) for _, n in box), layout.strides[item])
+
+    def knowing(self, cond: Expr, s: Stmt) -> Stmt:
+        """`s` where `cond` holds: of an array with three channels the pixels are three elements apart."""
+        known: dict[Var, Expr] = {}
+        for c in A.conjuncts(cond):
+            if isinstance(c, Op) and c.name == "eq" and isinstance(c.args[0], Var) and isinstance(c.args[1], Const):
+                known[c.args[0]] = c.args[1]
+                if c.args[0] in self.packed and c.args[1].value <= PIXEL:
+                    known[self.packed[c.args[0]]] = c.args[1]
+        memo: dict[Expr, Expr] = {}
+        return map_exprs(s, lambda e: A.substitute(e, known, memo)) if known else s
 
     def provide(self, s: Provide) -> Stmt:
         layout = self.layouts[s.what]

@@ -65,7 +65,7 @@ def _used(s: Stmt, what: Array) -> Expr:
     if isinstance(s, Extern):
         return A.true() if what in s.inputs else A.false()
     memo: dict[Expr, Expr] = {}
-    own = A.false()
+    own: Expr = A.false()
     for e in exprs(s):
         own = A.or_(own, _read_when(e, what, memo))
         if is_true(own):
@@ -87,7 +87,7 @@ def _used(s: Stmt, what: Array) -> Expr:
 
 
 def _read_when(e: Expr, what: Array, memo: dict[Expr, Expr]) -> Expr:
-    found = memo.get(e)
+    found: Expr | None = memo.get(e)
     if found is None:
         if isinstance(e, Read) and e.array is what:
             found = A.true()

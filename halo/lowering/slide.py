@@ -133,7 +133,7 @@ def _depends(scope: _Scope, e: Expr, loop: For) -> bool:
 
 def _only_first(s: Produce, scope: _Scope) -> Stmt:
     """The production, in the first iteration only of the innermost loops round it that its region does not depend on."""
-    first = A.true()
+    first: Expr = A.true()
     for loop in reversed(scope.loops.get(s.what, ())):
         region = [scope.values.get(v, v) for v in (*s.what.mins, *s.what.extents)]
         if loop.kind not in SERIAL or any(loop.var in free_vars(e) for e in region):

@@ -8,11 +8,13 @@ others are placed has the plain nest, which is what they name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Read, walk
 from ..ir.pipeline import INLINE, ROOT, Definition, Function, Pipeline
+from ..types import index
 from .loops import Dim, Loops
 from .nesting import split
 
@@ -105,7 +107,27 @@ def _looped(d: Definition, f: Function) -> Definition:
         return d
     outermost, last = pure[0], f.vars[-1].name
     loops = loops.with_dim(outermost, kind="parallel")
-    return replace(d, loops=_vectorised(loops, last) if last in pure else loops)
+    if last not in pure:
+        return replace(d, loops=loops)
+    return replace(d, loops=_vectorised(loops, last), specializations=tuple(_colours(d, f, loops, pure)))
+
+
+def _colours(d: Definition, f: Function, loops: Loops, pure: list[str]) -> Iterator[tuple[Expr, Loops]]:
+    """Of images with few channels, these are unrolled, and neighbouring pixels make the vectors.
+
+    The condition is that the arrays have just these channels; `flatten` then knows that pixels are packed."""
+    if len(pure) < 3 or loops.facts.update:
+        return
+    *_, x, c = pure
+    arrays = [f.array, *dict.fromkeys(
+        r.array for r in walk(d.values) if isinstance(r, Read) and r.array.kind == "input" and r.array.ndim > 2
+        and r.indices[-1] is f.vars[-1]
+    )]  # fmt: skip
+    unrolled = split(loops, x, x, f"{x}_v", loops.facts.natural, "guard").with_dim(f"{x}_v", kind="vectorize")
+    unrolled = unrolled.with_dim(c, kind="unroll")
+    unrolled = replace(unrolled, dims=tuple(unrolled.dim(n) for n in (*pure[:-2], x, c, f"{x}_v")))
+    for n in (3, 4, 1, 2):
+        yield A.all_of(A.eq(a.extents[-1], Const(n, index)) for a in arrays), unrolled
 
 
 def _vectorised(loops: Loops, v: str) -> Loops:
