@@ -42,9 +42,6 @@ def entry_checks(
                 channels = port.extents[-1]
                 packed = A.or_(A.lt(Const(PIXEL, index), channels), A.eq(port.strides[-2], channels))
                 checks.add(packed, CheckInfo("fallback", port.name, port.ndim - 2))
-                n = dict(lets).get(channels)
-                if isinstance(n, Const) and n.value <= PIXEL:
-                    lets.append((port.strides[-2], n))
     for var, value in reversed(lets):
         s = Let(var, value, s)
     return block(*checks.stmts, s), tuple(checks.infos)

@@ -62,12 +62,21 @@ def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
         by_array.setdefault(port.array, []).append(port)
     for array, group in by_array.items():
         mins = group[0].mins or (Const(0, index),) * array.ndim
-        strides = tuple(
-            (*q.strides[:-1], Const(1, index)) if q.ndim and dense_axis(q, dense) else q.strides for q in group
-        )
+        strides = tuple(_strides(q, dense, p) for q in group)
         layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
     packed = {q.extents[-1]: q.strides[-2] for q in ports if dense and is_pixels(q)}
     return _Flatten(layouts, {f.array: f for f in p.functions}, packed).stmt(s)
+
+
+def _strides(port: Port, dense: bool, p: Pipeline) -> tuple[Expr, ...]:
+    """The strides of a port, as far as they are known."""
+    if not port.ndim or not dense_axis(port, dense):
+        return port.strides
+    strides: tuple[Expr, ...] = (*port.strides[:-1], Const(1, index))
+    bound = {d: n for f in p.functions if f.array is port.array for d, _, n in f.bound}.get(port.ndim - 1)
+    if dense and is_pixels(port) and isinstance(bound, Const) and bound.value <= PIXEL:
+        strides = (*strides[:-2], bound, strides[-1])
+    return strides
 
 
 def dense_axis(port: Port, dense: bool) -> bool:
