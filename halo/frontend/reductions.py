@@ -27,7 +27,7 @@ from ..ir.surface import (
     RVarRef,
     at,
 )
-from ..ir.surface_walk import Rewriter, roots, walk
+from ..ir.surface_walk import Rewriter, roots, same, walk
 from ..types import bool_, i32, i64
 
 __all__ = ["MakeStage", "extract"]
@@ -82,29 +82,7 @@ def _same_domain(a: Reduction, b: Reduction) -> bool:
     ends = [(x, y) for p, q in zip(a.rdom.axes, b.rdom.axes, strict=True) for x, y in zip(p, q, strict=True)]
     if a.pred is not None and b.pred is not None:
         ends.append((a.pred, b.pred))
-    return all(_same(x, y, a.rdom, b.rdom) for x, y in ends)
-
-
-def _same(a: Expr, b: Expr, first: RDom, second: RDom) -> bool:
-    """Whether `a` over the domain `first` says what `b` says over `second`."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    match a, b:
-        case Literal(), Literal():
-            return repr(a.value) == repr(b.value) and a.type is b.type
-        case IndexVar(), IndexVar():
-            return a.name == b.name
-        case RVarRef(), RVarRef():
-            return a.axis == b.axis and (a.rdom is b.rdom or (a.rdom is first and b.rdom is second))
-        case Call(), Call():
-            same = a.op == b.op and a.data == b.data and len(a.args) == len(b.args)
-            return same and all(_same(x, y, first, second) for x, y in zip(a.args, b.args, strict=True))
-        case Access(), Access():
-            same = a.target is b.target and a.item == b.item
-            return same and all(_same(x, y, first, second) for x, y in zip(a.indices, b.indices, strict=True))
-    return getattr(a, "target", None) is getattr(b, "target", a) and getattr(a, "axis", None) == getattr(b, "axis", 0)
+    return all(same(x, y, a.rdom, b.rdom) for x, y in ends)
 
 
 def _split(owner: Function, d: Define, parts: list[Reduction]) -> tuple[Define, tuple[Define, ...]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, DefinitionError, HaloError, ScheduleError, here
 from ..frontend.capture import Capture, capture
 from ..frontend.reductions import extract
+from ..frontend.undefined import without_undef
 from ..ir.surface import (
     Access,
     Augmented,
@@ -114,7 +115,7 @@ class Func(Function, Schedulable, Runnable):
     def definitions(self) -> Definitions:
         """The definitions, inline reductions made stages."""
         if self._normal is None:
-            self._normal, _ = extract(self, self.name, self.written, self._make_stage)
+            self._normal, _ = extract(self, self.name, without_undef(self.written), self._make_stage)
             self._frozen = True
         return self._normal
 

@@ -51,7 +51,6 @@ class Program:
         self.arguments = self.graph.arguments
         self.bound = {name: t.data for t, name in self.graph.bound.items()}
         self.regions: tuple[tuple[Place | None, ...], ...] = tuple(region(f, self.graph) for f in self.outputs)
-        self.fastmath = any(f.fastmath for f in self.graph.functions)
         self.cache = all(getattr(f, "cache", True) for f in self.graph.functions)
 
     def stages(self) -> dict[str, Any]:

@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from .surface import Access, Call, Define, Expr, Extent, Indexable, Item, Pad, RDom, Reduction, RVarRef, at
+from .surface import (
+    Access,
+    Call,
+    Define,
+    Expr,
+    Extent,
+    Indexable,
+    IndexVar,
+    Item,
+    Literal,
+    Pad,
+    RDom,
+    Reduction,
+    RVarRef,
+    at,
+)
 
-__all__ = ["Rewriter", "base", "domain", "operands", "roots", "walk"]
+__all__ = ["Rewriter", "base", "domain", "operands", "roots", "same", "walk"]
 
 
 def operands(e: Expr) -> tuple[Expr, ...]:
@@ -58,6 +73,28 @@ def base(target: Indexable) -> Indexable:
     while isinstance(target, Pad):
         target = target.target
     return target
+
+
+def same(a: Expr, b: Expr, first: RDom | None = None, second: RDom | None = None) -> bool:
+    """Whether `a` says what `b` says, where the domain `first` in it stands for `second`."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    match a, b:
+        case Literal(), Literal():
+            return repr(a.value) == repr(b.value) and a.type is b.type
+        case IndexVar(), IndexVar():
+            return a.name == b.name
+        case RVarRef(), RVarRef():
+            return a.axis == b.axis and (a.rdom is b.rdom or (a.rdom is first and b.rdom is second))
+        case Call(), Call():
+            same = a.op == b.op and a.data == b.data and len(a.args) == len(b.args)
+            return same and all(same(x, y, first, second) for x, y in zip(a.args, b.args, strict=True))
+        case Access(), Access():
+            same = a.target is b.target and a.item == b.item
+            return same and all(same(x, y, first, second) for x, y in zip(a.indices, b.indices, strict=True))
+    return getattr(a, "target", None) is getattr(b, "target", a) and getattr(a, "axis", None) == getattr(b, "axis", 0)
 
 
 class Rewriter:
