@@ -11,7 +11,7 @@ from .linear import linear, parts
 
 Bounds = tuple[Any, Any]  # (lo, hi): Python numbers, inclusive; None is unbounded
 UNBOUNDED: Bounds = (None, None)
-LOOSE = 2**30  # as good as no bound: it comes from the shape of some array
+LOOSE = 2**20  # as good as no bound: it comes from the shape of some array
 
 
 def free_vars(e: Expr) -> frozenset[Expr]:
