@@ -16,6 +16,7 @@ from .surface import (
     Item,
     Literal,
     Pad,
+    Param,
     RDom,
     Reduction,
     RVarRef,
@@ -88,13 +89,17 @@ def same(a: Expr, b: Expr, first: RDom | None = None, second: RDom | None = None
             return a.name == b.name
         case RVarRef(), RVarRef():
             return a.axis == b.axis and (a.rdom is b.rdom or (a.rdom is first and b.rdom is second))
+        case Param(), Param():
+            return a.name == b.name
+        case Extent(), Extent():
+            return a.target is b.target and a.axis == b.axis
         case Call(), Call():
-            same = a.op == b.op and a.data == b.data and len(a.args) == len(b.args)
-            return same and all(same(x, y, first, second) for x, y in zip(a.args, b.args, strict=True))
+            pairs = (a.args, b.args) if a.op == b.op and a.data == b.data else ((), (a,))
         case Access(), Access():
-            same = a.target is b.target and a.item == b.item
-            return same and all(same(x, y, first, second) for x, y in zip(a.indices, b.indices, strict=True))
-    return getattr(a, "target", None) is getattr(b, "target", a) and getattr(a, "axis", None) == getattr(b, "axis", 0)
+            pairs = (a.indices, b.indices) if a.target is b.target and a.item == b.item else ((), (a,))
+        case _:
+            return False
+    return len(pairs[0]) == len(pairs[1]) and all(same(x, y, first, second) for x, y in zip(*pairs, strict=True))
 
 
 class Rewriter:
