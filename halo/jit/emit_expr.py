@@ -128,6 +128,9 @@ def _like(e: Reduce, lanes: int) -> Op:
 
 def _rare(f: Function, e: Op, _: list[str]) -> str:
     """A branch round the rare side, which so costs nothing where no lane needs it."""
+    known = constant_of(e.args[0])
+    if known is not None:
+        return f.value(e.args[1] if known else e.args[2])
     cond, usual, type = f.values[e.args[0]], f.values[e.args[2]], register_type(e)
     slow, done = f.label(), f.label()
     some = any_lane(f, cond, e.lanes)

@@ -10,7 +10,8 @@ import math
 from typing import NamedTuple
 
 from ..ir import algebra as A
-from ..ir.expr import Buffer, Expr, Load, Op, Ramp
+from ..ir.expr import Expr, Load, Op, Ramp, Reduce
+from ..types import index as index_type
 from .emit_address import (
     Level,
     Place,
@@ -65,7 +66,7 @@ def _load_lanes(f: Function, e: Load, cond: str | None, mask: str | None) -> str
     if cond is not None:
         mask = splat(f, cond, "i1", e.lanes)
     clamped = _clamped(e.index)
-    return _gather(f, e.buffer, e.index, mask) if clamped is None else _load_clamped(f, e, clamped, mask)
+    return _gather(f, e, mask) if clamped is None else _load_clamped(f, e, clamped, mask)
 
 
 def _where(f: Function, mask: str, value: str, type: str, lanes: int) -> str:
@@ -84,12 +85,13 @@ def _load_phases(f: Function, e: Load, apart: list[Expr], cond: str | None, mask
     return permute(f, MEMORY[e.type.name], parts, [k % count * lanes + k // count for k in range(e.lanes)])
 
 
-# -- neighbours clamped to bounds, as at the edges of a padded picture -----------------------------------------------
+# -- neighbours at the edges of a padded picture -----------------------------------------------------------------------
 
 
 class _Clamped(NamedTuple):
-    """A clamped index: `plain` where `fits` holds, that is where no lane meets a bound. Else lanes below `first` have
-    the index `least`, lanes from `last` on have `most`; None where there is no such bound."""
+    """An index that is `plain` where `fits` holds, that is where no lane meets a bound. Else lanes below `first` have
+    the index `least`, lanes from `last` on have `most`; None where there is no such bound. If it is `folded`, lanes
+    beyond the bounds are elsewhere."""
 
     plain: Ramp
     fits: Expr
@@ -97,6 +99,7 @@ class _Clamped(NamedTuple):
     first: Expr | None = None
     most: Expr | None = None
     last: Expr | None = None
+    folded: bool = False
 
 
 def _clamped(index: Expr) -> _Clamped | None:
@@ -104,8 +107,11 @@ def _clamped(index: Expr) -> _Clamped | None:
         by = constant_of(index.stride)
         plain = index.base.lanes == 1 and by is not None and 1 <= abs(by) <= _SHUFFLED_STRIDES
         return _Clamped(index, A.true()) if plain else None
-    if not isinstance(index, Op) or index.name not in ("add", "min", "max"):
+    if not isinstance(index, Op) or index.name not in ("add", "min", "max", "rare"):
         return None
+    if index.name == "rare":
+        inner = _clamped(index.args[2])
+        return inner and inner._replace(fits=A.and_(inner.fits, _nowhere(index.args[0])), folded=True)
     x, y = index.args
     uniform, other = (shared(x), y) if shared(x) is not None else (shared(y), x)
     inner = None if uniform is None else _clamped(other)
@@ -115,9 +121,8 @@ def _clamped(index: Expr) -> _Clamped | None:
         base = A.add(inner.plain.base, uniform)
         least, most = (None if e is None else A.add(e, uniform) for e in (inner.least, inner.most))
         return inner._replace(plain=inner.plain.replace(base=base), least=least, most=most)
-    base, by = inner.plain.base, int(constant_of(inner.plain.stride) or 0)
-    low, high = (A.add(base, A.const(end(0, by * (inner.plain.n - 1)))) for end in (min, max))
-    lane = A.sub(uniform, base)
+    low, high = _ends(inner.plain) or (uniform, uniform)
+    lane = A.sub(uniform, inner.plain.base)
     if index.name == "max":
         most = None if inner.most is None else A.maximum(inner.most, uniform)
         least, first = (new if old is None else A.maximum(old, new)
@@ -129,11 +134,34 @@ def _clamped(index: Expr) -> _Clamped | None:
     return inner._replace(fits=A.and_(inner.fits, A.le(high, uniform)), least=least, most=most, last=last)
 
 
+def _ends(e: Expr) -> tuple[Expr, Expr] | None:
+    """The least and the largest lane of a Ramp of constant stride, or of what all lanes share."""
+    uniform = shared(e)
+    if uniform is not None:
+        return uniform, uniform
+    stride = constant_of(e.stride) if isinstance(e, Ramp) and e.base.lanes == 1 else None
+    if not isinstance(e, Ramp) or stride is None:
+        return None
+    last = int(stride) * (e.n - 1)
+    return A.add(e.base, A.const(min(0, last))), A.add(e.base, A.const(max(0, last)))
+
+
+def _nowhere(cond: Expr) -> Expr:
+    """Whether no lane of `cond` is true; comparisons of a Ramp need no vector for that."""
+    if isinstance(cond, Op) and cond.name == "or":
+        return A.and_(*(_nowhere(c) for c in cond.args))
+    if isinstance(cond, Op) and cond.name in ("lt", "le") and cond.args[0].type is index_type:
+        a, b = (_ends(e) for e in cond.args)
+        if a is not None and b is not None:  # never a < b: always b <= a
+            return A.le(b[1], a[0]) if cond.name == "lt" else A.lt(b[1], a[0])
+    return A.not_(Reduce("or", cond, 1))
+
+
 def _load_clamped(f: Function, e: Load, c: _Clamped, mask: str | None) -> str:
     """A dense load where no lane meets a bound; and there, what lies between, filled up with the elements at the ends."""
     near, far, done = f.label(), f.label(), f.label()
     f.do(f"br i1 {f.value(c.fits)}, label %{near}, label %{far}, !prof !2")
-    filled = constant_of(c.plain.stride) == 1 and f.module.target.masks(e.type.bytes)
+    filled = not c.folded and constant_of(c.plain.stride) == 1 and f.module.target.masks(e.type.bytes)
     ends = []
     for label in (near, far):
         f.begin(label)
@@ -193,17 +221,14 @@ def _load_each(f: Function, e: Load, mask: str | None) -> str:
     return f.new(f"load {vec(type, lanes)}, ptr {values}, align 64")
 
 
-def _gather(f: Function, buffer: Buffer, index: Expr, mask: str | None) -> str:
-    """Where no instruction gathers, LLVM writes out the lanes: then masked ones read zeros, and no lane branches."""
-    type, lanes = MEMORY[buffer.type.name], index.lanes
-    pointers, wide, name = pointers_of(f, buffer, index), vec(type, lanes), f"{suffix(type, lanes)}.v{lanes}p0"
-    if mask is not None and not f.module.target.gathers(buffer.type.bytes):
-        zero, vector = f.module.zero(buffer.type.bytes), vec("ptr", lanes)
-        pointers = f.new(f"select {vec('i1', lanes)} {mask}, {vector} {pointers}, {vector} splat (ptr {zero})")
-        mask = None
-    return f.new(f"call {wide} @llvm.masked.gather.{name}(<{lanes} x ptr> {pointers}, i32 {buffer.type.bytes}, "
+def _gather(f: Function, e: Load, mask: str | None) -> str:
+    type, lanes = MEMORY[e.type.name], e.lanes
+    if mask is not None and not f.module.target.gathers(e.type.bytes):
+        return _load_each(f, e, mask)
+    pointers, wide, name = pointers_of(f, e.buffer, e.index), vec(type, lanes), f"{suffix(type, lanes)}.v{lanes}p0"
+    return f.new(f"call {wide} @llvm.masked.gather.{name}(<{lanes} x ptr> {pointers}, i32 {e.type.bytes}, "
                  f"<{lanes} x i1> {mask or 'splat (i1 true)'}, {wide} zeroinitializer)"
-                 f"{metadata(f, buffer)}")  # fmt: skip
+                 f"{metadata(f, e.buffer)}")  # fmt: skip
 
 
 # -- runs of neighbours ----------------------------------------------------------------------------------------------

@@ -263,3 +263,31 @@ def test_clamped_neighbours(stride: int, width: int, target: Target) -> None:
         np.testing.assert_array_equal(got[0].reshape(100, n), want)
         np.testing.assert_array_equal(got[1].reshape(100, n), np.where(mask, want, 0))
         np.testing.assert_array_equal(got[2].reshape(100, n), np.where(lanes[:, :1] < 20, want, 0))
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.cpu)
+@pytest.mark.parametrize("t", [u8, f32], ids=lambda t: t.name)
+def test_reflected_neighbours(t: Type, target: Target) -> None:
+    """Dense where no lane is folded back."""
+    n, width = 8, 20
+    with interning():
+        a, msk, v = port("a", t), port("mask", bool_), Var("v")
+        outs = [port(f"out{j}", t, "output") for j in range(2)]
+        i, last, zero = Ramp(v, k(1), n), wide(k(width - 1), n), wide(k(0), n)
+        outside = op("or", op("lt", i, zero, type=bool_), op("lt", last, i, type=bool_))
+        folded = op("min", op("abs", i), op("sub", wide(k(2 * width - 2), n), op("abs", i)))
+        where = op("min", last, op("max", zero, op("rare", outside, folded, i, type=i.type)))
+        to = ramp(at((v, n), const=9 * n), n)
+        pred = Load(msk.buffer, ramp(k(0), n))
+        stores = [Store(o.buffer, to, Load(a.buffer, where, p)) for o, p in zip(outs, (None, pred), strict=True)]
+        kernel = Kernel(For(v, k(-9), k(33), "serial", block(*stores)), [a, msk, *outs], target=target)
+    assert "gather" not in kernel.text
+    data = Fenced(width, np.dtype(t.dtype), True).array
+    data[:] = np.arange(width)
+    mask = np.array([0, 1, 1, 0, 1, 0, 0, 1], bool)
+    got = [np.ones((33, n), t.dtype) for _ in range(2)]
+    assert kernel(data, mask, *(g.ravel() for g in got)) == 0
+    lanes = abs(np.arange(-9, 24)[:, None] + np.arange(n))
+    want = np.clip(np.minimum(lanes, 2 * width - 2 - lanes), 0, width - 1).astype(t.dtype)
+    np.testing.assert_array_equal(got[0], want)
+    np.testing.assert_array_equal(got[1], np.where(mask, want, 0))
