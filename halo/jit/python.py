@@ -334,7 +334,8 @@ class _Kernel:
     def _size(self, extent: Expr) -> ast.expr:
         lo, _ = const_bounds(extent)
         tree = self.code.value(extent)
-        return tree if lo is not None and lo >= 0 else call("max", tree, literal(0))
+        certain = (lo is not None and lo >= 0) or any(extent in p.extents for p in self.lowered.ports)
+        return tree if certain else call("max", tree, literal(0))
 
     def _provide(self, s: Provide) -> list[ast.stmt]:
         if s.pred is not None and not is_true(s.pred):

@@ -57,7 +57,7 @@ class NumPyCode(Expressions):
         a, b = self.meet(args, type)
         return Code(binary(a.tree, op, b.tree))
 
-    def shifted(self, tree: ast.expr, type: Type) -> Code:
+    def wrapped(self, tree: ast.expr, type: Type) -> Code:
         return Code(tree)
 
     def cast(self, value: Expr, to: Type) -> Code:
@@ -115,7 +115,7 @@ class NumbaCode(Expressions):
     def rounded(self, tree: ast.expr, type: Type) -> Code:
         return Code(call(ref_(type.name), tree)) if type in (f16, bf16) else Code(tree)
 
-    def shifted(self, tree: ast.expr, type: Type) -> Code:
+    def wrapped(self, tree: ast.expr, type: Type) -> Code:
         return Code(self.as_type(type, tree))
 
     def negated(self, tree: ast.expr, type: Type) -> Code:

@@ -187,7 +187,7 @@ class Expressions:
         if n in ("neg", "abs"):
             return self._sign(n, args[0])
         if n == "not":
-            return Code(self.as_type(e.type, ast.UnaryOp(ast.Invert(), self.typed(args[0]))))
+            return self.wrapped(ast.UnaryOp(ast.Invert(), self.typed(args[0])), e.type)
         if n == "div":
             a, b = self.meet(tuple(self.code(a) for a in args), operand)
             return self.rounded(binary(a.tree, ast.Div, b.tree), operand)
@@ -253,9 +253,9 @@ class Expressions:
 
     def _shift(self, n: str, args: tuple[Expr, ...], type: Type) -> Code:
         tree = binary(self.typed(args[0]), _SHIFT[n], literal(args[1].value))  # type: ignore[attr-defined]
-        return self.shifted(tree, type)
+        return self.wrapped(tree, type)
 
-    def shifted(self, tree: ast.expr, type: Type) -> Code:
+    def wrapped(self, tree: ast.expr, type: Type) -> Code:
         raise NotImplementedError
 
     def _sign(self, n: str, e: Expr) -> Code:

@@ -83,7 +83,7 @@ class _Printer(Unparser):  # type: ignore[misc]
         power = isinstance(t.op, ast.Pow)
         self.operand(t.left, own + power)
         self.write(f" {self.binop[type(t.op).__name__]} ")
-        self.operand(t.right, own + (not power))
+        self.operand(t.right, _UNARY if power else own + 1)
 
     def _UnaryOp(self, t: Any) -> None:
         is_not = isinstance(t.op, ast.Not)
@@ -107,8 +107,15 @@ class _Printer(Unparser):  # type: ignore[misc]
         self.write(" else ")
         self.operand(t.orelse, _TEST)
 
+    def _Call(self, t: Any) -> None:
+        self.operand(t.func, _ATOM)
+        self.write("(")
+        interleave(lambda: self.write(", "), self.dispatch, [*t.args, *t.keywords])
+        self.write(")")
+
     def _Attribute(self, t: Any) -> None:
-        self.operand(t.value, _ATOM)
+        bare_integer = isinstance(t.value, ast.Constant) and type(t.value.value) is int
+        self.operand(t.value, _ATOM + bare_integer)
         self.write(f".{t.attr}")
 
     def _Subscript(self, t: Any) -> None:
