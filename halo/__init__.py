@@ -145,7 +145,7 @@ from .types import (
 __version__ = "0.1.0"
 
 _LAZY = {"Kernel": "jit.kernel", "Target": "jit.target"}  # name -> where it is
-_MODULES = ("fuzz", "graph", "nn", "ref", "show", "tune")
+_MODULES = {name: name for name in ("fuzz", "graph", "nn", "ref", "show", "tune")} | {"cache": "jit.cache"}
 
 __all__ = [
     "ArgumentError",
@@ -276,9 +276,9 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     if name in _MODULES:
         try:
-            return import_module(f"{__name__}.{name}")
+            return import_module(f"{__name__}.{_MODULES[name]}")
         except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
+            if error.name != f"{__name__}.{_MODULES[name]}":
                 raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

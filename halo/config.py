@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, fields, replace
@@ -11,7 +12,9 @@ from typing import Any
 
 from .errors import ArgumentError
 
-__all__ = ["Options", "current", "options"]
+__all__ = ["LOADED", "Options", "current", "options"]
+
+LOADED = time.time()  # when this process imported halo: what is newer on disk is not what runs
 
 
 def _option(default: Any, doc: str) -> Any:

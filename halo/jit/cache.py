@@ -28,7 +28,6 @@ _MAGIC = b"halo1\n"
 _SUFFIX = ".bin"
 _MEMO = "sources-"
 _STALE = 3600.0  # seconds after which a temporary file has lost its writer
-_IMPORTED = time.time()
 
 
 @dataclass(frozen=True)
@@ -259,7 +258,7 @@ def _sources() -> str | None:
     files = sorted(Path(__file__).resolve().parent.parent.rglob("*.py"))
     try:
         stats = [(path, path.stat()) for path in files]
-        if not stats or any(_IMPORTED < s.st_mtime < time.time() for _, s in stats):
+        if not stats or any(config.LOADED < s.st_mtime < time.time() for _, s in stats):
             return None
         stamp = _hash(f"{path} {s.st_size} {s.st_mtime_ns}".encode() for path, s in stats)
         directory = _directory()

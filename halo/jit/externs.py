@@ -109,7 +109,7 @@ def _print_values(message: bytes, types: bytes, words: Any) -> None:
     """The message with the values in their places."""
     try:
         names = types.decode().split(",")
-        print(message.decode().format(*(value(as_type(name), words[k]) for k, name in enumerate(names))))
+        print(message.decode().format(*(str(value(as_type(name), words[k])) for k, name in enumerate(names))))
     except Exception:  # a closed stdout, say: printing changes no result
         traceback.print_exc(file=sys.stderr)
 

@@ -202,7 +202,7 @@ def test_digests():
 
 
 def test_sources_are_hashed_once_and_remembered(directory, monkeypatch):
-    monkeypatch.setattr(cache, "_IMPORTED", time.time())
+    monkeypatch.setattr(config, "LOADED", time.time())
     first = cache.sources()
     assert len(list(directory.glob("sources-*"))) == 1
     assert cache.info().entries == 0
@@ -220,7 +220,7 @@ def _refuse_python(read):
 
 
 def test_sources_edited_after_import_match_nothing(monkeypatch):
-    monkeypatch.setattr(cache, "_IMPORTED", 0.0)
+    monkeypatch.setattr(config, "LOADED", 0.0)
     edited = cache.sources()
     assert edited == cache.sources()
     monkeypatch.setattr(cache, "_state", cache._State())
