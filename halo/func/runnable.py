@@ -45,6 +45,7 @@ class Runnable:
         self._kernels: dict[Any, Kernel] = {}  # by the types of a call, as long as no schedule changes
         self._version = -1
         self._padded: dict[Any, tuple[int, Any]] = {}
+        self._numba: Any = None  # since which change, its type to Numba, and what keeps that alive
         self._last: tuple[Program, Signature] | None = None  # what was compiled last
 
     def program(self, values: Mapping[str, Any] | None = None, shape: Any = None, out: Any = None) -> Program:
@@ -129,6 +130,15 @@ class Runnable:
         from .running import compiled
 
         return compiled(self, args, types, target)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What `numba.typeof` asks for: to jitted code this is a function, compiled for the types of each call."""
+        if self._numba is None or self._numba[0] != _changes[0]:
+            from .running import numba_type
+
+            self._numba = _changes[0], *numba_type(self)
+        return self._numba[1]
 
     # Schedules -------------------------------------------------------------------------------------------------------
 

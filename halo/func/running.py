@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..ir.surface import Pad
+from ..types import ArrayType
 from .binding import bind, is_symbolic, padded
 from .runnable import Runnable, changes
 from .signature import Signature, named, signature
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..jit.kernel import Kernel
     from .program import Program
 
-__all__ = ["compiled", "run"]
+__all__ = ["compiled", "numba_type", "run"]
 
 
 def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], out: Any, shape: Any, origin: Any) -> Any:
@@ -59,3 +60,19 @@ def compiled(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], targe
     program = _program(r, args, types)
     values = named(r.name, program.arguments, args, types)
     return _kernel(r, program, signature(program.arguments, values, types=True), target)
+
+
+def numba_type(r: Runnable) -> tuple[Any, Any]:
+    """The type of `r` to Numba, and the function that it names, which has to be kept."""
+    from ..jit import njit
+
+    program = r.program()
+    arguments = program.arguments
+
+    def kernel_for(types: Mapping[str, Any]) -> Kernel:
+        open_types = {n: t for n, t in types.items() if isinstance(t, ArrayType) or arguments[n].type is None}
+        return _kernel(r, program, signature(arguments, open_types, types=True))
+
+    defaults = {name: a.default for name, a in arguments.items() if a.default is not None}
+    count = sum(f.size or 1 for f in program.outputs)
+    return njit.numba_type(r.name, tuple(arguments), defaults, count, kernel_for)

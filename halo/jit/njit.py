@@ -26,7 +26,7 @@ __all__ = ["kernel_type", "numba_type"]
 KernelFor = Callable[[Mapping[str, Any]], "Kernel"]
 
 
-def kernel_type(kernel: Kernel) -> Any:
+def kernel_type(kernel: Kernel) -> tuple[Any, Any]:
     """The Numba type of `kernel`, and the function that it names, which the caller keeps."""
     b = kernel.binder
     return numba_type(b.name, b.order, b.defaults, sum(map(len, b.layout.outputs)), lambda types: kernel)
@@ -34,7 +34,7 @@ def kernel_type(kernel: Kernel) -> Any:
 
 def numba_type(
     name: str, order: Sequence[str], defaults: Mapping[str, Any], outputs: int, kernel_for: KernelFor
-) -> Any:
+) -> tuple[Any, Any]:
     """(type, function) of a callable with the arguments `order`, then `outputs` output arrays, all of which may be left
     out as in Python.
 

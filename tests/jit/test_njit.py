@@ -292,3 +292,22 @@ def test_constants_and_reference_backends(double):
     first, second = run(np.ones(3, np.int32), A)
     np.testing.assert_array_equal(first, 10 + constant)
     np.testing.assert_array_equal(second, A * 2)
+
+
+def test_a_func_is_compiled_for_the_types_of_each_call():
+    @halo.func
+    def scaled(y, x, *, img, k: halo.f32 = 2.0):
+        return img[y, x] * k
+
+    @numba.njit
+    def run(a, b):
+        return scaled(a), scaled(b, 3), scaled(img=a, k=0.5)
+
+    a, b = np.ones((2, 3), np.float32), np.ones((3, 2))
+    first, second, third = run(a, b)
+    assert (first.dtype, second.dtype) == (np.float32, np.float64)
+    np.testing.assert_array_equal(first, a * 2)
+    np.testing.assert_array_equal(second, b * 3)
+    np.testing.assert_array_equal(third, a * 0.5)
+    with pytest.raises(numba.TypingError, match="scaled"):
+        run(a[0], b)
