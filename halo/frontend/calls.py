@@ -11,8 +11,8 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DefinitionError, HaloError
-from ..ir import functions
-from ..ir.surface import Call, Expr, Extent, Indexable, as_expr
+from ..ir import functions, surface_walk
+from ..ir.surface import Call, Expr, Extent, Function, Indexable, Input, as_expr
 from . import loops
 from .scope import touches_halo
 from .values import Closure, Generator, Span, Undecided, and_, boolean, elements, is_constant, or_
@@ -54,6 +54,8 @@ def apply(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[st
         return apply(frame, node, fn.func, [*fn.args, *args], {**fn.keywords, **kwargs})
     if isinstance(fn, Closure):
         return _closure(frame, node, fn, args, kwargs)
+    if isinstance(fn, Function):
+        return _bound(frame, node, fn, args, kwargs)
     if is_halo(fn):
         return frame.python(node, fn, *(frame.resolved(a, node) for a in args), **_resolved(frame, node, kwargs))
     if isinstance(fn, MethodType) and isinstance(fn.__func__, FunctionType):
@@ -132,6 +134,22 @@ def _njit(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[st
     if bound.kwargs:
         raise frame.fail(node, f"{fn.__name__} has keyword-only parameters", "positional ones")
     return Call("call", tuple(as_expr(a) for a in bound.args), fn)
+
+
+def _bound(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """`blur(img=e)`: a new Func in which `e` stands in an input's place, which says what a parameter given for it is."""
+    wanted = frame.python(node, lambda: dict(fn.inputs))
+    given = dict(zip(wanted, args, strict=False)) | kwargs
+    for name, value in given.items():
+        like, loc = wanted.get(name), frame.source.loc(node)
+        if isinstance(value, Undecided) and isinstance(like, Input):
+            value = given[name] = frame.t.inputs.array(value, loc)
+        inner = surface_walk.base(value) if isinstance(value, Indexable) else None
+        if isinstance(inner, Input) and isinstance(like, Input) and like.ndim is not None:
+            frame.t.inputs.rank(inner, like.ndim, loc)
+    if len(args) > len(wanted):
+        raise frame.fail(node, f"{fn.name} has {len(wanted)} inputs and is given {len(args)} arguments")
+    return frame.python(node, fn, **_resolved(frame, node, given))
 
 
 Special = Callable[[Any, ast.AST, Any, list[Any], dict[str, Any]], Any]

@@ -274,6 +274,53 @@ REFUSED = {
         def f(x, *, a: float16):
             return a[x]
     """,
+    "set_of_expressions": """
+        def f(x, *, a):
+            return len({a[x], 2})
+    """,
+    "comprehension_condition": """
+        def f(x, *, a):
+            return sum(k for k in range(3) if a[x] > k)
+    """,
+    "iteration_over_an_expression": """
+        def f(x, *, a):
+            return sum([v for v in a[x]])
+    """,
+    "list_over_rdom": """
+        def f(x, *, a):
+            return sum([a[k] for k in halo.rdom(3)])
+    """,
+    "element_of_one_value": """
+        def f(x, *, a):
+            f[x] = a[x]
+            f[x] += f[x - 1][0]
+    """,
+    "no_such_element": """
+        def f(x, *, a):
+            f[x] = a[x], 1
+            f[x][2] += 1
+    """,
+    "unpacking": """
+        def f(y, x, *, img):
+            a, b, c = img.shape[0], y
+            return a + b
+    """,
+    "too_many_indices_of_a_table": """
+        def f(x, *, a):
+            return KERNEL[a[x], 0, 1]
+    """,
+    "long_unrolled_loop": """
+        def f(x, *, a):
+            total = 0
+            for k in range(1000000):
+                total += a[x + k]
+            return total
+    """,
+    "attribute_assigned": """
+        def f(x, *, a):
+            a.x = 3
+            return a[x]
+    """,
     "attribute": """
         def f(x, *, a):
             return a[x].astyp(u8)

@@ -232,6 +232,30 @@ def test_tuples():
     agree(back, np.where(x % 2 == 0, low * 16 + high, high * 16 + low).astype(np.uint8), img=IMG)
 
 
+def test_funcs_bound_inside_definitions():
+    @halo.func
+    def blur(i, *, img):
+        return (img[i - 1] + img[i] + img[i + 1]) // 3
+
+    @halo.func
+    def half(i, *, a):
+        return a[i] // 2
+
+    @halo.func
+    def f(i, *, a):
+        edges = blur(img=halo.pad(a, "edge"))
+        return edges[i] * 1000 + blur(half)[i + 1] + a[i]
+
+    @halo.func
+    def same(i, *, src):
+        return blur(img=src)[i + 1]
+
+    p = np.pad(ROW, 1, "edge")
+    edges, h = (p[:-2] + p[1:-1] + p[2:]) // 3, ROW // 2
+    agree(f, (edges[:22] * 1000 + (h[:-2] + h[1:-1] + h[2:]) // 3 + ROW[:22]).astype(np.int32), a=ROW, shape=(22,))
+    agree(same, (ROW[:-2] + ROW[1:-1] + ROW[2:]) // 3, src=ROW, shape=(22,))
+
+
 def test_zero_dimensions():
     @halo.func
     def total(*, img: halo.u8[:, :]):

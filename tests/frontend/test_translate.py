@@ -26,6 +26,7 @@ class Settings(NamedTuple):
 
 
 SETTINGS = Settings()
+RADIUS_BITS = 5
 
 
 # Signatures ----------------------------------------------------------------------------------------------------------
@@ -237,6 +238,17 @@ def test_the_value_of_and_or():
     assert pure(f) == "(a[x] or b[x]) + 3 + 0 + x"
 
 
+def test_conditions_of_numbers():
+    def f(x, *, a):
+        if -a[x]:
+            return 1
+        elif ~RADIUS_BITS:
+            return 2
+        return 3
+
+    assert pure(f) == "select(bool_(-a[x]), 1, 2)"
+
+
 def test_deciding_constants_cut_and_or_short():
     def f(x, *, a):
         return 1 if (a[x] > 0 and False and nothing[x]) or (a[x] > 1 or True) else 0  # noqa: F821
@@ -303,6 +315,15 @@ def test_comprehensions_over_constants():
     assert pure(f) == (
         "a[x + 1]*a[x + 3] + (a[x + 1]*1 + a[x + 1]*x + a[x + 3]*1 + a[x + 3]*x) + 2 + max(a[x + 1], a[x + 3]) + 16"
     )
+
+
+def test_sets_dicts_and_stars():
+    def f(x, *, a):
+        first, *rest = (a[x], *(x, 1), 2)
+        table = {"a": rest[0], "b": 4}
+        return first + table["a"] + table.get("b") + len({1, 2}) + (2 in {2, 3}) + [1, 2].count(2)
+
+    assert pure(f) == "a[x] + x + 4 + 2 + True + 1"
 
 
 def test_a_comprehension_has_its_own_names():
