@@ -19,7 +19,7 @@ from .region import Place, region
 from .signature import Signature
 
 if TYPE_CHECKING:
-    from ..jit.kernel import Kernel
+    from ..jit.kernel import Kernel, Options
     from .func import Func
 
 __all__ = ["Program", "machine", "stage_named"]
@@ -91,21 +91,24 @@ class Program:
         return found
 
     def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, variant: str = VARIANTS[0]) -> Kernel:
-        from ..jit.kernel import Options, compile_kernel
+        from ..jit.kernel import compile_kernel
 
         more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
         with interning():
             p = self.typed(s, target)
-            reads_out = frozenset(k for k, name in enumerate(p.outputs) if None in p[name].definitions[0].values)
-            defaults = {name: a.default for name, a in self.arguments.items() if a.default is not None}
-            options = Options(
-                self.name, tuple(self.arguments), self.regions, defaults, self.bound, self.several, reads_out
-            )
             return compile_kernel(
-                p, target, lambda: self.variant(p, schedule, target, variant), options,
+                p, target, lambda: self.variant(p, schedule, target, variant), self.options(p),
                 variant=f"{variant} {schedule.to_json()}", cached=self.cache,
                 fallback=(lambda: self._compiled(s, target, schedule, more_cautious[0])) if more_cautious else None,
             )  # fmt: skip
+
+    def options(self, p: Pipeline) -> Options:
+        """What a Kernel of the typed pipeline `p` is told of its calls."""
+        from ..jit.kernel import Options
+
+        reads_out = frozenset(k for k, name in enumerate(p.outputs) if None in p[name].definitions[0].values)
+        defaults = {name: a.default for name, a in self.arguments.items() if a.default is not None}
+        return Options(self.name, tuple(self.arguments), self.regions, defaults, self.bound, self.several, reads_out)
 
     def with_lowered(self, s: Signature, show: Callable[[Lowered], Any], target: Target | str | None = None) -> Any:
         """`show(lowered)`, in a table of expressions of its own."""

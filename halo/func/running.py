@@ -21,9 +21,9 @@ __all__ = ["compiled", "numba_type", "run"]
 def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], out: Any, shape: Any, origin: Any) -> Any:
     """A call of `r`, whose fast key (if it has one) no kernel is remembered for."""
     if any(map(is_symbolic, args)) or any(map(is_symbolic, inputs.values())):
-        program = _program(r, args, inputs)
+        program = program_of(r, args, inputs)
         return r.rebound(bind(program, named(r.name, program.arguments, args, inputs)))
-    program = _program(r, args, inputs, shape, out)
+    program = program_of(r, args, inputs, shape, out)
     values = named(r.name, program.arguments, args, inputs)
     if any(isinstance(v, Pad) for v in values.values()):
         return _run_padded(r, program, values, out, shape, origin)
@@ -35,9 +35,10 @@ def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], ou
     return kernel(*args, out=out, shape=shape, **inputs)
 
 
-def _program(
+def program_of(
     r: Runnable, args: tuple[Any, ...], values: Mapping[str, Any], shape: Any = None, out: Any = None
 ) -> Program:
+    """The program of a call, or of a compilation, with these arguments."""
     return r.program({**dict(zip(r.own_inputs(), args, strict=False)), **values}, shape, out)
 
 
@@ -57,7 +58,7 @@ def _kernel(r: Runnable, program: Program, s: Signature, target: Any = None) -> 
 
 def compiled(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Any) -> Kernel:
     """The Kernel of `r` for these types."""
-    program = _program(r, args, types)
+    program = program_of(r, args, types)
     values = named(r.name, program.arguments, args, types)
     return _kernel(r, program, signature(program.arguments, values, types=True), target)
 

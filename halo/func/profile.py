@@ -1,0 +1,137 @@
+"""`f.profile(...)`: where the time and the memory of a call go, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+from ..errors import ArgumentError, here
+from ..ir.expr import Const
+from ..ir.node import interning
+from ..ir.pipeline import Lowered
+from ..ir.stmt import Allocate
+from ..jit import profile as counting
+from ..jit.emit_stmt import STACK_ARRAY
+from ..jit.kernel import Kernel, compile_kernel
+from ..jit.target import Target
+from ..lowering.instrument import Calls, instrument
+from .program import VARIANTS, Program
+from .runnable import Runnable
+from .running import program_of
+from .signature import Signature, named, signature
+
+__all__ = ["Profile", "StageProfile", "profile"]
+
+ENOUGH = 0.2  # seconds after which no further run is made
+
+
+@dataclass(frozen=True)
+class StageProfile:
+    """One stage, per run: seconds of all threads together, how often it was computed, what it allocated."""
+
+    name: str
+    seconds: float
+    times: float
+    allocations: float
+    bytes: float
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """What `f.profile(...)` found: `stages` in the order of the time they take, `seconds` from call to return."""
+
+    stages: tuple[StageProfile, ...]
+    seconds: float
+    runs: int
+
+    def __getitem__(self, name: str) -> StageProfile:
+        return next(s for s in self.stages if s.name == name)
+
+    def __iter__(self) -> Iterator[StageProfile]:
+        return iter(self.stages)
+
+    def __repr__(self) -> str:
+        rows = [("stage", "ms", "%", "times", "allocations", "bytes"), *self._rows()]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+        lines = ["  ".join(t.ljust(w) if k == 0 else t.rjust(w) for k, (t, w) in enumerate(zip(row, widths, strict=True)))
+                 for row in rows]  # fmt: skip
+        return "\n".join(
+            (*lines, f"{self.seconds * 1e3:.3f} ms a call, mean of {self.runs}; times are those of all threads")
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        whole = sum(s.seconds for s in self.stages) or 1.0
+        for s in self.stages:
+            share = 100 * s.seconds / whole
+            yield (
+                s.name,
+                f"{s.seconds * 1e3:.3f}",
+                f"{share:.1f}",
+                f"{s.times:.0f}",
+                f"{s.allocations:.0f}",
+                f"{s.bytes:.0f}",
+            )
+
+
+def profile(
+    r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, runs: int | None
+) -> Profile:
+    """Run `r` with counters in its machine code: `runs` times, or for a while."""
+    if runs is not None and runs < 1:
+        raise ArgumentError(f"a profile has one or more runs, not {runs}", loc=here())
+    program = program_of(r, args, inputs, shape, out)
+    values = named(r.name, program.arguments, args, inputs)
+    run = _Instrumented(program, signature(program.arguments, values))
+    with counting.lock:
+        kernel = run.kernel(VARIANTS[0])
+        kernel(*args, out=out, shape=shape, **inputs)  # pages touched, threads awake
+        table = counting.counters()
+        table[:] = 0
+        start = time.perf_counter()
+        done = 0
+        while done < (runs or 1) or (runs is None and time.perf_counter() - start < ENOUGH):
+            kernel(*args, out=out, shape=shape, **inputs)
+            done += 1
+        seconds = (time.perf_counter() - start) / done
+        found = table[: len(run.names)] / done
+    rate = counting.ticks_per_second()
+    stages = (
+        StageProfile(name, max(row[0] / rate, 0.0), *row[1:])
+        for name, row in zip(run.names, found.tolist(), strict=True)
+    )
+    return Profile(tuple(sorted(stages, key=lambda s: -s.seconds)), seconds, done)
+
+
+class _Instrumented:
+    """The kernels of one profile: a call may fall back to a more cautious one."""
+
+    def __init__(self, program: Program, s: Signature) -> None:
+        self.program, self.signature = program, s
+        self.schedule = program.schedule()
+        self.names: tuple[str, ...] = ()
+
+    def kernel(self, variant: str) -> Kernel:
+        target = Target.host()
+        more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
+        with interning():
+            p = self.program.typed(self.signature, target)
+            lowered = self._counting(self.program.variant(p, self.schedule, target, variant))
+            fallback = (lambda: self.kernel(more_cautious[0])) if more_cautious else None
+            return compile_kernel(p, target, lambda: self._counting(lowered), self.program.options(p), fallback=fallback,
+                                  cached=False)  # fmt: skip
+
+    def _counting(self, lowered: Lowered) -> Lowered:
+        body, self.names = instrument(lowered.body, Calls(*counting.names()), _on_heap)
+        return replace(lowered, body=body)
+
+
+def _on_heap(s: Allocate) -> bool:
+    """Whether memory is asked for: small arrays of known size live on the stack."""
+    size = s.size.value if isinstance(s.size, Const) else s.bound
+    return size is None or max(size, 1) * s.buffer.type.bytes > STACK_ARRAY
