@@ -1,7 +1,8 @@
 """The fast way into a kernel: a Python function in machine code, for the calls that need no thought.
 
-`entry.ll` is that function. It reads arrays where NumPy keeps their fields and speaks CPython's C interface; what it
-does not serve (see there) goes on to the slow path in Python. `fast_entry` fills in what it must know of one kernel.
+`entry.ll` is that function (with `entry_arrays.ll`). It reads arrays where NumPy keeps their fields and speaks CPython's
+C interface; what it does not serve (see there) goes on to the slow path in Python. `fast_entry` fills in what it must
+know of one kernel.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .target import Target
 
 __all__ = ["FastEntry", "fast_entry"]
 
-_SOURCE = Path(__file__).with_name("entry.ll")
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("entry.ll", "entry_arrays.ll"))
 _RELEASE = 1 << 15  # bytes of arrays from which on a call is long enough to let other threads run
 _FASTCALL_KEYWORDS = 0x0080 | 0x0002
 _MOST_OBJECTS, _MOST_SLOTS = 32, 256
@@ -112,7 +113,7 @@ class _Native:
     def __init__(self) -> None:
         from . import llvm
 
-        code = compiled(_SOURCE.read_text(), Target.host())
+        code = compiled("\n".join(path.read_text() for path in _SOURCES), Target.host())
         self.library = llvm.load_object(code, _symbols(), ("halo_entry",))
         self.method = _MethodDef(b"kernel", self.library.address("halo_entry"), _FASTCALL_KEYWORDS, None)
 
