@@ -10,6 +10,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
 from ..ir.facts import const_bounds
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
+from ..types import index
 
 
 def inline_lets(s: Stmt) -> Stmt:
@@ -19,18 +20,28 @@ def inline_lets(s: Stmt) -> Stmt:
 class Values(dict[Var, Expr]):
     """Variables to replace, with the memo that one set of replacements shares."""
 
-    def __init__(self, values: dict[Var, Expr]) -> None:
+    def __init__(self, values: dict[Var, Expr], zeros: tuple[Expr, ...] = ()) -> None:
         super().__init__(values)
         self.memo: dict[Expr, Expr] = {}
+        self.zeros = zeros  # expressions that are known to be 0
 
     def __call__(self, e: Expr) -> Expr:
         return A.substitute(e, self, self.memo) if self else e
 
     def without(self, v: Var) -> Values:
-        return Values({k: e for k, e in self.items() if k is not v}) if v in self else self
+        return Values({k: e for k, e in self.items() if k is not v}, self.zeros) if v in self else self
 
     def having(self, v: Var, e: Expr) -> Values:
-        return Values({**self, v: e})
+        return Values({**self, v: e}, self.zeros)
+
+    def extent(self, e: Expr) -> Expr:
+        """`e` with its variables replaced; a constant where what is known makes it one."""
+        e = self(e)
+        for z in self.zeros:
+            for known in (A.sub(e, z), A.add(e, z)):
+                if isinstance(known, Const):
+                    return known
+        return e
 
 
 def substitute(s: Stmt, values: dict[Var, Expr], outside_loops: bool = False) -> Stmt:
@@ -41,7 +52,7 @@ def substitute(s: Stmt, values: dict[Var, Expr], outside_loops: bool = False) ->
 def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
     match s:
         case For():
-            extent = values(s.extent)
+            extent = values.extent(s.extent)
             if const_bounds(extent)[1] is not None and const_bounds(extent)[1] <= 0:
                 return Block(())
             if isinstance(extent, Const) and extent.value == 1:
@@ -94,7 +105,10 @@ def _known(cond: Expr, values: Values) -> Values:
     """`values`, and what `cond` says that variables are: `if width == 3` makes the width 3 inside."""
     for c in A.conjuncts(cond):
         if isinstance(c, Op) and c.name == "eq" and isinstance(c.args[0], Var) and isinstance(c.args[1], Const):
-            values = values.having(c.args[0], c.args[1])
+            fact = {c.args[0]: c.args[1]}
+            values = Values({**{v: A.substitute(e, fact) for v, e in values.items()}, **fact}, values.zeros)
+        elif isinstance(c, Op) and c.name == "eq" and c.args[0].type is index:
+            values = Values(values, (*values.zeros, A.sub(*c.args)))
     return values
 
 
