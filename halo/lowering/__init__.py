@@ -22,6 +22,7 @@ from .inline_lets import inline_lets
 from .interleave import interleave
 from .outputs import stage_outputs
 from .partition import partition
+from .requirements import requirements
 from .skip_stages import skip_stages
 from .slide import slide
 from .tasks import tasks
@@ -83,6 +84,12 @@ def _checked(s: State) -> State:
     return replace(s, stmt=stmt, checks=infos)
 
 
+def _required(s: State) -> State:
+    assert s.stmt is not None
+    stmt, infos = requirements(s.stmt, s.checks)
+    return replace(s, stmt=stmt, checks=infos)
+
+
 def _plain_boxes(s: State) -> Boxes | None:
     """What the unscheduled pipeline reads of the inputs: whether a call is legal does not depend on the schedule."""
     if s.plain is None:
@@ -112,6 +119,7 @@ PASSES = (
     Pass("skip_stages", "what no reader will use is not computed", _on_stmt(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
+    Pass("requirements", "what definitions require gets a status each", _required),
     Pass("nest", "the nest that is shown, and that the reference backends run", lambda s: replace(s, nest=s.stmt)),
     Pass("expand_math", "transcendentals become polynomials", _on_stmt(expand_math)),
     Pass("inline_lets", "definitions inside loops are replaced by their values", _on_stmt(inline_lets)),

@@ -105,7 +105,7 @@ def _known(cond: Expr, values: Values) -> Values:
     """`values`, and what `cond` says that variables are: `if width == 3` makes the width 3 inside."""
     for c in A.conjuncts(cond):
         if isinstance(c, Op) and c.name == "eq" and isinstance(c.args[0], Var) and isinstance(c.args[1], Const):
-            fact = {c.args[0]: c.args[1]}
+            fact: dict[Var, Expr] = {c.args[0]: c.args[1]}
             values = Values({**{v: A.substitute(e, fact) for v, e in values.items()}, **fact}, values.zeros)
         elif isinstance(c, Op) and c.name == "eq" and c.args[0].type is index:
             values = Values(values, (*values.zeros, A.sub(*c.args)))
