@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 from ..ir import algebra as A
-from ..ir.expr import Expr, Load, Op, Ramp, Reduce
+from ..ir.expr import Expr, Load, Op, Ramp, Reduce, Var
 from ..types import index as index_type
 from .emit_address import (
     Level,
@@ -28,8 +28,9 @@ from .emit_address import (
 )
 from .emit_cast import unpack
 from .emit_function import MEMORY, Function, vec
+from .emit_lane import each_flag, each_lane, each_of
 from .emit_phases import phases
-from .emit_vector import any_lane, constant_of, each_lane, flag, flags_of, permute, pick, splat
+from .emit_vector import any_lane, constant_of, permute, pick, splat
 
 __all__ = ["load"]
 
@@ -207,15 +208,14 @@ def _lane_numbers(f: Function, limit: Expr, lanes: int) -> str:
 def _load_each(f: Function, e: Load, mask: str | None) -> str:
     """Lane by lane, in a loop."""
     type, lanes = MEMORY[e.type.name], e.lanes
-    indices, values = f.room(vec("i64", lanes)), f.room(vec(type, lanes))
-    f.do(f"store {vec('i64', lanes)} {f.value(e.index)}, ptr {indices}, align 64")
-    flags, base = None if mask is None else flags_of(f, mask, lanes), f.pointer(e.buffer)
+    values, at, cond = f.room(vec(type, lanes)), each_of(f, e.index), None
+    if mask is not None:
+        cond = each_of(f, e.pred) if e.pred is not None else each_flag(f, mask, lanes)
 
-    def one(lane: str) -> None:
-        at = f.new(f"load i64, ptr {f.new(f'getelementptr i64, ptr {indices}, i64 {lane}')}")
-        place = Place(e.buffer, f.new(f"getelementptr {type}, ptr {base}, i64 {at}"), e.type.bytes)
-        value = _dense(f, _guarded(f, place, flags and flag(f, flags, lane), 1), 1, None)
-        f.do(f"store {type} {value}, ptr {f.new(f'getelementptr {type}, ptr {values}, i64 {lane}')}")
+    def one(lane: Var) -> None:
+        on = None if cond is None else f.value(cond(lane))
+        value = _dense(f, _guarded(f, place_of(f, e.buffer, at(lane)), on, 1), 1, None)
+        f.do(f"store {type} {value}, ptr {f.new(f'getelementptr {type}, ptr {values}, i64 {f.value(lane)}')}")
 
     each_lane(f, lanes, one)
     return f.new(f"load {vec(type, lanes)}, ptr {values}, align 64")
@@ -288,12 +288,13 @@ def _dense(f: Function, place: Place, lanes: int, mask: str | None) -> str:
 
 def _dense_each(f: Function, place: Place, lanes: int, mask: str) -> str:
     """Where no instruction loads under a mask: lane by lane, in a loop."""
-    values, flags = f.room(vec(place.type, lanes)), flags_of(f, mask, lanes)
+    values, cond, size = f.room(vec(place.type, lanes)), each_flag(f, mask, lanes), place.buffer.type.bytes
 
-    def one(lane: str) -> None:
-        at = place._replace(pointer=f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {lane}"))
-        value = _dense(f, _guarded(f, at._replace(align=place.buffer.type.bytes), flag(f, flags, lane), 1), 1, None)
-        f.do(f"store {place.type} {value}, ptr {f.new(f'getelementptr {place.type}, ptr {values}, i64 {lane}')}")
+    def one(lane: Var) -> None:
+        number, on = f.value(lane), f.value(cond(lane))
+        pointer = f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {number}")
+        value = _dense(f, _guarded(f, Place(place.buffer, pointer, size), on, 1), 1, None)
+        f.do(f"store {place.type} {value}, ptr {f.new(f'getelementptr {place.type}, ptr {values}, i64 {number}')}")
 
     each_lane(f, lanes, one)
     return f.new(f"load {vec(place.type, lanes)}, ptr {values}, align 64")

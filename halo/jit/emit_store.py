@@ -5,12 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..ir.expr import Buffer
+from ..ir.expr import Buffer, Var
 from ..ir.stmt import Store
-from .emit_address import Level, Place, affine, best_run, lanes_of, metadata, place_of, pointers_of, starts_of, suffix
+from .emit_address import (
+    Level,
+    Place,
+    address,
+    affine,
+    best_run,
+    lanes_of,
+    metadata,
+    place_of,
+    pointers_of,
+    starts_of,
+    suffix,
+)
 from .emit_cast import pack
 from .emit_function import MEMORY, Function, vec
-from .emit_vector import each_lane, flag, flags_of, permute, splat
+from .emit_lane import each_flag, each_lane, each_of
+from .emit_vector import permute, splat
 
 __all__ = ["store"]
 
@@ -57,36 +70,29 @@ def _store_dense(f: Function, place: Place, value: str, lanes: int, mask: str | 
         f.do(f"store {type} {value}, ptr {place.pointer}, align {place.align}{access}")
     elif not f.module.target.masks(place.buffer.type.bytes):
         _each(f, place.buffer, value, mask, lanes,
-              lambda lane: f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {lane}"))  # fmt: skip
+              lambda lane: f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {f.value(lane)}"))  # fmt: skip
     else:
         f.do(f"call void @llvm.masked.store.{suffix(place.type, lanes)}.p0({type} {value}, ptr {place.pointer}, "
              f"i32 {place.align}, {vec('i1', lanes)} {mask}){access}")  # fmt: skip
 
 
 def _store_each(f: Function, s: Store, value: str, mask: str) -> None:
-    type, lanes, base = MEMORY[s.buffer.type.name], s.index.lanes, f.pointer(s.buffer)
-    indices = f.room(vec("i64", lanes))
-    f.do(f"store {vec('i64', lanes)} {f.value(s.index)}, ptr {indices}, align 64")
-
-    def pointer(lane: str) -> str:
-        at = f.new(f"load i64, ptr {f.new(f'getelementptr i64, ptr {indices}, i64 {lane}')}")
-        return f.new(f"getelementptr {type}, ptr {base}, i64 {at}")
-
-    _each(f, s.buffer, value, mask, lanes, pointer)
+    at = each_of(f, s.index)
+    _each(f, s.buffer, value, mask, s.index.lanes, lambda lane: address(f, s.buffer, at(lane)))
 
 
-def _each(f: Function, buffer: Buffer, value: str, mask: str, lanes: int, pointer: Callable[[str], str]) -> None:
+def _each(f: Function, buffer: Buffer, value: str, mask: str, lanes: int, pointer: Callable[[Var], str]) -> None:
     """Where no instruction stores under a mask: lane by lane, in a loop. `pointer` gives the address of a lane."""
     type, access = MEMORY[buffer.type.name], metadata(f, buffer)
-    values, flags = f.room(vec(type, lanes)), flags_of(f, mask, lanes)
+    values, cond = f.room(vec(type, lanes)), each_flag(f, mask, lanes)
     f.do(f"store {vec(type, lanes)} {value}, ptr {values}, align 64")
 
-    def one(lane: str) -> None:
+    def one(lane: Var) -> None:
         act, skip = f.label(), f.label()
-        f.do(f"br i1 {flag(f, flags, lane)}, label %{act}, label %{skip}")
+        f.do(f"br i1 {f.value(cond(lane))}, label %{act}, label %{skip}")
         f.begin(act)
-        one = f.new(f"load {type}, ptr {f.new(f'getelementptr {type}, ptr {values}, i64 {lane}')}")
-        f.do(f"store {type} {one}, ptr {pointer(lane)}, align {buffer.type.bytes}{access}")
+        own = f.new(f"load {type}, ptr {f.new(f'getelementptr {type}, ptr {values}, i64 {f.value(lane)}')}")
+        f.do(f"store {type} {own}, ptr {pointer(lane)}, align {buffer.type.bytes}{access}")
         f.jump(skip)
 
     each_lane(f, lanes, one)

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..ir.expr import Broadcast, Const, Expr
-from .emit_function import Function, vec
+from .emit_function import Function
 
-__all__ = [
-    "any_lane",
-    "concat",
-    "constant_of",
-    "each_lane",
-    "flag",
-    "flags_of",
-    "linear",
-    "permute",
-    "pick",
-    "splat",
-    "widen",
-]
+__all__ = ["any_lane", "concat", "constant_of", "linear", "permute", "pick", "splat", "widen"]
 
 
 def constant_of(e: Expr) -> float | None:
@@ -99,29 +87,3 @@ def permute(f: Function, type: str, parts: list[tuple[str, int]], picks: Sequenc
     if lanes == len(picks) and all(k == p for k, p in enumerate(picks)):
         return value
     return pick(f, type, lanes, value, "poison", picks)
-
-
-def each_lane(f: Function, lanes: int, body: Callable[[str], None]) -> None:
-    """A loop over lanes: what is too much code to write out for each of them. `body` gets the number of the lane."""
-    again, done, before = f.label(), f.label(), f.block
-    f.jump(again)
-    at = len(f.lines)
-    lane = f.new("")
-    body(lane)
-    following = f.new(f"add nuw nsw i64 {lane}, 1")
-    f.lines[at] = f"{lane} = phi i64 [ 0, %{before} ], [ {following}, %{f.block} ]"
-    f.do(f"br i1 {f.new(f'icmp ult i64 {following}, {lanes}')}, label %{again}, label %{done}")
-    f.begin(done)
-
-
-def flags_of(f: Function, mask: str, lanes: int) -> str:
-    """A mask in memory, a byte a lane."""
-    flags, bytes = f.room(vec("i8", lanes)), vec("i8", lanes)
-    f.do(f"store {bytes} {f.new(f'zext <{lanes} x i1> {mask} to {bytes}')}, ptr {flags}, align 64")
-    return flags
-
-
-def flag(f: Function, flags: str, lane: str) -> str:
-    """Whether the lane of that number is on."""
-    byte = f.new(f"load i8, ptr {f.new(f'getelementptr i8, ptr {flags}, i64 {lane}')}")
-    return f.new(f"icmp ne i8 {byte}, 0")
