@@ -31,7 +31,7 @@ from .values import (
 if TYPE_CHECKING:
     from .translate import Frame
 
-__all__ = ["BINARY", "CONDITIONS", "EXPRESSIONS", "assigned_element", "indices"]
+__all__ = ["BINARY", "CONDITIONS", "EXPRESSIONS", "LEAVES", "assigned_element", "indices"]
 
 BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Add: ("add", operator.add), ast.Sub: ("sub", operator.sub), ast.Mult: ("mul", operator.mul),
@@ -339,6 +339,9 @@ EXPRESSIONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.GeneratorExp: _generator, ast.Lambda: _lambda, ast.NamedExpr: _walrus, ast.JoinedStr: _joined,
     ast.FormattedValue: _formatted,
 }  # fmt: skip
+
+LEAVES = frozenset({ast.Constant, ast.Name})
+"""The nodes that make no expression of their own."""
 
 CONDITIONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.BoolOp: _condition_and_or, ast.UnaryOp: _condition_not}  # fmt: skip

@@ -7,7 +7,7 @@ import inspect
 import linecache
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from tokenize import TokenError
 from types import CodeType, FunctionType
 
@@ -26,9 +26,16 @@ class Source:
     file: str
     lines: list[str]
     shift: int = 0
+    _known: dict[ast.AST, Location] = field(default_factory=dict)
 
     def loc(self, node: ast.AST) -> Location:
         """The span of `node`; of a whole function, its `def` line."""
+        found = self._known.get(node)
+        if found is None:
+            found = self._known[node] = self._located(node)
+        return found
+
+    def _located(self, node: ast.AST) -> Location:
         line, column = node.lineno + self.shift, node.col_offset  # type: ignore[attr-defined]
         end_line, end = node.end_lineno + self.shift, node.end_col_offset  # type: ignore[attr-defined]
         text = self.lines[line - 1]

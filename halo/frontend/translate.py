@@ -8,14 +8,14 @@ run, helpers are called. What depends on index variables and inputs becomes surf
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
 from ..errors import DefinitionError, HaloError, Location, here
 from ..ir.surface import Define, Definitions, Expr, Function, IndexVar, as_expr, at
-from .expressions import CONDITIONS, EXPRESSIONS
+from .expressions import CONDITIONS, EXPRESSIONS, LEAVES
 from .inputs import Hint, Inputs
 from .scope import MISSING, Scope
 from .source import Source, load
@@ -166,8 +166,7 @@ class Frame:
             handler = STATEMENTS.get(type(s))
             if handler is None:
                 raise self.unsupported(s)
-            with self._standing(s):
-                flow = flow.then(handler(self, s))
+            flow = flow.then(self._standing(handler, s))
             if flow.when is True or flow.jump is not None:
                 break
         return flow
@@ -177,16 +176,14 @@ class Frame:
         handler = EXPRESSIONS.get(type(node))
         if handler is None:
             raise self.unsupported(node)
-        with self._standing(node):
-            return handler(self, node)
+        return handler(self, node) if type(node) in LEAVES else self._standing(handler, node)
 
-    @contextmanager
-    def _standing(self, node: ast.AST) -> Iterator[None]:
-        """Expressions made inside stand at `node`, and so do errors that do not know better."""
+    def _standing(self, handler: Callable[[Any, Any], Any], node: ast.AST) -> Any:
+        """`handler` on `node`: expressions that it makes stand there, and so do errors that do not know better."""
         loc = self.source.loc(node)
         try:
             with at(loc):
-                yield
+                return handler(self, node)
         except HaloError as e:
             if e.loc is None:
                 e.loc = loc
@@ -246,16 +243,14 @@ class Frame:
 
     def python(self, node: ast.AST, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """`fn(*args)` by Python itself; what it raises becomes an error at `node`."""
-        loc = self.source.loc(node)
         try:
-            with at(loc):
-                return fn(*args, **kwargs)
+            return fn(*args, **kwargs)
         except HaloError as e:
             if e.loc is None or e.loc == here():  # the caller of the translation, not a place in the definition
-                e.loc = loc
+                e.loc = self.source.loc(node)
             raise
         except Exception as e:
-            raise DefinitionError(f"this raises {type(e).__name__}: {e}", loc=loc) from None
+            raise self.fail(node, f"this raises {type(e).__name__}: {e}") from None
 
     def fail(self, node: ast.AST, message: str, hint: str = "") -> DefinitionError:
         return DefinitionError(message, loc=self.source.loc(node), hint=hint)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, NoReturn
@@ -34,14 +33,19 @@ class _Place(threading.local):
 _place = _Place()
 
 
-@contextmanager
-def at(loc: Location | None) -> Iterator[None]:
+class at:
     """Nodes made inside stand at `loc`; without it, at the nearest caller outside the package."""
-    saved, _place.loc = _place.loc, loc
-    try:
-        yield
-    finally:
-        _place.loc = saved
+
+    __slots__ = ("_loc", "_saved")
+
+    def __init__(self, loc: Location | None) -> None:
+        self._loc = loc
+
+    def __enter__(self) -> None:
+        self._saved, _place.loc = _place.loc, self._loc
+
+    def __exit__(self, *raised: object) -> None:
+        _place.loc = self._saved
 
 
 def _site() -> Location | Site | None:
