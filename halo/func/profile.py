@@ -123,7 +123,7 @@ class _Instrumented:
             p = self.program.typed(self.signature, target)
             lowered = self._counting(self.program.variant(p, self.schedule, target, variant))
             fallback = (lambda: self.kernel(more_cautious[0])) if more_cautious else None
-            return compile_kernel(p, target, lambda: self._counting(lowered), self.program.options(p), fallback=fallback,
+            return compile_kernel(p, target, lambda: lowered, self.program.options(p), fallback=fallback,
                                   cached=False)  # fmt: skip
 
     def _counting(self, lowered: Lowered) -> Lowered:
