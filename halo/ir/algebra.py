@@ -14,7 +14,7 @@ from ..types import Type, bool_, index
 from .expr import Broadcast, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, is_false, is_true
 from .facts import const_bounds, free_vars
 from .fold import fold
-from .linear import linear, parts
+from .linear import linear, parts, shifted
 
 
 def const(value: float, type: Type = index) -> Const:
@@ -45,6 +45,10 @@ def add(a: Expr, b: Expr) -> Expr:
     if a.lanes > 1:
         return _ring("add", a, b, add)
     if a.type is index:
+        if isinstance(b, Const):
+            return shifted(a, b.value)
+        if isinstance(a, Const):
+            return shifted(b, a.value)
         (ta, ca), (tb, cb) = parts(a), parts(b)
         return linear((*ta, *tb), ca + cb)
     if a.type.is_int:
@@ -59,8 +63,10 @@ def sub(a: Expr, b: Expr) -> Expr:
     if a.lanes > 1:
         return _ring("sub", a, b, sub)
     if a.type is index:
+        if isinstance(b, Const):
+            return shifted(a, -b.value)
         (ta, ca), (tb, cb) = parts(a), parts(b)
-        return linear((*ta, *((e, -k) for e, k in tb)), ca - cb)
+        return linear((*ta, *[(e, -k) for e, k in tb]), ca - cb)
     if a.type.is_int:
         if _is(b, 0):
             return a
@@ -490,10 +496,14 @@ def map_children(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
         new = [(f(a), k) for a, k in e.terms]
         if all(x is a for (x, _), (a, _) in zip(new, e.terms, strict=True)):
             return e
-        total: Expr = Const(e.const, index)
+        terms: list[tuple[Expr, int]] = []
+        constant = e.const
         for x, k in new:
             if x.lanes == 1:
-                total = add(total, _scaled(x, k))
+                below, c = parts(x)
+                terms += [(atom, q * k) for atom, q in below]
+                constant += c * k
+        total = linear(terms, constant)
         for x, k in new:
             if x.lanes > 1:
                 x = mul(x, broadcast(Const(k, index), x.lanes))

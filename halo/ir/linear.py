@@ -32,3 +32,14 @@ def linear(terms: Iterable[tuple[Expr, int]], constant: int) -> Expr:
 
 def _by_uid(term: tuple[Expr, int]) -> int:
     return term[0].uid
+
+
+def shifted(e: Expr, by: int) -> Expr:
+    """`e + by`."""
+    if isinstance(e, Lin):
+        if e.const + by == 0 and len(e.terms) == 1 and e.terms[0][1] == 1:
+            return e.terms[0][0]
+        return Lin(e.terms, e.const + by)
+    if isinstance(e, Const):
+        return Const(e.value + by, index)
+    return Lin(((e, 1),), by) if by else e
