@@ -273,7 +273,7 @@ class _StageTyper:
         """Test `condition` once, before anything is computed, if it depends on the call alone."""
         known = {p.var for p, _ in self.builder.params.values()}
         known.update(v for a in self.builder.arrays.values() for v in a.extents)
-        if any(reads((condition,))) or not free_vars(condition) <= known:
+        if any(True for _ in reads((condition,))) or not free_vars(condition) <= known:
             return False
         self.builder.requirements.append((condition, message))
         return True

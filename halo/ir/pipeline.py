@@ -142,13 +142,15 @@ class Port:
 @dataclass(frozen=True, eq=False)
 class CheckInfo:
     """What a `Check` of the kernel tests: `kind` is bounds (an input is too small: args are the needed lo and hi, and the
-    extent), fallback (the fast variant does not fit this call: run the safe one) or require (a user's requirement)."""
+    extent), fallback (the fast variant does not fit this call: run the safe one) or require (a user's requirement: args
+    are the required value and those for the {} of `message`, of these `types`)."""
 
     kind: str
     array: str = ""
     axis: int = 0
     message: str = ""
     loc: Location | None = None
+    types: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

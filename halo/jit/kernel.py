@@ -29,7 +29,7 @@ from . import cache
 from .binding import Binder, Bound, Place
 from .canonical import Canonical, UncacheableError, canonical
 from .entry import fast_entry
-from .externs import FAILED, External, Externals, calls_in
+from .externs import FAILED, External, Externals, calls_in, value
 from .layout import Layout
 from .target import Target
 
@@ -168,9 +168,8 @@ class Kernel:
             return CompileError(f"{self.name} ended with the unknown status {status}")
         check = self.binder.layout.checks[status - 1]
         if kind == "require":
-            return ArgumentError(
-                check.message or "a requirement of the pipeline does not hold", loc=check.loc or here()
-            )
+            shown = [str(value(t, word)) for t, word in zip(check.types[1:], values[1:], strict=False)]
+            return ArgumentError(check.message.format(*shown) or "a requirement does not hold", loc=check.loc or here())
         lo, hi, extent = values[:3]
         exists = f"0..{extent - 1} exists" if extent else "it is empty"
         message = f"{check.array} is too small along axis {check.axis}: {lo}..{hi} is needed, {exists}"
@@ -298,6 +297,6 @@ def _slots(bound: Bound, layout: Layout) -> Any:
         if p.is_output:
             words += bound.origins[k]
     slots = (ctypes.c_int64 * max(layout.slots, 1))(*words)
-    for k, value in enumerate(bound.params, len(words)):
-        ctypes.memmove(ctypes.addressof(slots) + 8 * k, value.tobytes(), value.dtype.itemsize)
+    for k, scalar in enumerate(bound.params, len(words)):
+        ctypes.memmove(ctypes.addressof(slots) + 8 * k, scalar.tobytes(), scalar.dtype.itemsize)
     return slots

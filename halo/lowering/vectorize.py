@@ -268,7 +268,8 @@ class _Lanes:
         return Store(s.buffer, at, A.op(name, Load(s.buffer, at), Reduce(name, value, 1)), None, s.atomic)
 
     def _guarded(self, e: Expr, mask: Expr) -> Expr:
-        """`e` with no memory touched for lanes that are masked; what lanes share is read if any of them is on."""
+        """`e` with no memory touched, and nothing required, for lanes that are masked; what lanes share is read if any of
+        them is on."""
         memo: dict[tuple[Expr, Expr], Expr] = {}
 
         def guarded(e: Expr, on: Expr) -> Expr:
@@ -280,6 +281,11 @@ class _Lanes:
             if isinstance(e, Load) and e.buffer.kind != "table":
                 at = guarded(e.index, on)
                 return Load(e.buffer, at, on if e.pred is None else A.and_(guarded(e.pred, on), on))
+            if isinstance(e, Op) and e.name == "require":
+                cond, *values = (guarded(a, _shared(on, a.lanes)) for a in e.args)
+                return Op("require", (A.or_(cond, A.not_(_shared(on, cond.lanes))), *values), e.type, e.data)
+            if isinstance(e, Op) and e.name == "print":
+                raise _NotInLanes
             if isinstance(e, Shuffle):
                 starts = [sum(v.lanes for v in e.vectors[:k]) for k in range(len(e.vectors))]
                 lanes = [_picking(on, e.picks, start, v.lanes) for start, v in zip(starts, e.vectors, strict=True)]
