@@ -14,9 +14,9 @@ from functools import reduce
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children, is_true
-from ..ir.facts import free_vars
+from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, slacks, solve
-from ..ir.stmt import Block, For, If, Stmt, block
+from ..ir.stmt import Block, For, If, Realize, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import probe
@@ -118,7 +118,12 @@ def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Op]:
 
 
 def _decide(
-    e: Op, likely: bool, v: Var, inner: tuple[Range, ...], loops: dict[Var, tuple[Expr, Expr]], settled: dict[Expr, Expr]
+    e: Op,
+    likely: bool,
+    v: Var,
+    inner: tuple[Range, ...],
+    loops: dict[Var, tuple[Expr, Expr]],
+    settled: dict[Expr, Expr],
 ) -> tuple[Expr, list[Expr], list[Expr]] | None:
     """The value that `e` has in the steady state, and the lower and upper ends of `v` that prove it."""
     ranges = {**loops, **{r.var: (r.lo, A.sub(r.hi, r.lo)) for r in inner if r.lo is not None and r.hi is not None}}
@@ -178,4 +183,23 @@ class _Settled:
 def _replace(s: Stmt, settled: dict[Expr, Expr]) -> Stmt:
     memo: dict[Expr, Expr] = {}
     visit = _Settled(settled)
-    return substitute(map_exprs(s, lambda e: A.rewrite(e, visit, memo)), {})
+    return substitute(_keeping_bounds(s, map_exprs(s, lambda e: A.rewrite(e, visit, memo))), {})
+
+
+def _keeping_bounds(old: Stmt, new: Stmt) -> Stmt:
+    """`new`, which is `old` rewritten, with the constant bounds that sizes had: `n - 4*i` for `min(4, n - 4*i)` has none."""
+    inside = [_keeping_bounds(a, b) for a, b in zip(substmts(old), substmts(new), strict=True)]
+    match old, new:
+        case For(), For():
+            extent = new.extent if new.kind in ("serial", "parallel") else _bounded(old.extent, new.extent)
+            return new.replace(extent=extent, body=inside[0])
+        case Realize(), Realize():
+            sizes = tuple((lo, _bounded(n, m)) for (_, n), (lo, m) in zip(old.bounds, new.bounds, strict=True))
+            return new.replace(bounds=sizes, body=inside[0])
+    rest = iter(inside)
+    return map_stmt(new, lambda _: next(rest))
+
+
+def _bounded(old: Expr, new: Expr) -> Expr:
+    least, most = const_bounds(old)[1], const_bounds(new)[1]
+    return new if least is None or (most is not None and most <= least) else A.minimum(new, Const(least, index))
