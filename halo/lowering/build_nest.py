@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr, Var, reads
+from ..ir.expr import Array, Expr, Op, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 from ..schedule.loops import Loops
 from .compute_with import Step, fused_groups, shared_depth, stage_order
 from .placement import check_placed
 from .stage_loops import LoopRange, StageLoops
-from .walk import exprs
+from .walk import exprs, substmts
 
 
 def build_nest(p: Pipeline) -> Stmt:
@@ -158,15 +158,41 @@ class _Nest:
         return body
 
     def _leaf(self, f: Function, k: int, d: Definition) -> Stmt:
-        leaf: Stmt = Provide(f.array, d.indices, d.values, None, d.atomic)
+        several = next((len(i.args) for i in d.indices if isinstance(i, Op) and i.name == "scatter"), 0)
+        leaf = self._scatter(f, d, several) if several else self._store(f, k, d, d.indices, d.values)
+        return leaf if d.pred is None else If(d.pred, leaf)
+
+    def _store(
+        self, f: Function, k: int, d: Definition, indices: tuple[Expr, ...], values: tuple[Expr | None, ...]
+    ) -> Stmt:
         inside = []
         if k > 0:  # stores outside the region are masked: what is asked for is a part of the infinite Func
-            for i, v, lo, n in zip(d.indices, f.vars, f.array.mins, f.array.extents, strict=True):
+            for i, v, lo, n in zip(indices, f.vars, f.array.mins, f.array.extents, strict=True):
                 if i is not v:
                     inside += [A.le(lo, i), A.lt(i, A.add(lo, n))]
-        if inside:
-            leaf = If(A.all_of(inside), leaf, likely=True)
-        return leaf if d.pred is None else If(d.pred, leaf)
+        leaf = Provide(f.array, indices, values, None, d.atomic)
+        return If(A.all_of(inside), leaf, likely=True) if inside else leaf
+
+    def _scatter(self, f: Function, d: Definition, several: int) -> Stmt:
+        """`f[scatter(i, j)] = gather(a, b)`: all values are there before the first is stored, then from left to right."""
+        stores: list[Stmt] = []
+        held: list[tuple[Var, Expr]] = []
+        for k in range(several):
+            memo: dict[Expr, Expr] = {}
+
+            def there(e: Expr | None, k: int = k, memo: dict[Expr, Expr] = memo) -> Expr | None:
+                e = None if e is None else _element(e, k, memo)
+                if e is None or not any(True for _ in reads((e,))):
+                    return e
+                held.append((Var(f"{f.name}_{len(held)}", e.type), e))
+                return held[-1][0]
+
+            indices, values = tuple(map(there, d.indices)), tuple(map(there, d.values))
+            stores.append(self._store(f, 1, d, tuple(i for i in indices if i is not None), values))
+        leaf = block(*stores)
+        for var, value in reversed(held):
+            leaf = Let(var, value, leaf)
+        return leaf
 
     def _site(self, loops: list[tuple[Function, int, str]], body: _Body) -> None:
         """What is computed and stored at this loop (of each of the stages that share it), round `body`."""
@@ -181,6 +207,15 @@ class _Nest:
             body.hoist([g for g in self.hoisted.get((f.name, loop), []) if g.hoist is not None and here(g.hoist)])
 
 
+def _element(e: Expr, k: int, memo: dict[Expr, Expr]) -> Expr:
+    """`e` with the k-th of the values of every scatter and gather."""
+
+    def visit(e: Expr) -> Expr | None:
+        return e.args[k] if isinstance(e, Op) and e.name in ("scatter", "gather") else None
+
+    return A.rewrite(e, visit, memo)
+
+
 def _union(ranges: list[LoopRange]) -> LoopRange:
     lo, end = ranges[0].lo, ranges[0].end
     for r in ranges[1:]:
@@ -189,4 +224,4 @@ def _union(ranges: list[LoopRange]) -> LoopRange:
 
 
 def _leaf_exprs(leaf: Stmt) -> tuple[Expr, ...]:
-    return (*exprs(leaf), *_leaf_exprs(leaf.then)) if isinstance(leaf, If) else exprs(leaf)
+    return (*exprs(leaf), *(e for s in substmts(leaf) for e in _leaf_exprs(s)))

@@ -127,6 +127,10 @@ class _Inference:
             if isinstance(t, Produce):
                 region = self._region(t.what, boxes)
                 body, inner = self.visit(t.body, under)
+                own_reads = inner.pop(("read", t.what), None)
+                if own_reads is not None:  # values taken before any is stored
+                    inner.touch("own", t.what, own_reads)
+                    inner.touch("self", t.what, own_reads)
                 own = Boxes(boxes).merge(inner)  # of stages joined by compute_with the other's production has both
                 lets += self._grow(t.what, region, own)
                 t = t.replace(body=body)

@@ -65,6 +65,8 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             return For(var, values(s.lo), extent, s.kind, body, s.partition, s.label)
         case Let():
             value = values(s.value)
+            if s.var.type is not index:  # a value, taken before something is stored
+                return Let(s.var, value, _visit(s.body, values.without(s.var), keep), s.within)
             if keep and not is_plain(value):
                 return Let(s.var, value, _visit(s.body, values.without(s.var), keep), s.within)
             return _visit(s.body, values.having(s.var, value), keep)

@@ -22,23 +22,31 @@ from .inline_lets import substitute
 from .probe import probe
 from .walk import exprs, map_exprs, map_stmt, substmts
 
+Loops = dict[Var, tuple[Expr, Expr]]  # the loops around: lo and extent
+
 
 def partition(s: Stmt) -> Stmt:
     """Split every serial or parallel loop, outermost first; the ends are not split further (unless `always`)."""
-    if isinstance(s, For) and s.kind in ("serial", "parallel") and s.partition != "never":
-        return _split(s)
-    return map_stmt(s, partition)
+    return _partition(s, {})
 
 
-def _split(s: For) -> Stmt:
-    settled, lo, hi = _steady(s)
+def _partition(s: Stmt, loops: Loops) -> Stmt:
+    if isinstance(s, For):
+        loops = {**loops, s.var: (s.lo, s.extent)}
+        if s.kind in ("serial", "parallel") and s.partition != "never":
+            return _split(s, loops)
+    return map_stmt(s, lambda t: _partition(t, loops))
+
+
+def _split(s: For, loops: Loops) -> Stmt:
+    settled, lo, hi = _steady(s, loops)
     if not settled:
-        return s.replace(body=partition(s.body))
+        return s.replace(body=_partition(s.body, loops))
     end = A.add(s.lo, s.extent)
     first = s.lo if lo is None else A.clamp(lo, s.lo, end)
     last = end if hi is None else A.clamp(A.add(hi, Const(1, index)), first, end)
-    inner = partition(_replace(s.body, settled))
-    tail = partition(s.body) if s.partition == "always" else s.body
+    inner = _partition(_replace(s.body, settled), loops)
+    tail = _partition(s.body, loops) if s.partition == "always" else s.body
     if s.kind == "parallel":
         steady = A.and_(A.le(first, s.var), A.lt(s.var, last))
         return s.replace(body=If(steady, inner, tail, likely=True))
@@ -58,16 +66,15 @@ def _loop(s: For, lo: Expr, end: Expr, body: Stmt) -> Stmt | None:
     return s.replace(lo=lo, extent=extent, body=body)
 
 
-def _steady(s: For) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
+def _steady(s: For, loops: Loops) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
     """What is settled in the steady state, and its ends (inclusive; None where the loop's own end will do)."""
     settled: dict[Expr, Expr] = {}
     lows: list[Expr] = []
     highs: list[Expr] = []
-    environment = {s.var: (s.lo, s.extent)}
     for e, likely, inner in _candidates(s.body, ()):
         if e in settled or not _depends(e, s.var, inner):
             continue
-        decided = _decide(e, likely, s.var, inner, environment, settled)
+        decided = _decide(e, likely, s.var, inner, loops, settled)
         if decided is None:
             continue
         value, low, high = decided
@@ -122,7 +129,7 @@ def _decide(
     likely: bool,
     v: Var,
     inner: tuple[Range, ...],
-    loops: dict[Var, tuple[Expr, Expr]],
+    loops: Loops,
     settled: dict[Expr, Expr],
 ) -> tuple[Expr, list[Expr], list[Expr]] | None:
     """The value that `e` has in the steady state, and the lower and upper ends of `v` that prove it."""
