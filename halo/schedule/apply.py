@@ -25,9 +25,11 @@ from .loops import Facts, Loops, SplitOp
 from .nesting import TAILS_OF_ANY_CALL
 from .placement import ComputeWith, Placement
 from .reductions import Rfactor, rfactor
+from .retype import ChangeType, retyped
 from .rewrite import arrays_read, copied, redirected
 from .scalar import Scalar
 from .storage import PROMISES, Bound, BoundExtent, Storage
+from .traces import Trace, TraceLoads, traced_loads, traced_stores
 
 __all__ = ["Entries", "apply"]
 
@@ -81,6 +83,7 @@ class _Run:
         self.given: dict[str, list[tuple[int, Directive]]] = {}
         self.wrappers: dict[Array, set[str]] = {}  # of an Array, by `in_`
         self.pieces: dict[str, set[str]] = {}  # of a Function, by `rfactor`
+        self.traces: list[tuple[str, Trace]] = []
 
     # Directives ------------------------------------------------------------------------------------------------------
 
@@ -126,10 +129,12 @@ class _Run:
             self._within(name, k, stage, d, at)
         elif isinstance(d, Specialize):
             self._specialize(stage, d, at)
-        elif isinstance(d, (Placement, Storage)):
+        elif isinstance(d, (Placement, Storage, Trace)):
             d.check(at)
             if isinstance(d, Placement):
                 self.functions[name] = d.place(f)
+            elif isinstance(d, Trace):
+                self.traces.append((name, d))
             elif self.promises or not isinstance(d, PROMISES):
                 self.functions[name] = d.store(f, self.p)
         else:
@@ -193,9 +198,22 @@ class _Run:
         made = d.made or self._unused(d.made_name(name))
         if isinstance(d, Rfactor):
             self._rfactor(name, k, d, made)
+        elif isinstance(d, ChangeType):
+            self._retype(name, d, made)
         elif isinstance(d, (In, CloneIn)):
             self._copy(name, d, made)
         return made
+
+    def _retype(self, name: str, d: ChangeType, made: str) -> None:
+        inner, outer = retyped(self.functions[name], d, made)
+        self.stages[made] = [replace(s, loops=self._proven(s.loops, u, inner))
+                             for s, u in zip(self._stages_of(name), inner.definitions, strict=True)]  # fmt: skip
+        self.functions |= {name: outer, made: inner}
+        self.stages[name] = [_Stage(Loops.of(u, outer, self._facts(u, outer))) for u in outer.definitions]
+        self.order.insert(self.order.index(name), made)
+        given = self.given.get(name, [])
+        self.given[made] = [e for e in given if not isinstance(e[1], Structural)]
+        self.given[name] = [e for e in given if isinstance(e[1], Structural)]
 
     def _unused(self, name: str) -> str:
         taken = {*self.order, *(a.name for a in self.p.inputs)}
@@ -279,7 +297,15 @@ class _Run:
         functions = [self._finished(name) for name in self.order]
         p = schedule_default(replace(self.p, functions=tuple(functions)))
         check_places(p, {name: [d for _, d in entries] for name, entries in self.given.items()})
-        return replace(p, functions=tuple(_without_facts(f) for f in p.functions))
+        return replace(p, functions=tuple(_without_facts(self._traced(f)) for f in p.functions))
+
+    def _traced(self, f: Function) -> Function:
+        for name, d in self.traces:
+            if isinstance(d, TraceLoads):
+                f = traced_loads(f, self.functions[name].array)
+            elif name == f.name:
+                f = traced_stores(f)
+        return f
 
     def _finished(self, name: str) -> Function:
         """Function `name` with the loops that its directives gave it, checked."""

@@ -24,7 +24,7 @@ from ..ir.pipeline import Definition, Function
 from ..types import Type, bool_, index
 from .loops import own_slot
 
-__all__ = ["Operator", "prove", "stores_constant"]
+__all__ = ["RING", "Operator", "identity", "operation", "prove", "stores_constant"]
 
 Values = Sequence[Expr]
 
@@ -109,7 +109,7 @@ def _product(items: list[int], groups: list[tuple[list[int], Operator]]) -> Oper
 
 def _recognise(values: list[Expr], states: list[Expr], d: Definition) -> Operator | None:
     if len(values) == 1:
-        name = _operation(values[0], states[0])
+        name = operation(values[0], states[0])
         if name is not None:
             return _simple(name, values[0].type)
     return _extremum(values, states, d) or (_complex(values, states) if len(values) == 2 else None)
@@ -118,15 +118,16 @@ def _recognise(values: list[Expr], states: list[Expr], d: Definition) -> Operato
 # One element: s (+) t ------------------------------------------------------------------------------------------------
 
 _ANY = "self"  # the value so far, unchanged: folds with nothing
-_RING = ("add", "mul", "and", "or", "xor")  # commute with dropping high bits
+RING = ("add", "mul", "and", "or", "xor")  # commute with dropping high bits
 
 
 def _simple(name: str, type: Type) -> Operator:
     op = "add" if name == _ANY else name
-    return Operator((0,), (_identity(op, type),), lambda x, y: [A.op(op, x[0], y[0])], True, not type.is_float)
+    return Operator((0,), (identity(op, type),), lambda x, y: [A.op(op, x[0], y[0])], True, not type.is_float)
 
 
-def _identity(name: str, type: Type) -> Const:
+def identity(name: str, type: Type) -> Const:
+    """What the operation `name` leaves everything as it is with."""
     if name == "mul":
         return Const(1, type)
     if name == "and":
@@ -136,7 +137,7 @@ def _identity(name: str, type: Type) -> Const:
     return Const(-0.0 if type.is_float else 0, type)  # -0.0 + x is x, for -0.0 too
 
 
-def _operation(v: Expr, s: Expr) -> str | None:
+def operation(v: Expr, s: Expr) -> str | None:
     """The operation that makes `v` of the value so far, `s`, and of terms that do not contain it."""
     if v is s:
         return _ANY
@@ -149,17 +150,17 @@ def _operation(v: Expr, s: Expr) -> str | None:
     if name in ("select", "rare"):
         if inside[0]:
             return None
-        found = {_operation(args[1], s), _operation(args[2], s)} - {_ANY}
+        found = {operation(args[1], s), operation(args[2], s)} - {_ANY}
         return (found.pop() if found else _ANY) if len(found) <= 1 else None
     if sum(inside) != 1:
         return None
     at = inside.index(True)
-    below = _operation(args[at], s)
+    below = operation(args[at], s)
     if (name, at) in (("sub", 0), ("fma", 2)):
         name = "add"
     elif name == "sat_add" and v.type.kind != "uint":
         return None  # (100 +s 100) +s -100 is 27, 100 +s (100 +s -100) is 100
-    elif name not in (*_RING, "min", "max", "sat_add"):
+    elif name not in (*RING, "min", "max", "sat_add"):
         return None
     return name if below in (_ANY, name) else None
 
@@ -170,8 +171,8 @@ def _truncated(v: Cast, s: Expr) -> str | None:
         return None
     if min(v.type.bits, v.value.type.bits) < s.type.bits:
         return None
-    found = _operation(v.value, s)
-    return found if found in (*_RING, _ANY) else None
+    found = operation(v.value, s)
+    return found if found in (*RING, _ANY) else None
 
 
 def _saturating(v: Cast, s: Expr) -> str | None:
@@ -237,12 +238,12 @@ def _extremum(values: list[Expr], states: list[Expr], d: Definition) -> Operator
         return [A.op(name, a, b) if name else A.select(better, b, a) for name, a, b in zip(direct, x, y, strict=True)]
 
     types = [v.type for v in values]
-    identity: list[Expr] = [Const(0, t) for t in types]
-    identity[comparison.key] = _identity(comparison.name, types[comparison.key])
+    start: list[Expr] = [Const(0, t) for t in types]
+    start[comparison.key] = identity(comparison.name, types[comparison.key])
     if comparison.empty is not None:
-        identity[comparison.empty[0]] = comparison.empty[1]
+        start[comparison.empty[0]] = comparison.empty[1]
     alone = len(values) == 1 and not types[0].is_float
-    return Operator(tuple(range(len(values))), tuple(identity), combine, alone, True)
+    return Operator(tuple(range(len(values))), tuple(start), combine, alone, True)
 
 
 def _choice(v: Expr, s: Expr) -> tuple[Expr | None, Expr, str] | None:

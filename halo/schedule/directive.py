@@ -18,6 +18,7 @@ from inspect import Parameter, Signature
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ..errors import HaloError, Location, ScheduleError
+from ..types import Type, as_type
 from .loops import Loops
 from .scalar import Scalar, as_scalar
 
@@ -126,6 +127,13 @@ def _target(value: Any) -> Target:
     return Target(func, None if value is func else stage)
 
 
+def _type(value: Any) -> Type:
+    try:
+        return as_type(value)
+    except HaloError as e:
+        raise ValueError(e.message) from None
+
+
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     pairs = tuple(value.items()) if isinstance(value, dict) else tuple(value)
     if not pairs or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs):
@@ -184,6 +192,7 @@ TAILS = ("auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_l
 MEMORY = ("auto", "heap", "stack", "register")
 
 INT = Kind("int", _constant)
+TYPE = Kind("Any", _type, repr, lambda t: t.name, as_type)
 LOOP = Kind("str | Expr", _name, lambda v: f'"{v}"')
 COUNT = Kind("int", _count)
 FACTOR = Kind("int | Expr", _factor, str, _dump_number, _load_number)

@@ -9,6 +9,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import halo
 from halo.errors import ScheduleError
 from halo.frontend.typing import build_pipeline
 from halo.func.func import Func
@@ -21,13 +22,13 @@ from halo.ir.pipeline import Definition, Function, Pipeline
 from halo.ir.surface import IndexVar, Input, Param
 from halo.schedule import Loops, Schedule, SplitOp, apply
 from halo.schedule.loops import FuseOp
-from halo.types import bool_, f32, i32, u8, u16
+from halo.types import bool_, f32, i8, i16, i32, i64, u8, u16, u32
 
 COMPARISONS = {"lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne}
-NAMES = {"Func": Func, "Input": Input, "Param": Param, "Var": IndexVar, "rdom": functions.rdom, "select": functions.select,
-         "u8": u8, "u16": u16, "i32": i32, "f32": f32, "min": functions.min, "max": functions.max,
-         "argmin": functions.argmin, "argmax": functions.argmax, "sum": functions.sum, "cast": lambda t, e: e.astype(t),
-         "sat_add": functions.sat_add}  # fmt: skip
+NAMES = {"halo": halo, "Func": Func, "Input": Input, "Param": Param, "Var": IndexVar, "rdom": functions.rdom,
+         "select": functions.select, "min": functions.min, "max": functions.max, "argmin": functions.argmin,
+         "argmax": functions.argmax, "sum": functions.sum, "sat_add": functions.sat_add, "cast": lambda t, e: e.astype(t),
+         "u8": u8, "u16": u16, "u32": u32, "i8": i8, "i16": i16, "i32": i32, "i64": i64, "f32": f32}  # fmt: skip
 
 BLUR = """
 y, x = Var("y"), Var("x")

@@ -5,7 +5,7 @@ import pytest
 from halo.ir.node import interning
 from halo.ir.pipeline import Pipeline
 
-from .helpers import BLUR, HIST, Interpreter, define, loops_of, scheduled
+from .helpers import BLUR, HIST, define, loops_of, scheduled
 
 
 def default(setup: str, *outputs: str, code: str = "") -> Pipeline:
