@@ -44,11 +44,13 @@ _RESERVED = {
 
 @dataclass(frozen=True)
 class Code:
-    """A Python expression, its form, and for the weak and loose ones whether the evaluator's own type is unsigned."""
+    """A Python expression and its form; of a weak or loose one, whether the evaluator's own type is unsigned, and its
+    largest magnitude (0: that of a value of its type)."""
 
     tree: ast.expr
     form: int = STRONG
     unsigned: bool = False
+    most: int = 0
 
 
 class Comment(ast.stmt):

@@ -78,6 +78,16 @@ class NumPyCode(Expressions):
         return call(ast.Attribute(tree, "view", ast.Load()), np_type(to))
 
 
+_OVERFLOWING: dict[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
+
+
+def _most(op: type[ast.operator], codes: tuple[Code, ...], type: Type) -> int:
+    """The largest magnitude of a result."""
+    a, b = (0 if c.form == STRONG else c.most for c in codes)
+    a, b = (m or max(-int(type.min), int(type.max)) for m in (a, b))
+    return a * b if op is ast.Mult else a + b
+
+
 class NumbaCode(Expressions):
     """`@njit`: integers are computed in 64 bits, so wrapping is a cast; floats keep their types between equals only."""
 
@@ -90,7 +100,9 @@ class NumbaCode(Expressions):
             return Code(call(np_("float32"), float_literal(e.value, e.type, f32)))
         if e.type.name == "u64":
             return Code(call(np_("uint64"), literal(e.value)))
-        return Code(literal(e.value), STRONG if e.type is index or e.type.name == "i64" else WEAK)
+        if e.type is index or e.type.name == "i64":
+            return Code(literal(e.value))
+        return Code(literal(e.value), WEAK, most=max(abs(e.value), 1))
 
     def as_type(self, type: Type, tree: ast.expr) -> ast.expr:
         convert = np_("float32") if type in (f16, bf16) else np_type(type)
@@ -106,11 +118,17 @@ class NumbaCode(Expressions):
     unify = meet
 
     def ring(self, op: type[ast.operator], args: tuple[Code, ...], type: Type) -> Code:
-        a, b = self.meet(args, type)
-        tree = binary(a.tree, op, b.tree)
+        """Signed arithmetic that overflows 64 bits has no meaning in Numba."""
+        a, b = both = self.meet(args, type)
+        if type.name == "i64" and op in _OVERFLOWING:
+            return Code(call(ref_(_OVERFLOWING[op]), a.tree, b.tree))
         if not type.is_int or type.bits == 64:
-            return self.rounded(tree, type)
-        return Code(tree, LOOSE, all_unsigned((a, b), type))
+            return self.rounded(binary(a.tree, op, b.tree), type)
+        most = _most(op, both, type)
+        if most >= 2**63 and not all_unsigned(both, type):
+            a, b = both = tuple(self.strong(c, type) for c in both)
+            most = _most(op, both, type)
+        return Code(binary(a.tree, op, b.tree), LOOSE, all_unsigned(both, type), most)
 
     def rounded(self, tree: ast.expr, type: Type) -> Code:
         return Code(call(ref_(type.name), tree)) if type in (f16, bf16) else Code(tree)

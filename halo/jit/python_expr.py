@@ -163,7 +163,8 @@ class Expressions:
 
     def _conditional(self, cond: ast.expr, arms: tuple[Code, ...], type: Type) -> Code:
         then, other = arms = self.unify(arms, type)
-        return Code(ast.IfExp(cond, then.tree, other.tree), max(then.form, other.form), all_unsigned(arms, type))
+        form, most = max(then.form, other.form), max(then.most, other.most)
+        return Code(ast.IfExp(cond, then.tree, other.tree), form, all_unsigned(arms, type), most)
 
     def _op(self, e: Op) -> Code:
         n, args = e.name, e.args

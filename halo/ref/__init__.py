@@ -28,6 +28,7 @@ from ..types import Type, as_type
 
 __all__ = [
     "absd",
+    "add",
     "avg_down",
     "avg_up",
     "bf16",
@@ -46,6 +47,7 @@ __all__ = [
     "max",
     "min",
     "mod",
+    "mul",
     "mul_high",
     "njit",
     "popcount",
@@ -55,11 +57,12 @@ __all__ = [
     "sat_sub",
     "shl",
     "shr",
+    "sub",
     "u8",
     "u16",
     "u32",
     "u64",
-]  # fmt: skip
+]
 
 
 def njit(function: Callable[..., Any]) -> Any:
@@ -96,6 +99,21 @@ def _wrapped(t: Any, value: int) -> Any:
 def _clamped(t: Any, value: int) -> Any:
     own = _halo(t)
     return t(builtins.min(builtins.max(value, own.min), own.max))
+
+
+def add(a: Any, b: Any) -> Any:
+    """`a + b`, wrapping: in signed 64 bits Numba's own operator would not."""
+    return _wrapped(_type(a, b), int(a) + int(b))
+
+
+def sub(a: Any, b: Any) -> Any:
+    """`a - b`, wrapping."""
+    return _wrapped(_type(a, b), int(a) - int(b))
+
+
+def mul(a: Any, b: Any) -> Any:
+    """`a * b`, wrapping."""
+    return _wrapped(_type(a, b), int(a) * int(b))
 
 
 def floordiv(a: Any, b: Any) -> Any:

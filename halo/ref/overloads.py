@@ -53,6 +53,24 @@ def _scalar(t: Any) -> Any:
 # Integers ---------------------------------------------------------------------------------------------------------------
 
 
+@_overload(ref.add)
+def _add(a: Any, b: Any) -> Any:
+    t = _scalar(a)
+    return lambda a, b: t(np.uint64(a) + np.uint64(b))
+
+
+@_overload(ref.sub)
+def _sub(a: Any, b: Any) -> Any:
+    t = _scalar(a)
+    return lambda a, b: t(np.uint64(a) - np.uint64(b))
+
+
+@_overload(ref.mul)
+def _mul(a: Any, b: Any) -> Any:
+    t = _scalar(a)
+    return lambda a, b: t(np.uint64(a) * np.uint64(b))
+
+
 @_overload(ref.floordiv)
 def _floordiv(a: Any, b: Any) -> Any:
     t = _scalar(a)
@@ -136,10 +154,9 @@ def _shifts(a: Any) -> tuple[Any, Any]:
 
 @_overload(ref.absd)
 def _absd(a: Any, b: Any) -> Any:
-    t = _scalar(a)
     if isinstance(a, types.Float):
         return lambda a, b: abs(a - b)
-    return lambda a, b: t(a - b) if a > b else t(b - a)
+    return lambda a, b: ref.sub(a, b) if a > b else ref.sub(b, a)
 
 
 @_overload(ref.avg_up)
@@ -282,16 +299,16 @@ for _name in ref.TRANSCENDENTALS:
 
 @_overload(ref.random)
 def _random(stream: Any, *indices: Any) -> Any:
-    mask = 0xFFFFFFFF
+    step, first, second, a, b = (np.uint32(v) for v in (0x9E3779B9, 0x7FEB352D, 0x846CA68B, 16, 15))
 
     def drawn(stream: Any, *indices: Any) -> Any:
-        x = np.int64(stream)
+        x = np.uint32(stream)
         for i in indices:
-            x = ((x ^ (i & mask)) + 0x9E3779B9) & mask
-            x = ((x ^ (x >> 16)) * 0x7FEB352D) & mask
-            x = ((x ^ (x >> 15)) * 0x846CA68B) & mask
-            x = x ^ (x >> 16)
-        return np.uint32(x)
+            x = np.uint32((x ^ np.uint32(i)) + step)
+            x = np.uint32((x ^ (x >> a)) * first)
+            x = np.uint32((x ^ (x >> b)) * second)
+            x = np.uint32(x ^ (x >> a))
+        return x
 
     return drawn
 

@@ -80,6 +80,7 @@ def operations(t: Type, a: Expr, b: Expr, c: Expr) -> list[Expr]:
             op("shr", op("neg", op("add", a, op("min", b, k(4, t)))), k(1, t)),
             op("add", op("select", less, k(1, t), k(7, t), type=t), op("min", a, k(9, t))),
             op("lt", op("add", a, b), op("mul", a, k(3, t)), type=bool_),
+            op("mul", op("mul", op("mul", a, b), c), op("sub", a, k(7, t))),
             Cast(op("add", a, b), f32),
             Cast(op("sub", k(1, t), a), i64),
         ]
@@ -247,7 +248,7 @@ def a_read(t: Type, name: str = "a") -> tuple[Expr, Port]:
     [
         (lambda a: op("add", a, k(-3, i32)), "a[1] - 3", "a[1] - 3"),
         (lambda a: op("sub", k(3, i32), a), "3 - a[1]", "3 - a[1]"),
-        (lambda a: op("mul", op("add", a, a), a), "(a[1] + a[1]) * a[1]", "(a[1] + a[1]) * a[1]"),
+        (lambda a: op("mul", op("add", a, a), a), "(a[1] + a[1]) * a[1]", "np.int32(a[1] + a[1]) * a[1]"),
         (lambda a: op("floordiv", a, a), "ref.floordiv(a[1], a[1])", "ref.floordiv(a[1], a[1])"),
         (lambda a: op("mod", a, k(8, i32)), "a[1] % 8", "a[1] % 8"),
         (lambda a: op("shl", a, k(3, i32)), "a[1] << 3", "np.int32(a[1] << 3)"),
@@ -300,6 +301,20 @@ def test_unsigned_meets_signed() -> None:
     b, q = a_read(u64)
     assert line(op("add", b, k(1, u64)), q, backend="numba") == "a[1] + np.uint64(1)"
     assert line(op("min", op("mul", a, a), k(5, u32)), p, backend="numba") == "min(np.uint32(a[1] * a[1]), 5)"
+
+
+def test_signed_arithmetic_that_could_leave_64_bits() -> None:
+    """Numba's own has no meaning there."""
+    a, p = a_read(i64)
+    assert line(op("add", op("mul", a, a), k(1, i64)), p, backend="numba") == "ref.add(ref.mul(a[1], a[1]), 1)"
+    b, q = a_read(i32)
+    square = op("mul", b, b)
+    assert line(op("mul", square, square), q, backend="numba").endswith("out[0] = t * t")
+    assert line(op("add", square, b), q, backend="numba") == "a[1] * a[1] + a[1]"
+    assert line(op("mul", square, b), q, backend="numba") == "np.int32(a[1] * a[1]) * a[1]"
+    c, r = a_read(u32)
+    assert line(op("mul", c, k(0x9E3779B9, u32)), r, backend="numba") == "a[1] * np.uint32(2654435769)"
+    assert line(op("mul", c, k(3, u32)), r, backend="numba") == "a[1] * 3"
 
 
 def test_halves_are_carried_in_f32_under_numba() -> None:
