@@ -16,7 +16,16 @@ from ..errors import ArgumentError, TypeMismatchError
 from ..types import Type, as_type
 from . import dlpack
 
-__all__ = ["Array", "as_array", "element_strides", "element_type", "is_addressable", "overlap", "overlaps_itself"]
+__all__ = [
+    "Array",
+    "as_array",
+    "described",
+    "element_strides",
+    "element_type",
+    "is_addressable",
+    "overlap",
+    "overlaps_itself",
+]
 
 Array = np.ndarray[Any, Any]
 _EFFORT: Any = 10_000  # candidate solutions
@@ -39,7 +48,7 @@ def as_array(value: Any, name: str, shared: bool = False) -> Array:
         raise ArgumentError(f"{name}: {type(value).__name__} gives no array: {error}") from error
     if found is None:
         hint = f"{name}=numpy.asarray(...)" if isinstance(value, (list, tuple, int, float, np.generic)) else ""
-        raise ArgumentError(f"{name} is an array, not {_described(value)}", hint=hint)
+        raise ArgumentError(f"{name} is an array, not {described(value)}", hint=hint)
     return found
 
 
@@ -55,9 +64,13 @@ def _view(value: Any, shared: bool) -> Array | None:
     return np.asarray(value) if hasattr(value, "__array__") and not shared else None
 
 
-def _described(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) < 40 else text[:37] + '...'}"
+def described(value: Any) -> str:
+    """A short text for an argument of any type, whatever its own repr does."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = ""
+    return f"{type(value).__name__} {text if len(text) < 40 else text[:37] + '...'}".rstrip()
 
 
 def element_type(a: Array) -> Type | None:

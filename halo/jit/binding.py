@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,11 +155,11 @@ class Binder:
             if view is None:
                 if k in self.reads_out:
                     raise ArgumentError(f"{self.name} reads what it leaves undefined, so it needs out=", loc=here())
-                bound.arrays[j] = own = np.empty(extents, port.type.dtype)
+                bound.arrays[j] = own = _empty(extents, port)
             elif self._usable(bound, view):
                 bound.arrays[j] = view
             else:
-                bound.arrays[j] = np.empty(extents, port.type.dtype)
+                bound.arrays[j] = _empty(extents, port)
                 if k in self.reads_out:
                     bound.arrays[j][...] = view
                 bound.copies.append((view, bound.arrays[j]))
@@ -192,7 +193,7 @@ class Binder:
         if found is not None and any(a is not None and a.shape != found for a in outs):
             raise ArgumentError(f"the arrays of {port.name} have one shape", loc=here())
         if shape is not None:
-            asked = _extents("shape", shape, port)
+            asked = _integers("shape", shape, port, 0)
             if found is not None and found != asked:
                 raise ArgumentError(f"out is of shape {found}, and shape= says {asked}", loc=here())
             return asked
@@ -210,18 +211,25 @@ class Binder:
         return (0,) * port.ndim if origin is None else _integers("origin", origin, port, -_AXIS - 1)
 
 
-def _extents(what: str, value: Any, port: Port) -> tuple[int, ...]:
-    return _integers(what, value, port, 0)
+def _empty(extents: tuple[int, ...], port: Port) -> Array:
+    try:
+        return np.empty(extents, port.type.dtype)
+    except ValueError as error:
+        raise ArgumentError(f"{port.name} of shape {extents} is larger than memory can be", loc=here()) from error
 
 
 def _integers(what: str, value: Any, port: Port, least: int) -> tuple[int, ...]:
     """`value` as one integer an axis (an integer alone for one axis)."""
-    given = (value,) if hasattr(value, "__index__") else tuple(value) if isinstance(value, (tuple, list)) else ()
-    fits = all(hasattr(n, "__index__") and least <= n.__index__() <= _AXIS for n in given)
-    if len(given) != port.ndim or not fits or (not given and value not in ((), [])):
+    given = value if isinstance(value, (tuple, list)) else (value,)
+    try:
+        numbers = tuple(operator.index(n) for n in given)
+    except (TypeError, ValueError, OverflowError):
+        numbers = ()
+    if len(numbers) != len(given) or len(given) != port.ndim or not all(least <= n <= _AXIS for n in numbers):
         wanted = f"{_axes(port.ndim)} from {least} to 2**31 - 1"
-        raise ArgumentError(f"{what} of {port.name} is a tuple of integers, {wanted}, not {value!r}", loc=here())
-    return tuple(n.__index__() for n in given)
+        message = f"{what} of {port.name} is a tuple of integers, {wanted}, not {arrays.described(value)}"
+        raise ArgumentError(message, loc=here())
+    return numbers
 
 
 def _scalar(name: str, type: Type, value: Any) -> Any:
@@ -236,7 +244,7 @@ def _scalar(name: str, type: Type, value: Any) -> Any:
     else:
         fits = isinstance(number, numbers.Integral) and type.holds(int(number))
     if not fits:
-        raise ArgumentError(f"{name} takes a {type.name}, not {value!r}", loc=here())
+        raise ArgumentError(f"{name} takes a {type.name}, not {arrays.described(value)}", loc=here())
     if not type.is_float:
         return type.dtype.type(number)
     try:
