@@ -167,7 +167,7 @@ class _Printer:
         for atom, k in ordered:
             sign = (" - " if k < 0 else " + ") if text else ("-" if k < 0 else "")
             coefficient = "" if abs(k) == 1 else f"{abs(k)}*"
-            text += sign + coefficient + self.expr(atom, _UNARY if coefficient else _MUL)
+            text += sign + coefficient + self.expr(atom, _UNARY if coefficient or sign == "-" else _MUL)
         if constant:
             text += f" {'-' if constant < 0 else '+'} {abs(constant)}"
         return level, text

@@ -60,6 +60,8 @@ def expected(s: str) -> str:
         (A.sub(A.neg(x), n(7)), "-x - 7"),
         (A.mul(n(3), A.floordiv(A.add(h, n(7)), n(8))), "3*((h + 7)//8)"),
         (A.mod(A.add(y, n(2)), n(4)), "(y + 2) % 4"),
+        (A.neg(A.floordiv(x, n(8))), "-(x//8)"),
+        (A.sub(y, A.floordiv(x, n(8))), "y - x//8"),
         (A.minimum(A.minimum(x, y), w), "min(x, y, w)"),
         (A.lt(x, w), "x < w"),
         (A.le(x, w), "x <= w"),
