@@ -340,10 +340,11 @@ class _StageTyper:
     def _check_variables(self, indices: tuple[Expr, ...]) -> None:
         """A pure variable of an update is one of its loops: it stands in its own place on the left."""
         loops = {v.name for v, e in zip(self.owner.vars.values(), indices, strict=True) if v is e}
-        for e in walk(roots(self.stage)):
+        nodes = list(walk(roots(self.stage)))
+        for e in nodes:
             if isinstance(e, IndexVar) and e.name not in loops:
                 message = f"{e.name} does not stand in its own place on the left, so it is no loop of this update"
-                raise DefinitionError(message, loc=self.stage.loc, legal=tuple(loops))
+                raise DefinitionError(message, loc=self._place_of(e, nodes), legal=tuple(loops))
 
     def _domain(self, rdom: RDom) -> tuple[RVar, ...]:
         rvars = []
@@ -381,7 +382,7 @@ class _StageTyper:
             try:
                 memo[e] = self._typed(e)
             except HaloError as error:
-                error.loc = error.loc or self._place_of(e)
+                error.loc = error.loc or self._place_of(e, stack)
                 raise
         return memo[root]
 
@@ -392,7 +393,7 @@ class _StageTyper:
                 raise DefinitionError(f"{e.op} has no meaning here")
             return rule(self, e, tuple([self._memo[a] for a in e.args]))
         if isinstance(e, Access):
-            return self._read(e.target, tuple([self._subscript(i) for i in e.indices]), e.item)
+            return self._read(e.target, tuple([self._subscript(i, e) for i in e.indices]), e.item)
         if isinstance(e, Literal):
             if e.type is None:
                 return weak(e.value)
@@ -414,15 +415,18 @@ class _StageTyper:
             raise DefinitionError("undef is a whole value of a definition, not part of one")
         raise DefinitionError(f"{e!r} has no meaning here")
 
-    def _place_of(self, e: Surface) -> Location | None:
-        """Where `e` is used: variables and parameters are made elsewhere."""
-        return self.stage.loc if isinstance(e, (IndexVar, RVarRef, ParamRef)) else e.loc or self.stage.loc
+    def _place_of(self, e: Surface, around: Sequence[Surface] = ()) -> Location | None:
+        """Where `e` is used: variables and parameters are made elsewhere, so it is the one of `around` that they are in."""
+        if isinstance(e, (IndexVar, RVarRef, ParamRef)):
+            user = next((u for u in reversed(around) if any(x is e for x in operands(u))), None)
+            return self.stage.loc if user is None or user.loc is None else user.loc
+        return e.loc or self.stage.loc
 
-    def _subscript(self, e: Surface) -> Expr:
+    def _subscript(self, e: Surface, access: Access) -> Expr:
         try:
             return as_index(self._memo[e])
         except HaloError as error:
-            error.loc = error.loc or self._place_of(e)
+            error.loc = error.loc or self._place_of(e, (access,))
             raise
 
     def _variable(self, e: IndexVar) -> Var:
