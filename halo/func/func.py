@@ -35,14 +35,17 @@ from .runnable import Runnable, changed
 from .schedulable import Schedulable, Stage, install, update_loops
 
 if TYPE_CHECKING:
+    from ..schedule.methods import FuncMethods
     from .program import Program
+else:
+    FuncMethods = object
 
 __all__ = ["Func", "func"]
 
 MOST_AXES = 9  # ranks that are tried where nothing says the rank of a rank-generic Func
 
 
-class Func(Function, Schedulable, Runnable):
+class Func(Function, Schedulable, Runnable, FuncMethods):
     """A pure function of index variables: `f[y, x]` is its value at a point, `f(...)` with arrays runs the pipeline.
 
     Made by `@halo.func`, or defined as an object:

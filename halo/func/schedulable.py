@@ -16,12 +16,15 @@ from ..schedule.directive import Directive, registry
 from ..schedule.loops import Facts, Loops
 
 if TYPE_CHECKING:
+    from ..schedule.methods import StageMethods  # a stub: what `install` gives, for type checkers and editors
     from .func import Func
+else:
+    StageMethods = object
 
 __all__ = ["Schedulable", "Stage", "install", "update_loops"]
 
 
-class Schedulable:
+class Schedulable(StageMethods):
     """What directives are given to: a Func (its pure stage), one of its updates, or a specialisation of these.
 
     There is a method for each directive class of `halo.schedule`. It returns the receiver, unless it makes something:
@@ -38,10 +41,6 @@ class Schedulable:
     def _given(self, d: Directive) -> Any:
         """Check `d` and keep it; what its method returns."""
         raise NotImplementedError
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 
 class Stage(Schedulable):

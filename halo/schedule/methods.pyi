@@ -1,0 +1,248 @@
+"""The chained methods of Funcs and their stages. Written by tests/schedule/test_methods.py from the directives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+from typing_extensions import Self
+
+from ..func.func import Func
+from ..func.schedulable import Schedulable, Stage
+from ..ir.surface import Expr
+
+# ruff: noqa
+# fmt: off
+
+class StageMethods:
+    def split(self, old: str | Expr, outer: str | Expr, inner: str | Expr, factor: int | Expr, tail: str = ...) -> Self:
+        """Split loop `old` into `outer` and `inner`, `inner` running `factor` times.
+
+            for x in 0..n: s[x]   ->   for xo in 0..ceil(n/8):
+                                         for xi in 0..8: s[8*xo + xi]
+
+        `tail` says what happens where 8 does not divide n: "guard" tests each point, "round_up" computes further, and
+        "shift_inwards" slides the last tile back; "auto" is the fastest legal one. A new loop may reuse the old name.
+        """
+    def fuse(self, outer: str | Expr, inner: str | Expr, fused: str | Expr) -> Self:
+        """Make one loop `fused` of the loops `outer` and `inner`, in the place of `inner`.
+
+        for y in 0..h:             ->   for yx in 0..h*w:
+          for x in 0..w: s[y, x]          s[yx // w, yx % w]
+        """
+    def reorder(self, *loops: str | Expr) -> Self:
+        """Permute loops, given outermost first, among the places that they have now; the others stay.
+
+        f.reorder("x", "y")        for y: for c: for x: s   ->   for x: for c: for y: s
+        """
+    @overload
+    def tile(self, old: Sequence[str | Expr], outer: Sequence[str | Expr], inner: Sequence[str | Expr], factors: Sequence[int | Expr], tail: str = ...) -> Self:
+        """Split loops and reorder the parts, so that tiles run one after the other.
+
+            for y: for x: s[y, x]   ->   for yo: for xo:
+                                           for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
+
+        `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
+        number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        """
+    @overload
+    def tile(self, y: str | Expr, x: str | Expr, yo: str | Expr, xo: str | Expr, yi: str | Expr, xi: str | Expr, fy: int | Expr, fx: int | Expr, tail: str = ...) -> Self:
+        """Split loops and reorder the parts, so that tiles run one after the other.
+
+            for y: for x: s[y, x]   ->   for yo: for xo:
+                                           for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
+
+        `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
+        number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        """
+    @overload
+    def tile(self, y: str | Expr, x: str | Expr, yi: str | Expr, xi: str | Expr, fy: int | Expr, fx: int | Expr, tail: str = ...) -> Self:
+        """Split loops and reorder the parts, so that tiles run one after the other.
+
+            for y: for x: s[y, x]   ->   for yo: for xo:
+                                           for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
+
+        `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
+        number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        """
+    def rename(self, old: str | Expr, new: str | Expr) -> Self:
+        """Give loop `old` the name `new`.
+        """
+    def serial(self, v: str | Expr) -> Self:
+        """Run the iterations of loop `v` one after the other: what a loop does unless it is told otherwise.
+        """
+    def parallel(self, v: str | Expr, n: int | None = ..., tail: str = ...) -> Self:
+        """Run the iterations of loop `v` on all threads. With `n`, split first: tasks of `n` iterations.
+
+        f.parallel("y", 8)      for y: s   ->   parallel for y: for y_p in 0..8: s
+        """
+    def vectorize(self, v: str | Expr, n: int | None = ..., tail: str = ...) -> Self:
+        """Run loop `v` as the lanes of vectors. With `n`, split first: `v` goes on outside of `v_v`, which has `n` lanes.
+
+            f.vectorize("x", 8)     for x: s   ->   for x: vector x_v in 0..8: s
+
+        Without `n`: the whole loop if its extent is a constant of at most the natural width, else the natural width.
+        """
+    def unroll(self, v: str | Expr, n: int | None = ..., tail: str = ...) -> Self:
+        """Write the body of loop `v` out once an iteration. With `n`, split first: `v` goes on outside of `v_u`.
+
+        f.unroll("x", 2)        for x: s[x]   ->   for x: s[2*x]; s[2*x + 1]
+        """
+    def partition(self, v: str | Expr, mode: str) -> Self:
+        """Say whether loop `v` is cut into a first part, a steady part free of boundary conditions, and a last part.
+
+            for x in 0..n: if 0 < x: a else: b   ->   for x in 0..1: b;  for x in 1..n: a
+
+        "auto" does where it pays, "always" also inside the first and last parts of other loops, "never" keeps one copy.
+        """
+    def never_partition(self, *loops: str | Expr) -> Self:
+        """`partition(v, "never")` for each of the loops.
+        """
+    def always_partition(self, *loops: str | Expr) -> Self:
+        """`partition(v, "always")` for each of the loops.
+        """
+    def never_partition_all(self) -> Self:
+        """`partition(v, "never")` for all loops that there are now.
+        """
+    def always_partition_all(self) -> Self:
+        """`partition(v, "always")` for all loops that there are now.
+        """
+    def compute_with(self, f: Schedulable, v: str | Expr) -> Self:
+        """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.
+
+        for y: for x: f[y, x] = ...   ->   for y:
+        for y: for x: g[y, x] = ...          for x: f[y, x] = ...
+                                             for x: g[y, x] = ...
+        """
+    def specialize(self, condition: Expr) -> Stage:
+        """Make a second nest for the calls where `condition` (of parameters and extents) holds.
+
+            f.specialize(w >= 16).vectorize("x", 16)     ->   if w >= 16: for y: for x: vector x_v in 0..16: s
+                                                              else:       for y: for x: s
+
+        Returns that nest's stage, which starts with the directives given so far; the other nest goes on with those that
+        follow. The first condition that holds decides; the same condition again gives the same stage.
+        """
+    def atomic(self) -> Self:
+        """Allow parallel and vectorised reduction loops: each site is updated in one piece, in any order.
+
+            parallel for r: f[g[r]] = f[g[r]] + e     ->   parallel for r: atomically f[g[r]] += e
+
+        The update must be associative and commutative. Floats then round in whatever order they come.
+        """
+    def rfactor(self, vars: Mapping[str | Expr, str | Expr]) -> Func:
+        """Fold in pieces: `f_intm` folds what the other reduction loops cover, for each value of `u`; `f` folds those.
+
+            f[x] += e[r]   ->   f_intm[u, x] = 0                      u runs where "ro" did
+            (r split into       f_intm[u, x] += e[8*u + ri]           pieces: may be parallel, vectorised, ...
+            ro, ri)             f[x] += f_intm[ro, x]
+
+        `vars` maps loops of the reduction to names of new variables, which become the outermost axes of `f_intm` in this
+        order. The operator must be associative; the pieces keep the order of the terms unless it commutes. Returns
+        `f_intm`, which starts with the directives given to this stage so far.
+        """
+class FuncMethods:
+    def compute_root(self) -> Self:
+        """Compute all that is needed before any stage that reads it.
+
+        for y: for x: f[y, x] = g[y, x - 1] + g[y, x]   ->   for y: for x: g[y, x] = ...
+                                                             for y: for x: f[y, x] = g[y, x - 1] + g[y, x]
+        """
+    def compute_at(self, f: Schedulable, v: str | Expr) -> Self:
+        """Compute, in each iteration of loop `v` of `f`, what that iteration needs. The loop may be made by a later split.
+
+            for y:                                  ->   for y:
+              for x: f[y, x] = g[y, x - 1] + ...           for x: g[y, x] = ...
+                                                           for x: f[y, x] = g[y, x - 1] + ...
+
+        `f` is a Func (every stage of it that reads this one) or one stage of it, `f.update(k)`.
+        """
+    def compute_inline(self) -> Self:
+        """Compute each value where it is read, again each time. With updates: inside the innermost loop of each reader.
+        """
+    def store_root(self) -> Self:
+        """Keep the values for the whole run. Computed inside a serial loop, only what earlier iterations left out is
+        computed in each, and only as much is kept as later ones read.
+        """
+    def store_at(self, f: Schedulable, v: str | Expr) -> Self:
+        """Keep the values for one iteration of loop `v` of `f`, a loop around the one where they are computed.
+
+        for yo:                                ->   for yo:
+          for yi:                                     alloc g
+            alloc g; for x: g[y, x] = ...             for yi:
+            for x: f[y, x] = g[y - 1, x] + ...          for x: g[y, x] = ...  (only rows not there yet)
+        """
+    def hoist_storage(self, f: Schedulable, v: str | Expr) -> Self:
+        """Allocate once an iteration of loop `v` of `f`, further out than the values are kept: fewer allocations.
+        """
+    def hoist_storage_root(self) -> Self:
+        """Allocate once a run, further out than the values are kept.
+        """
+    def in_(self, consumer: Sequence[Schedulable] | None = ...) -> Func:
+        """Make a Func that copies this one, and let `consumer` (a Func or a list; all, if it is left out) read the copy.
+
+            g[x] = f[x - 1] + f[x]   ->   f_in_g[x] = f[x]
+                                          g[x] = f_in_g[x - 1] + f_in_g[x]
+
+        The new Func, `f_in` or `f_in_g`, has the axes of `f` and is scheduled on its own: what `g` reads is staged, or `f`
+        is computed in one layout and read in another. Of an input, its axes are called `i0`, `i1`, ...
+        """
+    def clone_in(self, consumer: Sequence[Schedulable]) -> Func:
+        """Make a second Func like this one, its directives so far included, and let `consumer` (a Func or a list) read it.
+
+            g[x] = f[x];  h[x] = f[x]   ->   g[x] = f_clone_g[x];  h[x] = f[x]
+
+        The new Func, `f_clone_g`, is computed apart from `f` and scheduled on its own.
+        """
+    def change_type(self, t: Any) -> Func:
+        """Accumulate in the integer type `t`: a new Func has the updates, and this one converts what it gives.
+
+            f[x] = u32(0)                ->   f_u16[x] = u16(0)
+            f[x] += u32(img[x + r])           f_u16[x] += u16(img[x + r])
+                                              f[x] = u32(f_u16[x])
+
+        Refused unless the result is proven the same, from the ranges of types and the lengths of reductions. Returns the
+        new Func, `f_u16`, which has the directives given so far; this one is computed inline until it gets others.
+        """
+    def reorder_storage(self, *axes: str | Expr) -> Self:
+        """Lay the axes out in memory in this order, outermost first, among the places that they have now.
+
+        f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
+        """
+    def align_storage(self, v: str | Expr, n: int) -> Self:
+        """Pad the stored extent of an axis to a multiple of `n`.
+        """
+    def fold_storage(self, v: str | Expr, n: int) -> Self:
+        """Keep `n` entries of an axis in a circular buffer: entry `v` lies at `v % n`.
+
+        A call that needs more of them at a time runs a copy that was lowered without this.
+        """
+    def store_in(self, memory: str) -> Self:
+        """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes.
+        """
+    def bound(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
+        """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.
+
+        A call that needs others runs a copy that was lowered without this.
+        """
+    def bound_extent(self, v: str | Expr, n: int | Expr) -> Self:
+        """Compute exactly `n` entries of an axis, from wherever the first one that is needed lies.
+        """
+    def bound_storage(self, v: str | Expr, n: int | Expr) -> Self:
+        """Allocate `n` entries of an axis, whatever the analysis finds.
+
+        A call that needs more runs a copy that was lowered without this.
+        """
+    def align_bounds(self, v: str | Expr, n: int, remainder: int = ...) -> Self:
+        """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries.
+        """
+    def align_extent(self, v: str | Expr, n: int) -> Self:
+        """Compute more than is needed: a multiple of `n` entries, from the first one that is needed on.
+        """
+    def set_estimate(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
+        """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search.
+        """
+    def trace_loads(self) -> Self:
+        """Print each value of this Func when it is read: `7 loaded from f[2, 5]`.
+        """
+    def trace_stores(self) -> Self:
+        """Print each value of this Func when it is computed: `7 stored to f[2, 5]`.
+        """
