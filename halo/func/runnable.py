@@ -176,7 +176,7 @@ class Runnable:
         >>> f[x] = x + 1
         >>> print(f.serial("x").loops())
         produce f:
-          for x in f.min[0]..f.min[0] + f.shape[0]:
+          for x:
             f[...] = ...
         """
         from .inspect import loops
