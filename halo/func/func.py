@@ -119,8 +119,11 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         """The definitions, inline reductions made stages."""
         if self._normal is None:
             self._normal, _ = extract(self, self.name, without_undef(self.written), self._make_stage)
-            self._frozen = True
         return self._normal
+
+    def freeze(self) -> None:
+        """From here on there are no further definitions: another stage reads this one, or a pipeline has it."""
+        self._frozen = True
 
     def _make_stage(self, name: str, define: Callable[[Function], Definitions]) -> Function:
         stage = self.blank()
@@ -137,7 +140,7 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
     def settle(self, d: Definitions) -> None:
         """Take `d`, without inline reductions, as the definitions."""
         self._written = self._normal = d
-        self._frozen = True
+        self.freeze()
 
     def at_rank(self, n: int) -> Func:
         """This Func, or of a rank-generic one the Func of `n` index variables."""
@@ -178,8 +181,8 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         d = Define(args, whole, rdom, None if rdom is None else rdom.condition(), op, loc)
         for e in walk((*args, *values)):
             if isinstance(e, Access) and isinstance(e.target, Func) and e.target is not self:
-                e.target._frozen = True
-        self._written = self._with(d)
+                e.target.freeze()
+        self._written, self._normal = self._with(d), None
 
     def _all_values(self, values: tuple[Expr, ...], item: int | None, loc: Any) -> tuple[Expr | None, ...]:
         if item is None:

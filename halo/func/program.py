@@ -48,6 +48,8 @@ class Program:
         self.outputs, self.name, self.several = tuple(outputs), name, several
         self._kernels: dict[tuple[Signature, Target | str, Schedule], Kernel] = {}
         self.graph = Graph(self.outputs)
+        for f in self.graph.functions:
+            f.freeze()
         self.arguments = self.graph.arguments
         self.bound = {name: t.data for t, name in self.graph.bound.items()}
         self.regions: tuple[tuple[Place | None, ...], ...] = tuple(region(f, self.graph) for f in self.outputs)

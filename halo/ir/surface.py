@@ -517,6 +517,9 @@ class Function(Indexable):
     def define(self, args: tuple[Expr, ...], value: Any, item: int | None = None) -> None:
         raise NotImplementedError
 
+    def freeze(self) -> None:
+        """Take no further definitions."""
+
 
 def subscripts(key: Any) -> tuple[Expr, ...]:
     """The index expressions of `f[key]`; a multi-axis RDom stands for all its variables."""

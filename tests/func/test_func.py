@@ -36,6 +36,17 @@ def test_definitions_come_before_the_first_use() -> None:
     np.testing.assert_array_equal(g(img=IMG)[:, 0], np.full(7, 2))
 
 
+def test_definitions_may_follow_directives() -> None:
+    f = stage("f", image()[y, x])
+    f.vectorize("x", 4)
+    f[y, x] += 1
+    f.update(0).vectorize("x", 4)
+    f[y, 0] = halo.sum(image()[y, (r := halo.rdom(9))[0]], r)
+    want = IMG + 1
+    want[:, 0] = IMG.sum(axis=1)
+    np.testing.assert_array_equal(f(img=IMG), want)
+
+
 @pytest.mark.parametrize(
     ("define", "match"),
     [
