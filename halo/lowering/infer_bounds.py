@@ -337,14 +337,21 @@ def _clamped(i: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
 
 
 def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
-    """Ends of `i` where the comparison `c` holds, for each variable (or value of an array) that both are about."""
-    for v in free_vars(c) & free_vars(i):
+    """Ends of `i` where the comparison `c` holds, for each variable (or value of an array) that both are about.
+
+    Where one of them says it in terms of none of them (`64*a + b < n` of `64*a + b`), what the others say, rounded to
+    multiples of 64, is left out: it would hide that once the variables are eliminated one by one."""
+    shared = free_vars(c) & free_vars(i)
+    said: list[tuple[End, End]] = []
+    for v in shared:
         assert isinstance(v, Var)
         direction = monotonic(i, v)
         if direction:
             r = narrow(c, Range(v, None, None))
             ends = [None if end is None else A.substitute(i, {v: end}) for end in (r.lo, r.hi)]
-            yield (ends[0], ends[1]) if direction > 0 else (ends[1], ends[0])
+            said.append((ends[0], ends[1]) if direction > 0 else (ends[1], ends[0]))
+    closed = [ends for ends in said if ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)]
+    yield from closed or said
     terms, _ = parts(i)
     data = [(atom, k) for atom, k in terms if any(isinstance(e, Read) for e in walk((atom,)))]
     if len(data) == 1:
