@@ -7,6 +7,7 @@ directives, redirected to the copies; all else is shared. What is bound is not i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..ir.surface import (
     Call,
     Definitions,
     Expr,
+    External,
     Function,
     Indexable,
     Input,
@@ -120,7 +122,15 @@ class _Copy(Rewriter):
         d = f.definitions
         pure = None if d.pure is None else self.define(d.pure)
         inputs = tuple(i for i in map(self._input, d.inputs) if i is not None)
+        if f.external is not None:
+            new.external = self._external(f.external)
         new.settle(Definitions(d.vars, pure, tuple(map(self.define, d.updates)), inputs))
+
+    def _external(self, e: External) -> External:
+        def bounds(box: Any) -> Any:
+            return [[(self.expr(as_expr(lo)), self.expr(as_expr(n))) for lo, n in of] for of in e.bounds(box)]
+
+        return replace(e, inputs=tuple(map(self.view, e.inputs)), bounds=None if e.bounds is None else bounds)
 
     def _input(self, i: Input | Param) -> Input | Param | None:
         value = self.values.get(i.name, i)

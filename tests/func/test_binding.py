@@ -107,3 +107,15 @@ def test_pads_as_arguments() -> None:
     filled = np.pad(IMG, ((0, 0), (0, 1)), constant_values=9)
     np.testing.assert_array_equal(rows(halo.pad(IMG, "constant", 9)), filled[:, :-1] + filled[:, 1:])
     np.testing.assert_array_equal(rows(halo.pad(IMG[::-1], "constant", 9)), (filled[:, :-1] + filled[:, 1:])[::-1])
+
+
+def test_extern_stages_are_copied() -> None:
+    def mirror(out: np.ndarray, a: np.ndarray) -> None:
+        out[...] = a[:, ::-1]
+
+    img = image(dtype=halo.i32)
+    rows = halo.extern(mirror, [img], halo.i32, 2, bounds=lambda box: [[box[0], (0, img.shape[1])]])
+    f = stage("f", rows[y, x] + 1)
+    bound = f(img=image("src"))
+    assert list(bound.inputs) == ["src"]
+    np.testing.assert_array_equal(bound(src=IMG, shape=IMG.shape), IMG[:, ::-1] + 1)
