@@ -38,6 +38,7 @@
 
 @numpy_ndarray = external global i8
 @numpy_empty = external global i8
+@name_of_call = external global i8 ; "__call__"
 @PyFloat_Type = external global i8
 @PyLong_Type = external global i8
 @PyTuple_Type = external global i8
@@ -53,7 +54,8 @@ declare i32 @PyTuple_SetItem(ptr, i64, ptr)
 declare ptr @PyLong_FromLongLong(i64)
 declare i64 @PyLong_AsLongLongAndOverflow(ptr, ptr)
 declare double @PyFloat_AsDouble(ptr)
-declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
+declare ptr @PyObject_VectorcallDict(ptr, ptr, i64, ptr)
+declare ptr @PyObject_VectorcallMethod(ptr, ptr, i64, ptr)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare void @Py_IncRef(ptr)
@@ -400,16 +402,18 @@ count:
 build:
   %named = phi i64 [ 0, %entry ], [ %keywords, %count ]
   %passed = add i64 %nargs, %named
-  %room = add i64 %passed, 1
+  %room = add i64 %passed, 2
   %all = alloca ptr, i64 %room
+  store ptr %callable, ptr %all
   %status.64 = sext i32 %status to i64
   %number = call ptr @PyLong_FromLongLong(i64 %status.64)
-  store ptr %number, ptr %all
-  %rest = getelementptr ptr, ptr %all, i64 1
+  %first = getelementptr ptr, ptr %all, i64 1
+  store ptr %number, ptr %first
+  %rest = getelementptr ptr, ptr %all, i64 2
   %bytes = shl i64 %passed, 3
   call void @llvm.memcpy.p0.p0.i64(ptr %rest, ptr %args, i64 %bytes, i1 false)
-  %positional = add i64 %nargs, 1
-  %result = call ptr @PyObject_Vectorcall(ptr %callable, ptr %all, i64 %positional, ptr %kwnames)
+  %positional = add i64 %nargs, 2
+  %result = call ptr @PyObject_VectorcallMethod(ptr @name_of_call, ptr %all, i64 %positional, ptr %kwnames)
   call void @Py_DecRef(ptr %number)
   ret ptr %result
 }

@@ -30,9 +30,10 @@ _MOST_OBJECTS, _MOST_SLOTS = 32, 256
 _ARRAY, _INTEGER, _F32, _F64, _BOOL, _OTHER, _IGNORED = range(7)
 _FUNCTIONS = (
     "PyCapsule_GetPointer", "PyErr_Clear", "PyEval_RestoreThread", "PyEval_SaveThread", "PyFloat_AsDouble",
-    "PyLong_AsLongLongAndOverflow", "PyLong_FromLongLong", "PyObject_Vectorcall", "PyTuple_GetItem", "PyTuple_New",
-    "PyTuple_SetItem", "PyTuple_Size", "Py_DecRef", "Py_IncRef",
+    "PyLong_AsLongLongAndOverflow", "PyLong_FromLongLong", "PyObject_VectorcallDict", "PyObject_VectorcallMethod",
+    "PyTuple_GetItem", "PyTuple_New", "PyTuple_SetItem", "PyTuple_Size", "Py_DecRef", "Py_IncRef",
 )  # fmt: skip
+_CALL = sys.intern("__call__")
 
 
 class _Argument(ctypes.Structure):
@@ -150,8 +151,9 @@ def _is_known_layout() -> bool:
 
 
 def _symbols() -> dict[str, int]:
-    objects = {"numpy_ndarray": np.ndarray, "numpy_empty": np.empty, "PyFloat_Type": float, "PyLong_Type": int,
-               "PyTuple_Type": tuple, "_Py_NoneStruct": None, "_Py_TrueStruct": True, "_Py_FalseStruct": False}  # fmt: skip
+    objects = {"numpy_ndarray": np.ndarray, "numpy_empty": np.empty, "name_of_call": _CALL, "PyFloat_Type": float,
+               "PyLong_Type": int, "PyTuple_Type": tuple, "_Py_NoneStruct": None,
+               "_Py_TrueStruct": True, "_Py_FalseStruct": False}  # fmt: skip
     addresses = {name: id(value) for name, value in objects.items()}
     for name in _FUNCTIONS:
         addresses[name] = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0

@@ -202,7 +202,7 @@ make:
   %dtype.arg = getelementptr ptr, ptr %call, i64 1
   store ptr %extent.tuple, ptr %call
   store ptr %dtype, ptr %dtype.arg
-  %array = call ptr @PyObject_Vectorcall(ptr @numpy_empty, ptr %call, i64 2, ptr null)
+  %array = call ptr @PyObject_VectorcallDict(ptr @numpy_empty, ptr %call, i64 2, ptr null)
   call void @Py_DecRef(ptr %extent.tuple)
   %none = icmp eq ptr %array, null
   br i1 %none, label %error, label %yes
