@@ -18,7 +18,7 @@ from ..types import Type, bool_, index
 from .associativity import prove, stores_constant
 from .check import Marks, check_function, check_places
 from .control import Specialize, Within
-from .copies import CloneIn, In, Structural, wrapper
+from .copies import CloneIn, EagerInline, In, Structural, inlined, wrapper
 from .default import schedule_default
 from .directive import Directive, Stage, label, nearest
 from .loops import Facts, Loops, SplitOp
@@ -129,6 +129,8 @@ class _Run:
             self._within(name, k, stage, d, at)
         elif isinstance(d, Specialize):
             self._specialize(stage, d, at)
+        elif isinstance(d, EagerInline):
+            self._inline(name, k, stage, d, at)
         elif isinstance(d, (Placement, Storage, Trace)):
             d.check(at)
             if isinstance(d, Placement):
@@ -143,6 +145,21 @@ class _Run:
                 entry = (k, d.f.name, d.f.stage or 0, d.v)
                 kept = tuple(e for e in f.compute_with if e[0] != k)
                 self.functions[name] = replace(f, compute_with=(*kept, entry))
+
+    def _inline(self, name: str, k: int, stage: _Stage, d: EagerInline, at: Stage) -> None:
+        chosen = []
+        for t in d.funcs:
+            g = self.functions.get(t.name)
+            if g is None:
+                d.refuse(at, f"{t.name} is not a stage of this pipeline", legal=[n for n in self.order if n != name])
+            if len(g.definitions) > 1 or g.extern is not None or None in g.definitions[0].values:
+                d.refuse(at, f"{g.name} is not computed by one pure definition")
+            chosen.append(g)
+        f = self.functions[name]
+        definitions = [*f.definitions]
+        definitions[k] = inlined(definitions[k], chosen)
+        self.functions[name] = f = replace(f, definitions=tuple(definitions))
+        stage.loops = self._proven(stage.loops, definitions[k], f)
 
     def _specialize(self, stage: _Stage, d: Specialize, at: Stage) -> None:
         d.check(at)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ..errors import Location
+from ..ir import algebra as A
 from ..ir.expr import Array, Expr, Read, Var
 from ..ir.pipeline import Definition, Function
 from .directive import MAYBE_TARGETS, TARGETS, Directive, Stage, Target, arg, directive
+from .rewrite import mapped
 
-__all__ = ["CloneIn", "In", "Structural", "wrapper"]
+__all__ = ["CloneIn", "EagerInline", "In", "Structural", "inlined", "wrapper"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,34 @@ def wrapper(name: str, array: Array, vars: tuple[Var, ...], like: Function | Non
         name, own, array.types, Array(name, array.types, array.ndim), (Definition(own, tuple(values), loc=loc),)
     )
     return replace(made, loc=loc)
+
+
+@directive("eager_inline")
+class EagerInline(Directive):
+    """Put the definitions of pure Funcs in the place of their values in this stage now, before what follows looks at it.
+
+    f[x] = g[f[x], img[r]]  (g[a, b] = a + b)   ->   f[x] = f[x] + img[r]:  rfactor sees the sum
+    """
+
+    funcs: tuple[Target, ...] = arg(TARGETS, star=True)
+
+
+def inlined(d: Definition, functions: list[Function]) -> Definition:
+    """`d` with the values of the pure `functions` replaced by what they are computed from."""
+    bodies = {f.array: f for f in functions}
+    memo: dict[Expr, Expr] = {}
+
+    def through(e: Expr) -> Expr | None:
+        f = bodies.get(e.array) if isinstance(e, Read) else None
+        if f is None or not isinstance(e, Read):
+            return None
+        at: dict[Any, Expr] = {v: visit(i) for v, i in zip(f.vars, e.indices, strict=True)}
+        value = f.definitions[0].values[e.item]
+        assert value is not None
+        value = visit(A.substitute(value, at))
+        return value if e.pred is None else A.select(visit(e.pred), value, A.const(0, e.type))
+
+    def visit(e: Expr) -> Expr:
+        return A.rewrite(e, through, memo)
+
+    return mapped(d, visit)

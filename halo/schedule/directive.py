@@ -127,6 +127,13 @@ def _target(value: Any) -> Target:
     return Target(func, None if value is func else stage)
 
 
+def _boxes(value: Any) -> tuple[tuple[Any, ...], ...]:
+    pairs = tuple(value) if isinstance(value, (tuple, list)) else ()
+    if not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs) or not pairs:
+        raise ValueError(f"{value!r} is not a list of pairs (lo, n)")
+    return tuple(tuple(_integer(v) for v in p) for p in pairs)
+
+
 def _type(value: Any) -> Type:
     try:
         return as_type(value)
@@ -202,6 +209,10 @@ TAIL = choice(*TAILS, keyword=True)
 TARGET = Kind("Schedulable", _target, str, lambda t: [t.name, t.stage], lambda t: Target(t[0], t[1]))
 PAIRS = Kind("Mapping[str | Expr, str | Expr]", _pairs, lambda v: "{" + ", ".join(f'"{a}": "{b}"' for a, b in v) + "}",
              lambda v: [list(p) for p in v])  # fmt: skip
+BOXES = Kind("Sequence[tuple[int | Expr, int | Expr]]", _boxes,
+             lambda bs: "[" + ", ".join(f"({lo}, {n})" for lo, n in bs) + "]",
+             lambda bs: [[_dump_number(v) for v in b] for b in bs],
+             lambda bs: tuple(tuple(_load_number(v) for v in b) for b in bs))  # fmt: skip
 LOOPS, FACTORS, TARGETS = many(LOOP), many(FACTOR), many(TARGET)
 TARGETS = replace(TARGETS, show=lambda ts: str(ts[0]) if len(ts) == 1 else f"[{', '.join(map(str, ts))}]")
 MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)

@@ -86,6 +86,9 @@ class StageMethods:
 
         f.unroll("x", 2)        for x: s[x]   ->   for x: s[2*x]; s[2*x + 1]
         """
+    def unscheduled(self) -> Self:
+        """Keep the loops as they are: with this directive, as with any, a Func does not get the default schedule.
+        """
     def partition(self, v: str | Expr, mode: str) -> Self:
         """Say whether loop `v` is cut into a first part, a steady part free of boundary conditions, and a last part.
 
@@ -120,6 +123,11 @@ class StageMethods:
 
         Returns that nest's stage, which starts with the directives given so far; the other nest goes on with those that
         follow. The first condition that holds decides; the same condition again gives the same stage.
+        """
+    def eager_inline(self, *funcs: Schedulable) -> Self:
+        """Put the definitions of pure Funcs in the place of their values in this stage now, before what follows looks at it.
+
+        f[x] = g[f[x], img[r]]  (g[a, b] = a + b)   ->   f[x] = f[x] + img[r]:  rfactor sees the sum
         """
     def atomic(self) -> Self:
         """Allow parallel and vectorised reduction loops: each site is updated in one piece, in any order.
@@ -239,6 +247,9 @@ class FuncMethods:
         """
     def set_estimate(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
         """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search.
+        """
+    def set_estimates(self, boxes: Sequence[tuple[int | Expr, int | Expr]]) -> Self:
+        """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each.
         """
     def trace_loads(self) -> Self:
         """Print each value of this Func when it is read: `7 loaded from f[2, 5]`.

@@ -27,7 +27,8 @@ from .loops import FuseOp, Loops, RenameOp, SplitOp
 from .scalar import Scalar
 
 __all__ = ["AlwaysPartition", "AlwaysPartitionAll", "Fuse", "NeverPartition", "NeverPartitionAll", "Parallel",
-           "Partition", "Rename", "Reorder", "Serial", "Split", "Tile", "Unroll", "Vectorize", "auto_tail"]  # fmt: skip
+           "Partition", "Rename", "Reorder", "Serial", "Split", "Tile", "Unroll", "Unscheduled", "Vectorize",
+           "auto_tail"]  # fmt: skip
 
 MAX_LANES = 65536
 TAILS_OF_ANY_CALL = ("guard", "predicate")  # those that touch nothing but the points of the loop
@@ -297,6 +298,11 @@ class Unroll(Directive):
             return loops.with_dim(self.v, kind="unroll")
         inner = f"{self.v}_u"
         return split(loops, self.v, self.v, inner, self.n, self.tail).with_dim(inner, kind="unroll")
+
+
+@directive("unscheduled")
+class Unscheduled(Directive):
+    """Keep the loops as they are: with this directive, as with any, a Func does not get the default schedule."""
 
 
 @directive("partition")

@@ -9,6 +9,7 @@ from ..ir.expr import Const, Expr
 from ..ir.pipeline import Function, Pipeline
 from ..types import index
 from .directive import (
+    BOXES,
     COUNT,
     INT,
     INTEGER,
@@ -27,7 +28,7 @@ from .nesting import check_distinct, permuted
 from .scalar import Scalar
 
 __all__ = ["AlignBounds", "AlignExtent", "AlignStorage", "Bound", "BoundExtent", "BoundStorage", "FoldStorage",
-           "ReorderStorage", "SetEstimate", "Storage", "StoreIn"]  # fmt: skip
+           "ReorderStorage", "SetEstimate", "SetEstimates", "Storage", "StoreIn"]  # fmt: skip
 
 
 class Storage(Directive):
@@ -193,6 +194,20 @@ class SetEstimate(_OfAxis):
 
 
 PROMISES = (Bound, BoundExtent, BoundStorage, FoldStorage)  # what some calls may not fit
+
+
+@directive("set_estimates", on="func")
+class SetEstimates(Storage):
+    """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each."""
+
+    boxes: tuple[tuple[int | Scalar, int | Scalar], ...] = arg(BOXES)
+
+    def check(self, stage: Stage) -> None:
+        if len(self.boxes) != len(stage.vars):
+            self.refuse(stage, f"there are {len(stage.vars)} axes", legal=quoted(stage.vars))
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        return function
 
 
 def need_axis(d: Directive, stage: Stage, name: str) -> None:

@@ -148,3 +148,31 @@ def test_refusals(golden: Callable[[str, str], None]) -> None:
 def test_outputs_can_be_copied() -> None:
     _, by = same("a = g.in_()\na.compute_root()", "out", "g")
     assert by["out"] == {"g_in", "h"}
+
+
+INLINED = """
+a, b, x = Var("a"), Var("b"), Var("x")
+img = Input("img", i32, ndim=1)
+op, f = Func("op"), Func("f")
+op[a, b] = a + 2*b
+r = rdom(6, names="r")
+f[x] = 0
+f[x] = op[f[x], img[r.r]]
+"""
+
+
+def test_inlining_now_lets_later_directives_see_what_is_computed() -> None:
+    code = 'f.compute_root().update(0).eager_inline(op).rfactor({"r": "u"}).compute_root()'
+    with interning():
+        p = scheduled(define(INLINED, code), "f")
+        assert names(p) == ["op", "f_intm", "f"]
+        assert reads(p)["f_intm"] == {"img"}
+        run = Interpreter(p, {"img": lambda x: x * x % 7}, {**BOX, "a": (0, 1), "b": (0, 1), "u": (0, 6)}).run()
+        assert run["f"][3,] == [2 * sum(k * k % 7 for k in range(6))]
+
+
+def test_inlining_now_of_what_has_updates_is_refused(golden: Callable[[str, str], None]) -> None:
+    cases = {"with updates": "g.eager_inline(f)", "not in the pipeline": 'g.eager_inline(Func("q"))'}
+    texts = [refusals(FAN, cases, "out")]
+    texts.append(refusals(INLINED, {"an operator inside another Func": 'f.update(0).rfactor({"r": "u"})'}, "f"))
+    golden("errors/ScheduleError_eager_inline", "\n\n\n".join(texts))

@@ -25,6 +25,7 @@ blur_x.clone_in(other).compute_root().hoist_storage_root().store_in("stack").fol
 blur_x.store_at(blur_y, "yo").compute_at(blur_y, "xo").rename("x", "c").align_storage("x", 16).reorder_storage("x", "y")
 other.compute_root().compute_with(total.update(0), "y").bound_extent("x", 4).bound_storage("x", 99).align_extent("y", 2)
 other.compute_inline().hoist_storage(blur_y, "yo").store_root().always_partition("y").never_partition_all()
+blur_x.unscheduled().set_estimates([(0, n), (0, 100)]).eager_inline(other)
 other.trace_loads().trace_stores().change_type(u8).compute_root()
 staged = img.in_()
 staged.always_partition_all()

@@ -69,6 +69,8 @@ REFUSED = {
     "a bound that is no integer": 'f.bound("c", 0, 3.5)',
     "a bound that varies": 'f.bound("c", 0, x)',
     "an unknown parameter": 'f.compute_root().bound("c", 0, Param("n", i32))',
+    "too few estimates": "f.set_estimates([(0, 9)])",
+    "estimates that are no pairs": "f.set_estimates([0, 9])",
     "the extent of another stage": 'f.compute_root().bound("c", 0, f.shape[2])',
 }
 
