@@ -9,7 +9,7 @@ do, is found by intervals and solved for the loop variable. The intersection of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import reduce
 
 from ..ir import algebra as A
@@ -26,27 +26,30 @@ Loops = dict[Var, tuple[Expr, Expr]]  # the loops around: lo and extent
 
 
 def partition(s: Stmt) -> Stmt:
-    """Split every serial or parallel loop, outermost first; the ends are not split further (unless `always`)."""
-    return _partition(s, {})
+    """Split every serial or parallel loop, outermost first.
+
+    In the ends of a loop, the loops inside are split again only by what was unsettled there (in the last tile of a row,
+    most of its own points are steady); with `always`, by everything."""
+    return _partition(s, {}, None)
 
 
-def _partition(s: Stmt, loops: Loops) -> Stmt:
+def _partition(s: Stmt, loops: Loops, only: Collection[Expr] | None) -> Stmt:
     if isinstance(s, For):
         loops = {**loops, s.var: (s.lo, s.extent)}
         if s.kind in ("serial", "parallel") and s.partition != "never":
-            return _split(s, loops)
-    return map_stmt(s, lambda t: _partition(t, loops))
+            return _split(s, loops, only)
+    return map_stmt(s, lambda t: _partition(t, loops, only))
 
 
-def _split(s: For, loops: Loops) -> Stmt:
-    settled, lo, hi = _steady(s, loops)
+def _split(s: For, loops: Loops, only: Collection[Expr] | None) -> Stmt:
+    settled, lo, hi = _steady(s, loops, only)
     if not settled:
-        return s.replace(body=_partition(s.body, loops))
+        return s.replace(body=_partition(s.body, loops, only))
     end = A.add(s.lo, s.extent)
     first = s.lo if lo is None else A.clamp(lo, s.lo, end)
     last = end if hi is None else A.clamp(A.add(hi, Const(1, index)), first, end)
-    inner = _partition(_replace(s.body, settled), loops)
-    tail = _partition(s.body, loops) if s.partition == "always" else s.body
+    inner = _partition(_replace(s.body, settled), loops, only)
+    tail = _partition(s.body, loops, None if s.partition == "always" else settled)
     if s.kind == "parallel":
         steady = A.and_(A.le(first, s.var), A.lt(s.var, last))
         return s.replace(body=If(steady, inner, tail, likely=True))
@@ -66,13 +69,13 @@ def _loop(s: For, lo: Expr, end: Expr, body: Stmt) -> Stmt | None:
     return s.replace(lo=lo, extent=extent, body=body)
 
 
-def _steady(s: For, loops: Loops) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
+def _steady(s: For, loops: Loops, only: Collection[Expr] | None) -> tuple[dict[Expr, Expr], Expr | None, Expr | None]:
     """What is settled in the steady state, and its ends (inclusive; None where the loop's own end will do)."""
     settled: dict[Expr, Expr] = {}
     lows: list[Expr] = []
     highs: list[Expr] = []
     for e, likely, inner in _candidates(s.body, ()):
-        if e in settled or not _depends(e, s.var, inner):
+        if e in settled or (only is not None and e not in only) or not _depends(e, s.var, inner):
             continue
         decided = _decide(e, likely, s.var, inner, loops, settled)
         if decided is None:
