@@ -110,6 +110,12 @@ def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Va
                 if needed is None:
                     continue
                 low, high = needed[d]
-                fits = A.false() if low is None or high is None else A.and_(A.le(lo, low), A.le(high, hi))
+                if low is None or high is None:
+                    checks.add(A.false(), CheckInfo("fallback", a.name, d))
+                    continue
+                if lo is a.mins[d]:  # bound_extent
+                    hi = A.substitute(hi, {a.mins[d]: low})
+                    lo = low
+                fits = A.and_(A.le(lo, low), A.le(high, hi))
                 checks.add(fits, CheckInfo("fallback", a.name, d))
     return lets

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from ..errors import BoundsError
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Op, Read, Var, reads, walk
+from ..ir.expr import Array, Const, Expr, Op, Read, Var, reads
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
 from ..ir.linear import parts
@@ -185,7 +185,8 @@ class _Inference:
         lets = Lets()
         for d, (lo, hi) in enumerate(self._bounded(what, box)):
             lo, n = _aligned(f, d, lo, extent_of(lo, hi))
-            lo, n = fixed.get(d, (lo, n))
+            first, n = fixed.get(d, (lo, n))
+            lo = lo if first is what.mins[d] else first  # bound_extent: wherever it is needed
             lets += [(what.mins[d], lo), (what.extents[d], n)]
         return lets
 
@@ -337,7 +338,7 @@ def _clamped(i: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
 
 
 def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
-    """Ends of `i` where the comparison `c` holds, for each variable (or value of an array) that both are about.
+    """Ends of `i` where the comparison `c` holds, for each variable (or value of an array, or remainder) that both are about.
 
     Where one of them says it in terms of none of them (`64*a + b < n` of `64*a + b`), what the others say, rounded to
     multiples of 64, is left out: it would hide that once the variables are eliminated one by one."""
@@ -353,9 +354,9 @@ def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
     closed = [ends for ends in said if ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)]
     yield from closed or said
     terms, _ = parts(i)
-    data = [(atom, k) for atom, k in terms if any(isinstance(e, Read) for e in walk((atom,)))]
-    if len(data) == 1:
-        atom, k = data[0]
+    opaque = [(atom, k) for atom, k in terms if not isinstance(atom, Var)]  # values of arrays, remainders, ...
+    if len(opaque) == 1:
+        atom, k = opaque[0]
         rest = A.sub(i, A.mul(atom, Const(k, index)))
         for slack in slacks(c):
             low, high = solve(slack, atom)

@@ -1,0 +1,38 @@
+"""What the fuzzer found, each as small as it was made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import halo
+
+
+def test_a_scatter_at_a_remainder_stays_in_the_asked_region() -> None:
+    x = halo.Var("x")
+    f = halo.Func("f")
+    f[x] = halo.i32(0)
+    (r,) = halo.rdom((-1, 3))
+    f[r % 4] += 1
+    assert f(shape=(1,)).tolist() == [1]
+    assert f(shape=(4,)).tolist() == [1, 1, 0, 1]
+
+
+def test_an_extent_bound_of_an_output_keeps_its_first_point() -> None:
+    y, x = halo.vars("y x")
+    f = halo.Func("f")
+    f[y, x] = 10 * y + x
+    f.bound_extent("x", 4).vectorize("x")
+    wanted = 10 * np.arange(2)[:, None] + np.arange(3, 7)
+    np.testing.assert_array_equal(f.realize((2, 4), origin=(0, 3)), wanted)
+    np.testing.assert_array_equal(f.realize((2, 3), origin=(0, 3)), wanted[:, :3])
+
+
+def test_an_extent_bound_of_an_intermediate_starts_where_it_is_needed() -> None:
+    y, x = halo.vars("y x")
+    f, g = halo.Func("f"), halo.Func("g")
+    f[y, x] = 10 * y + x
+    g[y, x] = f[y, x] + f[y, x + 2]
+    f.compute_root().bound_extent("x", 6)
+    wanted = 20 * np.arange(2)[:, None] + 2 * np.arange(3, 8) + 2
+    for n in (3, 4, 5):
+        np.testing.assert_array_equal(g.realize((2, n), origin=(0, 3)), wanted[:, :n])
