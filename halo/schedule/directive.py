@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -273,6 +274,7 @@ class Directive:
     # Arguments -------------------------------------------------------------------------------------------------------
 
     @classmethod
+    @functools.cache
     def arguments(cls) -> tuple[dataclasses.Field[Any], ...]:
         return tuple(f for f in dataclasses.fields(cls) if "kind" in f.metadata)
 
@@ -349,6 +351,7 @@ class Directive:
         return cls.make({f.name: f.metadata["kind"].load(data[f.name]) for f in cls.arguments()}, "schedule", loc)
 
     @classmethod
+    @functools.cache
     def signature(cls) -> Signature:
         """The signature of the method, without `self`."""
         parameters = []
