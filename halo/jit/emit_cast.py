@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..ir.expr import Cast, Op
 from ..types import Type, f32, f64
 from .emit_function import MEMORY, REGISTER, Function, vec
+from .emit_vector import pick, widen
 
 __all__ = ["cast", "pack", "reinterpret", "round_to", "unpack"]
 
@@ -45,6 +46,9 @@ def _int_to_int(f: Function, source: Type, target: Type, n: int, v: str) -> str:
     if a == b:
         return v
     if source.bits > target.bits:
+        if n == 3:  # LLVM 22 cannot make i8 of three i64 on AArch64
+            four = _convert(f, "trunc", a, b, 4, widen(f, a, v, 3, 4))
+            return pick(f, b, 4, four, "poison", range(3))
         return _convert(f, "trunc", a, b, n, v)
     return _convert(f, "sext" if source.kind == "int" else "zext", a, b, n, v)
 

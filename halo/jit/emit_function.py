@@ -62,6 +62,8 @@ class Function:
         self.exits: list[tuple[str, str]] = []  # live heap memory: (pointer, label of the exit that frees it)
         self.used_exits: set[str] = set()
         self.stack_bytes = 0
+        self.rooms: dict[str, list[str]] = {}
+        self.borrowed: list[tuple[str, str]] = []
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -96,9 +98,21 @@ class Function:
         self.head.append(f"{name} = {text}")
         return name
 
+    @contextmanager
+    def borrowing(self) -> Iterator[None]:
+        """Rooms made inside are free for others afterwards."""
+        outer, self.borrowed = self.borrowed, []
+        yield
+        for type, pointer in self.borrowed:
+            self.rooms.setdefault(type, []).append(pointer)
+        self.borrowed = outer
+
     def room(self, type: str) -> str:
-        """Memory on the stack for one value of `type`."""
-        return self.at_entry(f"alloca {type}, align 64")
+        """Memory on the stack for one value of `type`, within `borrowing`."""
+        free = self.rooms.get(type)
+        pointer = free.pop() if free else self.at_entry(f"alloca {type}, align 64")
+        self.borrowed.append((type, pointer))
+        return pointer
 
     @contextmanager
     def entry(self) -> Iterator[None]:
@@ -250,7 +264,7 @@ class Function:
             self.captures.append((key, type))
             where = "%closure"
         address = self.at_entry(f"getelementptr i64, ptr {where}, i64 {slot}") if slot else where
-        result = self.at_entry(f"load {type}, ptr {address}, align 8, !invariant.load !0")
+        result = self.at_entry(f"load {type}, ptr {address}, align 8")
         self.values[key] = result
         return result
 

@@ -207,6 +207,11 @@ def _lane_numbers(f: Function, limit: Expr, lanes: int) -> str:
 
 def _load_each(f: Function, e: Load, mask: str | None) -> str:
     """Lane by lane, in a loop."""
+    with f.borrowing():
+        return _each(f, e, mask)
+
+
+def _each(f: Function, e: Load, mask: str | None) -> str:
     type, lanes = MEMORY[e.type.name], e.lanes
     values, at, cond = f.room(vec(type, lanes)), each_of(f, e.index), None
     if mask is not None:
@@ -277,7 +282,8 @@ def _guarded(f: Function, place: Place, cond: str | None, elements: int) -> Plac
 def _dense(f: Function, place: Place, lanes: int, mask: str | None) -> str:
     """`lanes` neighbours; where `mask` is false, zero."""
     if mask is not None and not f.module.target.masks(place.buffer.type.bytes):
-        return _dense_each(f, place, lanes, mask)
+        with f.borrowing():
+            return _dense_each(f, place, lanes, mask)
     type, access = vec(place.type, lanes), metadata(f, place.buffer)
     if mask is not None:
         return f.new(f"call {type} @llvm.masked.load.{suffix(place.type, lanes)}.p0(ptr {place.pointer}, "

@@ -69,16 +69,18 @@ def _store_dense(f: Function, place: Place, value: str, lanes: int, mask: str | 
     if mask is None:
         f.do(f"store {type} {value}, ptr {place.pointer}, align {place.align}{access}")
     elif not f.module.target.masks(place.buffer.type.bytes):
-        _each(f, place.buffer, value, mask, lanes,
-              lambda lane: f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {f.value(lane)}"))  # fmt: skip
+        with f.borrowing():
+            _each(f, place.buffer, value, mask, lanes,
+                  lambda lane: f.new(f"getelementptr {place.type}, ptr {place.pointer}, i64 {f.value(lane)}"))  # fmt: skip
     else:
         f.do(f"call void @llvm.masked.store.{suffix(place.type, lanes)}.p0({type} {value}, ptr {place.pointer}, "
              f"i32 {place.align}, {vec('i1', lanes)} {mask}){access}")  # fmt: skip
 
 
 def _store_each(f: Function, s: Store, value: str, mask: str) -> None:
-    at = each_of(f, s.index)
-    _each(f, s.buffer, value, mask, s.index.lanes, lambda lane: address(f, s.buffer, at(lane)))
+    with f.borrowing():
+        at = each_of(f, s.index)
+        _each(f, s.buffer, value, mask, s.index.lanes, lambda lane: address(f, s.buffer, at(lane)))
 
 
 def _each(f: Function, buffer: Buffer, value: str, mask: str, lanes: int, pointer: Callable[[Var], str]) -> None:
