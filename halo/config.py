@@ -28,7 +28,9 @@ class Options:
     cache: bool = _option(True, "keep compiled code on disk")
     cache_dir: str = _option("", "where (by default `halo` under XDG_CACHE_HOME or ~/.cache)")
     cache_limit: int = _option(512 << 20, "bytes on disk before the least recently used code is deleted")
-    memory_pool: int = _option(1 << 30, "bytes of freed intermediates that are kept for the next call")
+    memory_pool: int = _option(
+        1 << 30, "bytes of freed intermediates kept for the next call (read when the first kernel is loaded)"
+    )
     time: bool = _option(False, "print how long each compilation took, on stderr")
 
 

@@ -148,6 +148,7 @@ def test_types_are_checked_when_compiled(double, call):
         call(run)
 
 
+@pytest.mark.slow
 def test_a_missing_shape_and_a_missing_input(shift):
     @numba.njit
     def no_shape(img):
@@ -263,6 +264,7 @@ def test_from_parallel_regions():
         np.testing.assert_array_equal(out, stack * 2)
 
 
+@pytest.mark.slow
 def test_as_an_argument(double):
     @numba.njit
     def apply(f, img):
@@ -271,6 +273,7 @@ def test_as_an_argument(double):
     np.testing.assert_array_equal(apply(double, A), A * 2)
 
 
+@pytest.mark.slow
 def test_constants_and_reference_backends(double):
     b = double.binder
 
