@@ -10,6 +10,7 @@ production, in terms of its readers' regions at that site:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 from ..errors import BoundsError
 from ..ir import algebra as A
@@ -301,8 +302,20 @@ def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
         others = [e.indices for e in reads(roots) if e.array is s.what]
         still = [all(i[d] is at for i in others) for d, at in enumerate(s.indices)]
         boxes[("self", s.what)] = tuple(NOTHING if same else ends for same, ends in zip(still, whole, strict=True))
-    boxes.touch("write", s.what, box_of(s.indices, under))
+    boxes.touch("write", s.what, tuple(map(_masked, box_of(s.indices, under), s.indices, *_region_of(s.what), repeat(under))))
     return boxes
+
+
+def _region_of(a: Array) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:
+    """The first and last point of the region, axis by axis."""
+    return a.mins, tuple(map(last_of, a.mins, a.extents))
+
+
+def _masked(ends: tuple[End, End], i: Expr, first: Expr, last: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
+    """The ends of a constant index that is stored at only where it is in the region."""
+    if not isinstance(i, Const):
+        return ends
+    return A.maximum(i, first) if A.le(first, i) in under else i, A.minimum(i, last) if A.le(i, last) in under else i
 
 
 def boxes_of_exprs(

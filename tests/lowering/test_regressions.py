@@ -36,3 +36,14 @@ def test_an_extent_bound_of_an_intermediate_starts_where_it_is_needed() -> None:
     wanted = 20 * np.arange(2)[:, None] + 2 * np.arange(3, 8) + 2
     for n in (3, 4, 5):
         np.testing.assert_array_equal(g.realize((2, n), origin=(0, 3)), wanted[:, :n])
+
+
+def test_an_update_of_a_point_outside_of_the_asked_region() -> None:
+    x = halo.Var("x")
+    f = halo.Func("f")
+    f[x] = x
+    f[5] += 100
+    f[-1] += 100
+    assert f(shape=(7,)).tolist() == [0, 1, 2, 3, 4, 105, 6]
+    assert f(shape=(3,)).tolist() == [0, 1, 2]
+    assert f.realize((3,), origin=(-2,)).tolist() == [-2, 99, 0]
