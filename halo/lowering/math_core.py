@@ -18,7 +18,7 @@ from ..ir.algebra import broadcast
 from ..ir.expr import Cast, Const, Expr, Op
 from ..types import Type, bool_, f32, i32, i64, u32, u64
 
-__all__ = ["Value", "copysign", "fma", "horner", "rare", "select"]
+__all__ = ["Value", "copysign", "fma", "horner", "rare", "select", "unusual"]
 
 
 class Value:
@@ -170,6 +170,12 @@ def rare(cond: Value, then: Any, other: Any) -> Value:
 
 def copysign(size: Value, sign: Value) -> Value:
     return size.op("copysign", sign)
+
+
+def unusual(x: Value) -> Value:
+    """Whether x is anything but a positive normal number: zero, subnormal, negative, infinite or NaN."""
+    least, many = (0x00800000, 0x7F000000) if x.single else (0x0010000000000000, 0x7FE0000000000000)
+    return x.bits - least >= many
 
 
 def horner(x: Value, coefficients: Sequence[float]) -> Value:

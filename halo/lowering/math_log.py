@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from ..types import f32, f64, i32
-from .math_core import Value, copysign, fma, horner, rare, select
+from .math_core import Value, copysign, fma, horner, rare, select, unusual
 
 FUNCTIONS = ("log", "log2", "log10", "log1p", "asinh", "acosh", "atanh")
 __all__ = ["FUNCTIONS", *FUNCTIONS]
@@ -59,11 +59,11 @@ def tail(f: Value) -> Value:
 
 def _guarded(x: Value, core: Callable[[Value, int], Value]) -> Value:
     """core(x, 0), the logarithm of a positive normal x, on all x; core(x, n) adds the logarithm of 2**n."""
-    least, many, shift = (0x00800000, 0x7F000000, 24) if x.single else (0x0010000000000000, 0x7FE0000000000000, 54)
+    shift = 24 if x.single else 54
     subnormal = core(x * 2.0**shift, -shift)
     positive = select(x.equals(math.inf), math.inf, subnormal)
     odd = select(x > 0.0, positive, select(x.equals(0.0), x.k(-math.inf), math.nan))
-    return rare(x.bits - least >= many, odd, core(x, 0))
+    return rare(unusual(x), odd, core(x, 0))
 
 
 def log(x: Value) -> Value:

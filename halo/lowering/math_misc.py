@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..types import f32, f64
-from .math_core import Value, copysign, fma, horner, rare, select
+from .math_core import Value, copysign, fma, horner, rare, select, unusual
 from .math_exp import exponential
 
 FUNCTIONS = ("erf", "rsqrt", "cbrt", "hypot")
@@ -40,16 +40,21 @@ def erf(x: Value) -> Value:
 
 
 def rsqrt(x: Value) -> Value:
-    return 1.0 / x.sqrt()
+    """Of a normal x without its square root: a first guess by halving the exponent, and Halley's iteration."""
+    bits, magic, t = (x.bits, 0x5F375A86, f32) if x.single else (x.bits, 0x5FE6EB50C7B537A9, f64)
+    r = (bits.k(magic) - (bits >> 1)).as_(t)
+    for _ in range(2 if x.single else 3):
+        e = fma(-(x * r), r, 1.0)
+        r = fma(r * e, fma(e, 3 / 8, 1 / 2), r)
+    return rare(unusual(x), 1.0 / x.sqrt(), r)
 
 
 def cbrt(x: Value) -> Value:
-    least, many = (0x00800000, 0x7F000000) if x.single else (0x0010000000000000, 0x7FE0000000000000)
     grow, shrink = (2.0**24, 2.0**-8) if x.single else (2.0**54, 2.0**-18)
     a = abs(x)
     itself = a.equals(0.0) | ~(a < math.inf)
-    odd = rare(a.bits - least >= many, select(itself, a, _cube_root(a * grow) * shrink), _cube_root(a))
-    return copysign(odd, x)
+    root = rare(unusual(a), select(itself, a, _cube_root(a * grow) * shrink), _cube_root(a))
+    return copysign(root, x)
 
 
 def _cube_root(a: Value) -> Value:

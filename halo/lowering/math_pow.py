@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .math_core import Value, fma, horner, rare, select
+from .math_core import Value, fma, horner, rare, select, unusual
 from .math_exp import power_of_two
 from .math_log import split
 
@@ -72,8 +72,7 @@ def _raise(log: Pair, y: Value) -> Value:
 
 
 def pow(x: Value, y: Value) -> Value:
-    least, many = (0x00800000, 0x7F000000) if x.single else (0x0010000000000000, 0x7FE0000000000000)
-    odd = (x.bits - least >= many) | ~(abs(y) < (2.0**100 if x.single else 2.0**900))
+    odd = unusual(x) | ~(abs(y) < (2.0**100 if x.single else 2.0**900))
     return rare(odd, _any(x, y), _raise(_log2(x), y))
 
 
