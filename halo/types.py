@@ -94,7 +94,9 @@ class Type:
     def __getitem__(self, axes: Any) -> ArrayType:
         axes = axes if isinstance(axes, tuple) else (axes,)
         if not all(isinstance(a, slice) and a.start is None and a.stop is None and a.step in (None, 1) for a in axes):
-            raise TypeMismatchError(f"an array annotation is written {self!r}[:, :] or {self!r}[:, ::1], one colon an axis")
+            raise TypeMismatchError(
+                f"an array annotation is written {self!r}[:, :] or {self!r}[:, ::1], one colon an axis"
+            )
         return ArrayType(self, len(axes), axes[-1].step == 1)
 
     def __repr__(self) -> str:
@@ -144,7 +146,9 @@ def as_type(t: Any) -> Type:
     name = t if isinstance(t, str) else _dtype_name(t)
     found = _BY_NAME.get(name)
     if found is None or found is index:
-        raise TypeMismatchError(f"{t!r} is not a type of the language", hint=f"one of: {', '.join(k.name for k in ALL)}")
+        raise TypeMismatchError(
+            f"{t!r} is not a type of the language", hint=f"one of: {', '.join(k.name for k in ALL)}"
+        )
     return found
 
 

@@ -83,7 +83,9 @@ class Case:
     def _pick(self) -> Stage:
         return self.rng.choice(self.stages[-3:])
 
-    def _new(self, build: Callable[[Any, tuple[Any, ...]], None], at: Meaning, type: Any, ndim: int, exact: bool) -> None:
+    def _new(
+        self, build: Callable[[Any, tuple[Any, ...]], None], at: Meaning, type: Any, ndim: int, exact: bool
+    ) -> None:
         f = halo.Func(f"f{len(self.stages)}")
         build(f, tuple(halo.Var(n) for n in "wzyx"[4 - ndim :]))
         self.stages.append(Stage(f, at, type, ndim, exact))
@@ -212,7 +214,9 @@ class Case:
             t = c[axis]
             total = a.at(*(np.minimum(t, 0) if k == axis else x for k, x in enumerate(c)))
             total = np.where(t < 1, a.at(*c), total)
-            total = np.where((t >= 1) & (t <= n), a.at(*(np.zeros_like(t) if k == axis else x for k, x in enumerate(c))), total)
+            total = np.where(
+                (t >= 1) & (t <= n), a.at(*(np.zeros_like(t) if k == axis else x for k, x in enumerate(c))), total
+            )
             for k in range(1, n + 1):
                 term = a.at(*(np.full_like(t, k) if j == axis else x for j, x in enumerate(c)))
                 total = np.where((t >= k) & (t <= n), total + term, total)

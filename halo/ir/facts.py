@@ -143,7 +143,10 @@ def _lin_by_cases(e: Lin) -> Bounds:
                 scaled = ((x, p * c) for x, p in rest)
                 lo, hi = const_bounds(linear((*scaled, *((x, p * coef) for x, p in terms)), e.const * c + k0 * coef))
                 slack = coef * (c - 1)
-                lowest, highest = (None if lo is None else lo - max(slack, 0)), (None if hi is None else hi - min(slack, 0))
+                lowest, highest = (
+                    (None if lo is None else lo - max(slack, 0)),
+                    (None if hi is None else hi - min(slack, 0)),
+                )
                 return (None if lowest is None else -(-lowest // c)), (None if highest is None else highest // c)
     return UNBOUNDED
 

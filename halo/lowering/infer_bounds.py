@@ -148,7 +148,9 @@ class _Inference:
             if isinstance(r, Realize):
                 body = r.replace(body=body, bounds=self._storage(r.what, boxes, values))
             else:
-                room = self._bounded(r.what, Boxes({("room", r.what): boxes[("room", r.what)]}).let(values)["room", r.what])
+                room = self._bounded(
+                    r.what, Boxes({("room", r.what): boxes[("room", r.what)]}).let(values)["room", r.what]
+                )
                 body = r.replace(body=body, extents=tuple(n for _, n in room))
         return body, lets, boxes
 
@@ -302,7 +304,9 @@ def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
         others = [e.indices for e in reads(roots) if e.array is s.what]
         still = [all(i[d] is at for i in others) for d, at in enumerate(s.indices)]
         boxes[("self", s.what)] = tuple(NOTHING if same else ends for same, ends in zip(still, whole, strict=True))
-    boxes.touch("write", s.what, tuple(map(_masked, box_of(s.indices, under), s.indices, *_region_of(s.what), repeat(under))))
+    boxes.touch(
+        "write", s.what, tuple(map(_masked, box_of(s.indices, under), s.indices, *_region_of(s.what), repeat(under)))
+    )
     return boxes
 
 
@@ -364,7 +368,11 @@ def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
             r = narrow(c, Range(v, None, None))
             ends = [None if end is None else A.substitute(i, {v: end}) for end in (r.lo, r.hi)]
             said.append((ends[0], ends[1]) if direction > 0 else (ends[1], ends[0]))
-    closed = [ends for ends in said if ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)]
+    closed = [
+        ends
+        for ends in said
+        if ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)
+    ]
     yield from closed or said
     terms, _ = parts(i)
     opaque = [(atom, k) for atom, k in terms if not isinstance(atom, Var)]  # values of arrays, remainders, ...

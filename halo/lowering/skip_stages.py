@@ -95,9 +95,7 @@ def _read_when(e: Expr, what: Array, memo: dict[Expr, Expr]) -> Expr:
             cond, then, other = e.args
             found = A.or_(
                 _read_when(cond, what, memo),
-                A.or_(
-                    A.and_(cond, _read_when(then, what, memo)), A.and_(A.not_(cond), _read_when(other, what, memo))
-                ),
+                A.or_(A.and_(cond, _read_when(then, what, memo)), A.and_(A.not_(cond), _read_when(other, what, memo))),
             )
         else:
             found = A.false()
