@@ -36,6 +36,7 @@ from .inline_lets import is_plain
 from .walk import map_exprs
 
 STACK_BYTES = 16 * 1024
+MOST_STACK_BYTES = 256 * 1024  # where the schedule asks for the stack: that of a thread has room for a few of these
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,8 @@ def _buffers(f: Function, bound: int | None) -> tuple[Buffer, ...]:
     def kind(t: Type) -> str:
         if bound is None or f.memory == "heap":
             return "heap"
-        return "stack" if bound * t.bytes <= STACK_BYTES or f.memory in ("stack", "register") else "heap"
+        room = MOST_STACK_BYTES if f.memory in ("stack", "register") else STACK_BYTES
+        return "stack" if bound * t.bytes <= room else "heap"
 
     names = [f.name] if len(f.types) == 1 else [f"{f.name}.{k}" for k in range(len(f.types))]
     return tuple(Buffer(name, t, kind(t)) for name, t in zip(names, f.types, strict=True))

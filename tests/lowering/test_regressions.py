@@ -47,3 +47,12 @@ def test_an_update_of_a_point_outside_of_the_asked_region() -> None:
     assert f(shape=(7,)).tolist() == [0, 1, 2, 3, 4, 105, 6]
     assert f(shape=(3,)).tolist() == [0, 1, 2]
     assert f.realize((3,), origin=(-2,)).tolist() == [-2, 99, 0]
+
+
+def test_the_stack_is_not_asked_for_what_it_cannot_hold() -> None:
+    x = halo.Var("x")
+    f, g = halo.Func("f"), halo.Func("g")
+    f[x] = x + 1
+    g[x] = f[x] + f[x + 1]
+    f.compute_root().store_in("stack")
+    np.testing.assert_array_equal(g(shape=(100_000,)), 2 * np.arange(100_000) + 3)
