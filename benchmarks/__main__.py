@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("start", "calls", "chain", "blur")
+NAMES = ("start", "calls", "chain", "blur", "laplacian")
 
 
 def main(names: list[str]) -> None:
