@@ -144,6 +144,8 @@ class _Elimination:
             arms.append(inner.bound(arm, sign))
         return _join("min" if sign < 0 else "max", arms[0], arms[1], sign, strict=True)
 
+    _rare = _select
+
     def _floordiv(self, e: Op, sign: int) -> Expr | None:
         a, b = e.args
         lo, hi = const_bounds(b)

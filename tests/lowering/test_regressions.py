@@ -56,3 +56,15 @@ def test_the_stack_is_not_asked_for_what_it_cannot_hold() -> None:
     g[x] = f[x] + f[x + 1]
     f.compute_root().store_in("stack")
     np.testing.assert_array_equal(g(shape=(100_000,)), 2 * np.arange(100_000) + 3)
+
+
+def test_a_factored_reduction_of_wrapped_reads_needs_the_same() -> None:
+    a, x = halo.Input("a", halo.i32, ndim=1), halo.Var("x")
+    f = halo.Func("f")
+    f[x] = halo.i32(0)
+    r, s = halo.rdom((-1, 4), (-2, 2), names="r s")
+    f[r % 4] += halo.pad(a, "wrap")[r - s]
+    data = np.arange(28, dtype=np.int32)
+    wanted = f(a=data, shape=(5,))
+    f.update(0).rfactor({"s": "q"})
+    np.testing.assert_array_equal(f(a=data, shape=(5,)), wanted)
