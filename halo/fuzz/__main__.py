@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 CHUNK = 100
+SECONDS = 1800  # for a chunk: what takes longer hangs
 
 
 def main() -> int:
@@ -17,43 +19,54 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first one; the next follow")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
+    parser.add_argument("--garbage", action="store_true", help="random arguments to every public call instead")
+    parser.add_argument("--show", action="store_true", help="print the programs instead of running them")
     args = parser.parse_args()
-    start, failures = time.monotonic(), 0
-    todo = [range(s, min(s + CHUNK, args.seed + args.cases)) for s in range(args.seed, args.seed + args.cases, CHUNK)]
-    running: list[tuple[range, subprocess.Popen[str]]] = []
-    while todo or running:
-        while todo and len(running) < args.jobs:
-            seeds = todo.pop(0)
-            running.append((seeds, _start(seeds)))
-        seeds, process = running.pop(0)
-        out, _ = process.communicate()
-        done = sum(line.startswith("ok ") for line in out.splitlines())
-        if process.returncode:
+    seeds = range(args.seed, args.seed + args.cases)
+    if args.show:
+        from .pipelines import Case
+
+        for seed in seeds:
+            print(f"# seed {seed}\n{Case(seed).text}\n")
+        return 0
+    start, failures, stop = time.monotonic(), 0, False
+
+    def run(chunk: range) -> None:
+        nonlocal failures, stop
+        while chunk and not stop:
+            failed, text = _run(chunk, "garbage" if args.garbage else "check")
+            if failed is None:
+                return
             failures += 1
-            failed = seeds.start + done
-            print(f"seed {failed} failed (status {process.returncode}):\n{out[-4000:]}", flush=True)
-            if not args.keep_going:
-                for _, other in running:
-                    other.kill()
-                return 1
-            if failed + 1 < seeds.stop:
-                todo.insert(0, range(failed + 1, seeds.stop))
+            stop = stop or not args.keep_going
+            print(f"seed {failed} failed:\n{text[-6000:]}", flush=True)
+            chunk = range(failed + 1, chunk.stop)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(run, (seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK))))
     print(f"{args.cases} cases, {failures} failures, {time.monotonic() - start:.0f} s")
     return 1 if failures else 0
 
 
-def _start(seeds: range) -> subprocess.Popen[str]:
+def _run(seeds: range, what: str) -> tuple[int | None, str]:
+    """Run `halo.fuzz.<what>` on each of the seeds in a process of its own; the first that fails, and what it said."""
     code = (
-        "import sys\n"
-        "from halo.fuzz import check\n"
+        f"from halo.fuzz import {what}\n"
         f"for seed in range({seeds.start}, {seeds.stop}):\n"
-        "    legal = check(seed)\n"
-        "    print('ok', seed, legal, flush=True)\n"
+        f"    print('ok', seed, {what}(seed), flush=True)\n"
     )
     environment = {**os.environ, "HALO_CACHE": "0", "NUMBA_NUM_THREADS": "2"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    try:
+        process = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-c", code],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=SECONDS,
+        )  # fmt: skip
+        out, status = process.stdout, process.returncode
+    except subprocess.TimeoutExpired as error:
+        out, status = (error.stdout or b"").decode(), -1
+    done = sum(line.startswith("ok ") for line in out.splitlines())
+    said = "\n".join(line for line in out.splitlines() if not line.startswith("ok "))
+    return (seeds.start + done, f"status {status}\n{said}") if status else (None, "")
 
 
 if __name__ == "__main__":

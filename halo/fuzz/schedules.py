@@ -7,103 +7,230 @@ from typing import Any
 
 import halo
 
-TAILS = ("auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_loads", "predicate_stores",
+from .pipelines import NAMES, Case
+
+TAILS = ("auto", "auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_loads", "predicate_stores",
          "shift_inwards_and_blend", "round_up_and_blend")  # fmt: skip
 
 
 class Loops:
-    """The names that the loops of a stage may have by now; which of them there are is for halo to say."""
+    """A stage, and the names that its loops may have by now; which of them there are is for halo to say."""
 
-    def __init__(self, func: halo.Func, label: str, stage: Any, exact: bool) -> None:
-        self.func, self.label, self.stage, self.exact = func, label, stage, exact
-        self.names = [*"wzyx"[4 - (func.ndim or 0) :], "r0", "r1"]
-
-
-def scramble(output: halo.Func, rng: random.Random, exact: bool) -> list[str]:
-    """Give random directives to `output` and the stages under it; returns what was accepted, as Python.
-
-    `exact`: every value is an integer, so that even directives that reorder sums change nothing."""
-    done: list[str] = []
-    funcs = [f for f in output.program().stages().values() if isinstance(f, halo.Func)]
-    scheduled = {f.name: [Loops(f, _label(f, k), s, exact) for k, s in enumerate(_stages(f))] for f in funcs}
-    for f in funcs:  # readers first
-        for loops in scheduled[f.name]:
-            if rng.random() < 0.75:
-                _loops(loops, rng, done)
-        if f is not output and rng.random() < 0.8:
-            _place(f, [loops for g in funcs[: funcs.index(f)] for loops in scheduled[g.name]], rng, done)
-    return done
+    def __init__(self, func: Any, label: str, stage: Any, names: list[str]) -> None:
+        self.func, self.label, self.stage, self.names = func, label, stage, names
 
 
-def _stages(f: halo.Func) -> list[Any]:
-    stages: list[Any] = [f]
-    while True:
+def scramble(case: Case, output: Any, rng: random.Random) -> list[str]:
+    """Give random directives to the stages of `output`, which `case` built; returns what was accepted, as Python."""
+    return _Schedule(case, output, rng).run()
+
+
+class _Schedule:
+    def __init__(self, case: Case, output: Any, rng: random.Random) -> None:
+        self.case, self.output, self.rng = case, output, rng
+        self.done: list[str] = []
+        self.inputs = output.inputs
+        self.reordered = case.reorderable
+        self.outputs = list(getattr(output, "outputs", (output,)))
+        self.funcs = [f for f in output.program().stages().values() if isinstance(f, halo.Func)]
+        self.labels = {id(f): self._label(f.name) for f in self.funcs}
+        self.stages = {id(f): self._stages(f) for f in self.funcs}
+
+    def _label(self, name: str) -> str:
+        base = name.partition("_")[0]
+        return name if name == base else f'{base}["{name}"]'
+
+    def _stages(self, f: Any) -> list[Loops]:
+        label, vars = self.labels[id(f)], list(NAMES[len(NAMES) - (f.ndim or 0) :])
+        found = [Loops(f, label, f, vars[:])]
+        for k, d in enumerate(f.definitions.updates):
+            names = vars + list(d.rdom.names if d.rdom is not None else ())
+            found.append(Loops(f, f"{label}.update({k})", f.update(k), names))
+        return found
+
+    def run(self) -> list[str]:
+        rng = self.rng
+        for f in self.funcs[:]:  # readers first
+            for loops in self.stages[id(f)]:
+                if rng.random() < 0.75:
+                    self._loops(loops)
+            if f not in self.outputs and rng.random() < 0.8:
+                self._place(f, self.labels[id(f)], self._readers(f))
+            if rng.random() < 0.35:
+                self._storage(f, self.labels[id(f)])
+            if f not in self.outputs and rng.random() < 0.1:
+                self._copy(f, self.labels[id(f)])
+        for name, value in self.inputs.items():
+            if isinstance(value, halo.Input) and value.ndim and rng.random() < 0.05:
+                made = self._try(name, value, "in_")
+                self._made(made, f"{name}_in", value.ndim)
+        return self.done
+
+    def _readers(self, f: Any) -> list[Loops]:
+        return [loops for g in self.funcs[: self.funcs.index(f)] for loops in self.stages[id(g)]]
+
+    def _try(self, label: str, stage: Any, directive: str, *args: Any, name: str = "", **kwargs: Any) -> Any:
+        """What the directive returns, or None if it is refused."""
         try:
-            stages.append(f.update(len(stages) - 1))
+            found = getattr(stage, directive)(*args, **kwargs)
         except halo.HaloError:
-            return stages
+            return None
+        shown = [self._shown(a) for a in args] + [f"{k}={v!r}" for k, v in kwargs.items()]
+        self.done.append(f"{name}{label}.{directive}({', '.join(shown)})")
+        return found
 
+    def _shown(self, a: Any) -> str:
+        if isinstance(a, halo.Func):
+            return self.labels.get(id(a), a.name)
+        return a.name if isinstance(a, halo.Stage) else str(a) if isinstance(a, halo.Expr) else repr(a)
 
-def _label(f: halo.Func, k: int) -> str:
-    return f"{f.name}.update({k - 1})" if k else f.name
+    # Loops -----------------------------------------------------------------------------------------------------------
 
+    def _loops(self, loops: Loops) -> None:
+        for _ in range(self.rng.randint(1, 5)):
+            if loops.names:
+                self._loop(loops)
 
-def _try(done: list[str], label: str, stage: Any, directive: str, *args: Any, **kwargs: Any) -> bool:
-    try:
-        getattr(stage, directive)(*args, **kwargs)
-    except halo.HaloError:
-        return False
-    shown = [a.name if isinstance(a, halo.Func) else repr(a) for a in args] + [f"{k}={v!r}" for k, v in kwargs.items()]
-    done.append(f"{label}.{directive}({', '.join(shown)})")
-    return True
-
-
-def _loops(loops: Loops, rng: random.Random, done: list[str]) -> None:
-    stage, label = loops.stage, loops.label
-    for _ in range(rng.randint(1, 5)):
-        v, n, tail = rng.choice(loops.names), rng.choice((1, 2, 3, 4, 5, 8, 16)), rng.choice(TAILS)
-        w = rng.choice(loops.names)
+    def _loop(self, loops: Loops) -> None:
+        rng, stage, label = self.rng, loops.stage, loops.label
+        v, w = rng.choice(loops.names), rng.choice(loops.names)
+        n, tail = rng.choice((1, 2, 3, 4, 5, 8, 16)), rng.choice(TAILS)
         made: tuple[str, ...] = ()
-        match rng.choice(("split", "vectorize", "vectorize", "unroll", "parallel", "reorder", "fuse", "tile", "whole", "atomic")):
+        accepted: Any = None
+        match rng.choice(("split", "split", "vectorize", "vectorize", "vectorize", "unroll", "parallel", "reorder", "reorder",
+                          "fuse", "tile", "whole", "atomic", "rename", "partition", "rfactor", "specialize", "with")):  # fmt: skip
             case "split":
                 made = (rng.choice((f"{v}o", v)), f"{v}i")
-                accepted = _try(done, label, stage, "split", v, *made, n, tail=tail)
+                accepted = self._try(label, stage, "split", v, *made, n, tail=tail)
             case "vectorize" | "unroll" | "parallel" as kind:
                 made = (f"{v}_{kind[0]}",)
-                accepted = _try(done, label, stage, kind, v, n, tail=tail)
+                accepted = self._try(label, stage, kind, v, n, tail=tail)
             case "whole":
-                accepted = _try(done, label, stage, rng.choice(("parallel", "vectorize", "serial", "unroll")), v)
-            case "reorder":
+                self._try(label, stage, rng.choice(("parallel", "vectorize", "serial", "unroll")), v)
+            case "reorder" if len(loops.names) > 1:
                 order = rng.sample(loops.names, rng.randint(2, min(4, len(loops.names))))
-                accepted = _try(done, label, stage, "reorder", *order)
+                self._try(label, stage, "reorder", *order)
             case "fuse":
                 made = (f"{v}{w}",)
-                accepted = _try(done, label, stage, "fuse", v, w, *made)
+                accepted = self._try(label, stage, "fuse", v, w, *made)
             case "tile":
                 made = (f"{v}o", f"{w}o", f"{v}i", f"{w}i")
                 factors = rng.choice((2, 3, 4, 8)), rng.choice((2, 4, 8))
-                accepted = _try(done, label, stage, "tile", v, w, *made, *factors, tail=tail)
-            case _:
-                accepted = loops.exact and _try(done, label, stage, "atomic")
-        if accepted:
+                accepted = self._try(label, stage, "tile", v, w, *made, *factors, tail=tail)
+            case "rename":
+                made = (f"{v}n",)
+                accepted = self._try(label, stage, "rename", v, *made)
+            case "partition":
+                self._try(label, stage, "partition", v, rng.choice(("auto", "always", "never")))
+            case "atomic" if self._is_reorderable(loops):
+                self._try(label, stage, "atomic")
+            case "rfactor" if self._is_reorderable(loops) and v.startswith("r"):
+                intm = self._try(label, stage, "rfactor", {v: "q"}, name=f"{loops.func.name}_intm = ")
+                self._made(intm, f"{loops.func.name}_intm", loops.func.ndim, "q")
+            case "specialize":
+                self._specialize(loops)
+            case "with":
+                before = [s for g in self.funcs if g is not loops.func for s in self.stages.get(id(g), ())]
+                if before:
+                    other = rng.choice(before)
+                    self._try(label, stage, "compute_with", other.stage, rng.choice(other.names or [v]))
+        if accepted is not None:
             loops.names += [m for m in made if m not in loops.names]
 
+    def _is_reorderable(self, loops: Loops) -> bool:
+        return loops.func.name.partition("_")[0] in self.reordered
 
-def _place(f: halo.Func, readers: list[Loops], rng: random.Random, done: list[str]) -> None:
-    kind = rng.choice(("root", "inline", "at", "at", "at", "store", "store", "hoist"))
-    if kind in ("root", "inline"):
-        _try(done, f.name, f, f"compute_{kind}")
-        return
-    loops = rng.choice(readers)
-    at = rng.choice(loops.names)
-    if not _try(done, f.name, f, "compute_at", loops.func, at):
-        return
-    if kind == "store":
-        if rng.random() < 0.6:
-            _try(done, f.name, f, "store_at", loops.func, rng.choice(loops.names))
+    def _specialize(self, loops: Loops) -> None:
+        """A branch for some calls, with directives of its own."""
+        name = self.rng.choice(list(self.inputs) or [""])
+        value, n = self.inputs.get(name), self.rng.randint(1, 5)
+        if isinstance(value, halo.Param):
+            condition = value > n
+        elif isinstance(value, halo.Input) and value.ndim:
+            condition = value.shape[self.rng.randrange(value.ndim)] > n
         else:
-            _try(done, f.name, f, "store_root")
-    elif kind == "hoist":
-        _try(done, f.name, f, "hoist_storage", loops.func, rng.choice(loops.names))
-    if rng.random() < 0.2:
-        _try(done, f.name, f, "store_in", rng.choice(("heap", "auto")))
+            return
+        if loops.label.count("specialize") > 1:
+            return
+        branch = self._try(loops.label, loops.stage, "specialize", condition)
+        if branch is not None:
+            inner = Loops(loops.func, f"{loops.label}.specialize({condition})", branch, loops.names[:])
+            for _ in range(self.rng.randint(0, 2)):
+                self._loop(inner)
+
+    # Places, storage and copies --------------------------------------------------------------------------------------
+
+    def _place(self, f: Any, label: str, readers: list[Loops]) -> None:
+        rng = self.rng
+        kind = rng.choice(("root", "inline", "at", "at", "at", "store", "store", "hoist"))
+        readers = [r for r in readers if r.names]
+        if kind in ("root", "inline") or not readers:
+            self._try(label, f, f"compute_{kind}" if kind in ("root", "inline") else "compute_root")
+            return
+        loops = rng.choice(readers)
+        at = rng.choice(loops.names)
+        target = loops.func if rng.random() < 0.8 else loops.stage
+        if self._try(label, f, "compute_at", target, at) is None:
+            return
+        if kind == "store":
+            if rng.random() < 0.6:
+                self._try(label, f, "store_at", target, rng.choice(loops.names))
+            else:
+                self._try(label, f, "store_root")
+        elif kind == "hoist":
+            if rng.random() < 0.7:
+                self._try(label, f, "hoist_storage", target, rng.choice(loops.names))
+            else:
+                self._try(label, f, "hoist_storage_root")
+
+    def _storage(self, f: Any, label: str) -> None:
+        rng, vars = self.rng, list(NAMES[len(NAMES) - (f.ndim or 0) :])
+        if not vars:
+            return
+        v, n = rng.choice(vars), rng.choice((1, 2, 3, 4, 8, 16))
+        fits = f in self.outputs and rng.random() < 0.6
+        k = self.outputs.index(f) if fits else 0
+        axis = vars.index(v)
+        lo = (self.case.origin[axis] if k == 0 else 0) if fits else rng.randint(-2, 2)
+        extent = self.case.shapes[k][axis] if fits else n
+        match rng.choice(("fold", "bound", "bound_extent", "bound_storage", "align_bounds", "align_extent", "align_storage",
+                          "reorder", "in")):  # fmt: skip
+            case "fold":
+                self._try(label, f, "fold_storage", v, n)
+            case "bound":
+                self._try(label, f, "bound", v, lo, extent)
+            case "bound_extent":
+                self._try(label, f, "bound_extent", v, extent)
+            case "bound_storage":
+                self._try(label, f, "bound_storage", v, n)
+            case "align_bounds":
+                self._try(label, f, "align_bounds", v, n, rng.choice((0, 0, 1)))
+            case "align_extent":
+                self._try(label, f, "align_extent", v, n)
+            case "align_storage":
+                self._try(label, f, "align_storage", v, n)
+            case "reorder":
+                self._try(label, f, "reorder_storage", *rng.sample(vars, len(vars)))
+            case "in":
+                self._try(label, f, "store_in", rng.choice(("heap", "auto", "stack", "register")))
+
+    def _copy(self, f: Any, label: str) -> None:
+        readers = list(self.funcs[: self.funcs.index(f)])
+        if self.rng.random() < 0.5:
+            consumer = self.rng.choice((None, self.rng.choice(readers)))
+            made = self._try(label, f, "in_", *(() if consumer is None else (consumer,)), name=f"{f.name}_in = ")
+            self._made(made, f"{f.name}_in", f.ndim)
+        else:
+            made = self._try(label, f, "clone_in", self.rng.choice(readers), name=f"{f.name}_clone = ")
+            self._made(made, f"{f.name}_clone", f.ndim)
+
+    def _made(self, made: Any, label: str, ndim: Any, *more: str) -> None:
+        """Directives for a Func that a directive made."""
+        if not isinstance(made, halo.Func):
+            return
+        self.labels[id(made)] = label
+        if self.rng.random() < 0.6:
+            everywhere = [loops for g in self.funcs for loops in self.stages[id(g)]]
+            self._place(made, label, everywhere)
+        if self.rng.random() < 0.6:
+            self._loops(Loops(made, label, made, [*more, *NAMES[len(NAMES) - (ndim or 0) :]]))
