@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import halo
 from halo.fuzz import Mismatch, check, garbage
 from halo.fuzz.pipelines import Case
 
@@ -65,3 +67,21 @@ def test_the_command_runs_cases_and_prints_programs() -> None:
     assert done.stdout.startswith("4 cases, 0 failures")
     shown = subprocess.run([*command, "--cases", "1", "--show"], capture_output=True, text=True)
     assert shown.stdout.startswith("# seed 3\n")
+
+
+def test_words_that_are_not_meant_are_refused_by_halo() -> None:
+    x = halo.Var("x")
+    f = halo.Func("f")
+    f[x] = x
+    f[x] += 1
+    for refused in (
+        lambda: halo.vars(3),
+        lambda: halo.argmin(x, np.zeros(3)),
+        lambda: f.apply("f"),
+        lambda: f.update("auto"),
+        lambda: f.update(0).rfactor(3),
+        lambda: f.store_in(np.zeros(3)),
+        lambda: f.inspect_llvm(target=np.zeros(3, "f4,i4")),
+    ):
+        with pytest.raises(halo.HaloError):
+            refused()

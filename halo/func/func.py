@@ -262,7 +262,7 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
     def update(self, k: int = 0) -> Stage:
         """The k-th update stage, to be scheduled."""
         count = len(self.definitions.updates)
-        if not -count <= k < count:
+        if not isinstance(k, int) or not -count <= k < count:
             what = f"{count} update stages" if count != 1 else "one update stage"
             legal = tuple(f"update({j})" for j in range(count))
             raise ScheduleError(f"{self.name} has {what}, no update({k})", loc=here(), legal=legal)

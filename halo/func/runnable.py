@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import HaloError, here
+from ..errors import HaloError, ScheduleError, here
 from ..schedule.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -149,6 +149,9 @@ class Runnable:
 
     def apply(self, schedule: Schedule) -> Any:
         """Give the directives of `schedule` to the stages of this pipeline, in place of those they have."""
+        if not isinstance(schedule, Schedule):
+            raise ScheduleError(f"{self.name}.apply takes a Schedule, not {type(schedule).__name__}", loc=here(),
+                                hint=f"{self.name}.apply({self.name}.schedule())")  # fmt: skip
         stages = self.program().stages()
         kept = [(s, s.directives[:]) for s in stages.values()]
         self.unschedule()

@@ -202,6 +202,8 @@ def gather(*values: Any) -> Expr:
 
 def vars(names: str) -> tuple[IndexVar, ...]:
     """Index variables: `y, x = halo.vars("y x")`."""
+    if not isinstance(names, str):
+        raise ArgumentError(f"halo.vars takes names in a text, not {names!r:.80}", loc=here(), hint='halo.vars("y x")')
     return tuple(IndexVar(n) for n in names.replace(",", " ").split())
 
 
@@ -268,6 +270,9 @@ def pad(target: Any, mode: str, value: Any = 0, bounds: Any = None) -> Pad:
 
 def reduce(op: str, values: tuple[Any, ...], over: RDom, where: Any = None, start: Any = None) -> Any:
     """`values` folded by `op` over `over`; argmin and argmax give the tuple (coordinates..., value)."""
+    if not isinstance(over, RDom):
+        raise DefinitionError(f"halo.{op} reduces over a domain, not over {over!r:.80}", loc=here(),
+                              hint=f"halo.{op}(e, halo.rdom(n))")  # fmt: skip
     conditions = [c for c in (over.condition(), where) if c is not None]
     pred = _fold("all", "land", tuple(conditions)) if conditions else None
     node = Reduction(op, tuple(as_expr(v) for v in values), over, pred, None if start is None else as_expr(start))

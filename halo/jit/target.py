@@ -97,8 +97,8 @@ def as_target(target: Target | str | None) -> Target | str:
 
     Raises ArgumentError for any other name.
     """
-    if target is None or target == "host":
+    if target is None or (isinstance(target, str) and target == "host"):
         return Target.host()
-    if isinstance(target, Target) or target in REFERENCE:
+    if isinstance(target, Target) or (isinstance(target, str) and target in REFERENCE):
         return target
     raise ArgumentError(f"{target!r} is not a target", legal=("host", *REFERENCE), hint='target="python"')

@@ -143,8 +143,12 @@ def _type(value: Any) -> Type:
 
 
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
-    pairs = tuple(value.items()) if isinstance(value, dict) else tuple(value)
-    if not pairs or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs):
+    pairs = tuple(value.items()) if isinstance(value, dict) else value
+    if (
+        not isinstance(pairs, (tuple, list))
+        or not pairs
+        or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs)
+    ):
         raise ValueError(f"{value!r} does not map loops to new variables")
     return tuple((_name(a), _name(b)) for a, b in pairs)
 
@@ -153,7 +157,7 @@ def choice(*options: str, keyword: bool = False) -> Kind:
     """One of a few words."""
 
     def convert(value: Any) -> str:
-        if value not in options:
+        if not isinstance(value, str) or value not in options:
             near = difflib.get_close_matches(str(value), options, 1)
             raise Choice(f"{_word(value)} is none of the choices", options, _word(near[0]) if near else "")
         return str(value)
