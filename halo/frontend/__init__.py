@@ -1,0 +1,1 @@
+"""From Python functions and objects to a typed pipeline."""
