@@ -341,7 +341,7 @@ def test_a_placement_target_of_the_same_name_will_do() -> None:
         return (g[y - 1, x] + g[y, x] + g[y + 1, x]) // 3
 
     check(consumer)
-    assert consumer.loops().index("for y in") < consumer.loops().index("produce producer")
+    assert consumer.loops().index("for y") < consumer.loops().index("produce producer")
 
 
 def test_the_default_inlines_what_is_read_at_one_index() -> None:
