@@ -92,7 +92,7 @@ def unsupported_function():
 @case(halo.DefinitionError)
 def no_source():
     scope: dict = {}
-    exec("def f(x, *, a):\n    return a[x]", scope)
+    exec(compile("def f(x, *, a):\n    return a[x]", "<nowhere>", "exec"), scope)
     halo.func(scope["f"])(a=A)
 
 
