@@ -284,8 +284,7 @@ class _Kernel:
             return self.stmt(s.body)
         with self.shared(s.value) as (before, (value,)):
             if isinstance(value, (Const, Var)) and value.type is index:
-                self.known[s.var] = value
-                return self.stmt(s.body)
+                return self._inlined(s.var, value, s.body)
             tree = self.code.typed(value)
         own = self._define(s.var, s.var.name)
         names_value = value not in self.code.bound and not isinstance(value, Const) and _is_pure(value)
@@ -296,6 +295,15 @@ class _Kernel:
             del self.code.bound[value]
         self._forget(s.var)
         return [*before, ast.Assign([name(own)], tree), *body]
+
+    def _inlined(self, v: Var, value: Expr, body: Stmt) -> list[ast.stmt]:
+        """`body` with `value` for `v`, which may be another value elsewhere."""
+        self.known[v] = value
+        self.memo.clear()
+        statements = self.stmt(body)
+        del self.known[v]
+        self.memo.clear()
+        return statements
 
     def _if(self, s: If) -> list[ast.stmt]:
         with self.shared(s.cond) as (before, (cond,)):
@@ -423,18 +431,18 @@ class _Kernel:
 
 def _live(nest: Stmt) -> set[Expr]:
     """The variables that something depends on, other than definitions that nothing depends on."""
-    values: dict[Expr, Expr] = {}
+    values: dict[Expr, list[Expr]] = {}
     todo: list[Expr] = []
     for s in _walk(nest):
         if isinstance(s, Let):
-            values[s.var] = s.value
+            values.setdefault(s.var, []).append(s.value)
         else:
             todo += _exprs(s)
     live: set[Expr] = set()
     while todo:
         fresh = free_vars(todo.pop()) - live
         live |= fresh
-        todo += [values[v] for v in fresh if v in values]
+        todo += itertools.chain.from_iterable(values.get(v, ()) for v in fresh)
     return live
 
 
