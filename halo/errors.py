@@ -72,7 +72,8 @@ class HaloError(Exception):
 
     def __init__(self, message: str, *, loc: Location | None = None, related: tuple[tuple[Location, str], ...] = (),
                  nest: str = "", legal: tuple[str, ...] = (), hint: str = "") -> None:  # fmt: skip
-        self.message, self.loc, self.related, self.nest, self.legal, self.hint = message, loc, related, nest, legal, hint
+        self.message, self.loc, self.related = message, loc, related
+        self.nest, self.legal, self.hint = nest, legal, hint
         super().__init__(message)
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from .walk import map_exprs
 def requirements(s: Stmt, checks: tuple[CheckInfo, ...]) -> tuple[Stmt, tuple[CheckInfo, ...]]:
     """`s` with the status that a kernel ends with in place of each requirement's message, and all the checks.
 
-        require(a[x] > 0, a[x]; ("a is {}", place))   ->   require(a[x] > 0, a[x]; 3)
+    require(a[x] > 0, a[x]; ("a is {}", place))   ->   require(a[x] > 0, a[x]; 3)
     """
     infos = list(checks)
     memo: dict[Expr, Expr] = {}

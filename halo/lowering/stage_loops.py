@@ -80,7 +80,9 @@ class StageLoops:
             return r
         var = Var(r.var.name)
         self.derived = [
-            replace(d, value=A.substitute(d.value, {r.var: var}), needs=frozenset(var if v is r.var else v for v in d.needs))
+            replace(
+                d, value=A.substitute(d.value, {r.var: var}), needs=frozenset(var if v is r.var else v for v in d.needs)
+            )
             for d in self.derived
         ]
         if r.var in self.own:  # the definition mentions it, inside the guard

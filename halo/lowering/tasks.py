@@ -50,4 +50,3 @@ def _points(s: Stmt, inside: frozenset[Expr]) -> Expr:
     for t in inner:
         total = A.add(total, _points(t, inside))
     return total
-

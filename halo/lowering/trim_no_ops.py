@@ -1,6 +1,6 @@
 """Trim no-ops: a loop whose whole body is under a condition on its variable runs only where the condition holds.
 
-    for y in 0..32: if 32*yo + y < h: s    ->    for y in 0..min(32, h - 32*yo): s
+for y in 0..32: if 32*yo + y < h: s    ->    for y in 0..min(32, h - 32*yo): s
 """
 
 from __future__ import annotations

@@ -592,10 +592,3 @@ def test_statements_that_only_compute() -> None:
     out = Array("out", (i32,), 1)
     low = lowered(block(Evaluate(k(3, i32)), Provide(out, (k(0),), (k(4, i32),))), output(out))
     assert source_of(low).splitlines()[2:] == ["    3", "    out[0] = 4"]
-
-
-def test_flat_memory_has_no_source() -> None:
-    from halo.ir.stmt import Store
-
-    with pytest.raises(CompileError, match="Store"):
-        to_source(lowered(Store(Buffer("b", i32, "heap"), k(0), k(1, i32))))

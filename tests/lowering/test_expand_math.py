@@ -211,7 +211,8 @@ def c99_pow(x: float, y: float) -> float:
         return math.pow(x, y)
     except ValueError:  # Python's own rules: C99 gives infinity for a pole, NaN outside the domain
         if x == 0:
-            return math.copysign(math.inf, x) if y == int(y) and int(y) % 2 else math.inf
+            odd = math.isfinite(y) and y == int(y) and int(y) % 2
+            return math.copysign(math.inf, x) if odd else math.inf
         return math.nan
 
 
