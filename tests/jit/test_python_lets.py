@@ -31,6 +31,5 @@ def test_one_variable_may_have_several_definitions() -> None:
 
 
 def test_flat_memory_has_no_source() -> None:
-
     with pytest.raises(CompileError, match="Store"):
         to_source(lowered(Store(Buffer("b", i32, "heap"), Const(0, index), Const(1, i32))))
