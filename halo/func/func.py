@@ -60,7 +60,7 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
     """
 
     def __init__(self, name: str = "f", *, fastmath: bool = False, cache: bool = True) -> None:
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise DefinitionError(f"a Func's name is an identifier, not {name!r}", loc=here())
         Runnable.__init__(self)
         self.name, self.fastmath, self.cache = name, fastmath, cache

@@ -31,7 +31,7 @@ class Pipeline(Runnable):
 
     def __init__(self, outputs: Sequence[Func]) -> None:
         super().__init__()
-        self.outputs = tuple(outputs)
+        self.outputs = tuple(outputs) if isinstance(outputs, (list, tuple)) else ()
         if not self.outputs or not all(isinstance(f, Func) for f in self.outputs):
             raise ArgumentError("a Pipeline has one or more Funcs", loc=here(), hint="halo.Pipeline([f, g])")
         if len(set(self.outputs)) < len(self.outputs):

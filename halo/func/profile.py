@@ -83,8 +83,8 @@ def profile(
     r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, runs: int | None
 ) -> Profile:
     """Run `r` with counters in its machine code: `runs` times, or for a while."""
-    if runs is not None and runs < 1:
-        raise ArgumentError(f"a profile has one or more runs, not {runs}", loc=here())
+    if runs is not None and (type(runs) is not int or runs < 1):
+        raise ArgumentError(f"a profile has one or more runs, not {runs!r}", loc=here())
     program = program_of(r, args, inputs, shape, out)
     values = named(r.name, program.arguments, args, inputs)
     run = _Instrumented(program, signature(program.arguments, values))

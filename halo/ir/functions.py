@@ -209,7 +209,10 @@ def vars(names: str) -> tuple[IndexVar, ...]:
 
 def range(start: Any, stop: Any = None) -> tuple[Any, Any]:
     """An axis of `halo.rdom` from `start` up to before `stop`, which may be expressions."""
-    return (0, start) if stop is None else (start, stop - start)
+    if stop is None:
+        return 0, start
+    whole = isinstance(start, int) and isinstance(stop, int)
+    return start, stop - start if whole else as_expr(stop) - as_expr(start)
 
 
 def rdom(*axes: Any, names: Any = None, ndim: int | None = None) -> RDom:
@@ -259,7 +262,7 @@ def pad(target: Any, mode: str, value: Any = 0, bounds: Any = None) -> Pad:
     `mode` is NumPy's: edge, constant (with `value`), reflect, symmetric or wrap. `bounds`: a pair (lo, n) an axis, None
     leaves an axis as it is; a Func needs them, an array has its own.
     """
-    if mode not in PAD_MODES:
+    if not isinstance(mode, str) or mode not in PAD_MODES:
         raise DefinitionError(f"pad has no mode {mode!r}", loc=here(), legal=PAD_MODES)
     view = target if isinstance(target, Indexable) else Table(target, "array")
     pairs = None if bounds is None else tuple(b if b is None else (as_expr(b[0]), as_expr(b[1])) for b in bounds)
@@ -282,7 +285,7 @@ def reduce(op: str, values: tuple[Any, ...], over: RDom, where: Any = None, star
 def sum(e: Any, over: RDom | None = None, start: Any = None) -> Any:
     """The sum of `e` over the domain `over`, in the type of `e` (or of `start`); or of a list of values."""
     if over is None:
-        values = [as_expr(v) for v in e]
+        values = [as_expr(v) for v in _values("sum", e)]
         return builtins.sum(values[1:], values[0]) if values else Literal(0)
     return reduce("sum", (e,), over, start=start)
 
@@ -327,11 +330,17 @@ def argmax(e: Any, over: RDom) -> Any:
     return reduce("argmax", (e,), over)
 
 
+def _values(reduction: str, values: Any) -> Any:
+    if not hasattr(values, "__iter__") or isinstance(values, np.ndarray):
+        raise ArgumentError(f"halo.{reduction} takes values, a list of them, or a value and a domain", loc=here())
+    return values
+
+
 def _fold(reduction: str, op: str, args: tuple[Any, ...]) -> Any:
     if len(args) == 2 and isinstance(args[1], RDom):
         return reduce(reduction, args[:1], args[1])
     if len(args) == 1 and not isinstance(args[0], Expr):
-        args = tuple(args[0])
+        args = tuple(_values(reduction, args[0]))
     if not args:
         raise ArgumentError(f"halo.{reduction}() needs a value", loc=here())
     total = as_expr(args[0])

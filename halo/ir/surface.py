@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
 from ..types import Type, as_type
+from .ufuncs import UFUNCS
 
 __all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "External", "Function", "IndexVar",
            "Indexable", "Input", "Item", "Literal", "Pad", "Param", "RDom", "RVarRef", "Reduction", "Shape",
@@ -156,7 +157,7 @@ class Expr(Located):
         return Call("trunc", (self,))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Expr:
-        op = _UFUNCS.get(ufunc.__name__)
+        op = UFUNCS.get(ufunc.__name__)
         if op is None or method != "__call__" or kwargs:
             raise DefinitionError(f"numpy.{ufunc.__name__} has no meaning on an expression", loc=self.loc)
         return Call(op, tuple(as_expr(e) for e in inputs))
@@ -210,9 +211,7 @@ class IndexVar(Expr):
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name.isidentifier():
-            raise DefinitionError(f"a variable's name is an identifier, not {name!r}")
-        self.name, self._where = name, _site()
+        self.name, self._where = _identifier(name), _site()
 
 
 class Param(Expr):
@@ -221,7 +220,8 @@ class Param(Expr):
     __slots__ = ("default", "name", "type")
 
     def __init__(self, name: str, dtype: Any = None, default: Any = None) -> None:
-        self.name, self.type, self.default = name, None if dtype is None else as_type(dtype), default
+        self.name, self.default = _identifier(name), default
+        self.type = None if dtype is None else as_type(dtype)
         self._where = _site()
 
 
@@ -372,16 +372,21 @@ class Shape(Sequence[Expr]):
         if isinstance(k, slice):
             return tuple(Extent(self.target, d) for d in range(len(self))[k])
         ndim = self.target.ndim
+        if isinstance(k, int) and k < 0:
+            k += len(self)
         if not isinstance(k, int) or k < 0 or (ndim is not None and k >= ndim):
-            k = range(len(self))[k]
+            raise DefinitionError(f"{self.target.name} has no axis {k!r}", loc=_place.loc or _caller())
         return Extent(self.target, k)
+
+    def __iter__(self) -> Iterator[Expr]:
+        return (Extent(self.target, d) for d in range(len(self)))
 
 
 class Input(Indexable):
     """An array input: `halo.Input("img", halo.u8, ndim=2)`. What is left out comes from the argument of the call."""
 
     def __init__(self, name: str, dtype: Any = None, ndim: int | None = None, contiguous: bool = False) -> None:
-        self.name, self.ndim, self.contiguous = name, ndim, contiguous
+        self.name, self.ndim, self.contiguous = _identifier(name), ndim, contiguous
         self.type = None if dtype is None else as_type(dtype)
         self.directives: list[Any] = []
         self._where = _site()
@@ -577,23 +582,15 @@ def _caller() -> Location | None:
     return None if site is None else locate(*site)
 
 
+def _identifier(name: Any) -> str:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise DefinitionError(f"a name is an identifier, not {name!r}", loc=_place.loc or _caller())
+    return name
+
+
 def _axes(n: int) -> str:
     return "one axis" if n == 1 else f"{n} axes"
 
 
 def _describe(value: Any) -> str:
     return repr(value) if isinstance(value, Indexable) else f"a {type(value).__module__}.{type(value).__qualname__}"
-
-
-_UFUNCS = {
-    "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "floor_divide": "floordiv",
-    "remainder": "mod", "power": "pow", "float_power": "pow", "negative": "neg", "absolute": "abs", "fabs": "abs",
-    "minimum": "min", "maximum": "max", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor",
-    "invert": "not", "left_shift": "shl", "right_shift": "shr", "less": "lt", "less_equal": "le", "greater": "gt",
-    "greater_equal": "ge", "equal": "eq", "not_equal": "ne", "logical_and": "land", "logical_or": "lor",
-    "logical_not": "lnot", "rint": "round", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
-    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "bitwise_count": "popcount",
-    **{n: n for n in ("add", "fmin", "fmax", "isnan", "isinf", "isfinite", "floor", "ceil", "trunc", "sqrt", "cbrt",
-                      "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh",
-                      "tanh", "hypot", "copysign")},
-}  # fmt: skip
