@@ -86,7 +86,7 @@ class Function:
     storage_order: tuple[int, ...] = ()  # axes outermost first; () is the natural order
     align_storage: tuple[tuple[int, int], ...] = ()  # (axis, multiple)
     fold: tuple[tuple[int, int], ...] = ()  # (axis, extent)
-    bound: tuple[tuple[int, Expr, Expr], ...] = ()  # (axis, lo, extent)
+    bound: tuple[tuple[int, Expr | None, Expr], ...] = ()  # (axis, lo or None for wherever it is needed, extent)
     align_bounds: tuple[tuple[int, int, int], ...] = ()  # (axis, modulus, remainder): lo and extent are aligned
     align_extent: tuple[tuple[int, int], ...] = ()  # (axis, modulus): the extent grows to a multiple, lo stays
     bound_storage: tuple[tuple[int, Expr], ...] = ()  # (axis, the extent that is allocated)

@@ -95,27 +95,30 @@ def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Va
                 inside = A.and_(A.le(a.mins[d], lo), A.le(hi, last_of(a.mins[d], a.extents[d])))
                 checks.add(inside, CheckInfo("fallback", a.name, d))
             for d, lo, n in f.bound:
-                same = A.and_(A.eq(a.mins[d], lo), A.eq(a.extents[d], n))
+                same = A.eq(a.extents[d], n)
+                if lo is not None:
+                    same = A.and_(A.eq(a.mins[d], lo), same)
+                    lets.append((a.mins[d], lo))
                 checks.add(same, CheckInfo("fallback", a.name, d))
-                lets += [(a.mins[d], lo), (a.extents[d], n)]
+                lets.append((a.extents[d], n))
             for d, m in (*((d, m) for d, m, _ in f.align_bounds), *f.align_extent):
                 whole = A.mul(A.floordiv(a.extents[d], Const(m, index)), Const(m, index))
                 checks.add(A.eq(a.extents[d], whole), CheckInfo("fallback", a.name, d))
                 lets.append((a.extents[d], whole))
             continue
-        for kind, fixed in (("bound", {d: (lo, last_of(lo, n)) for d, lo, n in f.bound}),
-                            ("room", {d: (Const(0, index), n) for d, n in f.bound_storage})):  # fmt: skip
-            needed = boxes.get((kind, a))
-            for d, (lo, hi) in fixed.items():
-                if needed is None:
-                    continue
-                low, high = needed[d]
-                if low is None or high is None:
-                    checks.add(A.false(), CheckInfo("fallback", a.name, d))
-                    continue
-                if lo is a.mins[d]:  # bound_extent
-                    hi = A.substitute(hi, {a.mins[d]: low})
-                    lo = low
-                fits = A.and_(A.le(lo, low), A.le(high, hi))
-                checks.add(fits, CheckInfo("fallback", a.name, d))
+        for d, lo, n in f.bound:
+            if ("bound", a) in boxes:
+                low, high = boxes[("bound", a)][d]
+                checks.add(_holds(low if lo is None else lo, low, high, n), CheckInfo("fallback", a.name, d))
+        for d, n in f.bound_storage:
+            if ("room", a) in boxes:
+                _, most = boxes[("room", a)][d]
+                checks.add(A.false() if most is None else A.le(most, n), CheckInfo("fallback", a.name, d))
     return lets
+
+
+def _holds(lo: Expr | None, low: Expr | None, high: Expr | None, n: Expr) -> Expr:
+    """Whether low..high is among the `n` entries from `lo` on."""
+    if lo is None or low is None or high is None:
+        return A.false()
+    return A.and_(A.le(lo, low), A.lt(high, A.add(lo, n)))

@@ -189,7 +189,7 @@ class _Inference:
         for d, (lo, hi) in enumerate(self._bounded(what, box)):
             lo, n = _aligned(f, d, lo, extent_of(lo, hi))
             first, n = fixed.get(d, (lo, n))
-            lo = lo if first is what.mins[d] else first  # bound_extent: wherever it is needed
+            lo = lo if first is None else first
             lets += [(what.mins[d], lo), (what.extents[d], n)]
         return lets
 

@@ -136,8 +136,7 @@ class BoundExtent(_OfAxis):
     n: int | Scalar = arg(INTEGER)
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        lo = function.array.mins[_axis(function, self.v)]
-        return replace(function, bound=_put(function.bound, function, self.v, lo, _typed(self, self.n, function, p)))
+        return replace(function, bound=_put(function.bound, function, self.v, None, _typed(self, self.n, function, p)))
 
 
 @directive("bound_storage", on="func")

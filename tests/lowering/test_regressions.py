@@ -68,3 +68,14 @@ def test_a_factored_reduction_of_wrapped_reads_needs_the_same() -> None:
     wanted = f(a=data, shape=(5,))
     f.update(0).rfactor({"s": "q"})
     np.testing.assert_array_equal(f(a=data, shape=(5,)), wanted)
+
+
+def test_an_extent_bound_is_copied_with_its_function() -> None:
+    x = halo.Var("x")
+    f, g = halo.Func("f"), halo.Func("g")
+    f[x] = x
+    g[x] = f[x] + f[x + 2]
+    f.bound_extent("x", 16)
+    f.clone_in(g).compute_root()
+    np.testing.assert_array_equal(g(shape=(9,)), 2 * np.arange(9) + 2)
+    np.testing.assert_array_equal(g(shape=(30,)), 2 * np.arange(30) + 2)
