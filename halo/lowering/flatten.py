@@ -198,9 +198,13 @@ class _Flatten:
             n: Expr = Const(fold[d], index) if d in fold else extents[d]
             size = A.mul(strides[d], _padded(n, align.get(d, 1)))
         buffers = self.hoisted.get(s.what) or _buffers(f, const_bounds(size)[1])
+        outer = self.layouts.get(s.what)  # of a Function that is inline in two stages, one inside the other
         self.layouts[s.what] = Layout(buffers, mins, (tuple(strides),) * len(buffers), fold)
         self.memo = {}
         body = self.stmt(s.body)
+        if outer is not None:
+            self.layouts[s.what] = outer
+            self.memo = {}
         if s.what not in self.hoisted:
             body = _allocate(buffers, size, body)
         for var, value in reversed(lets):

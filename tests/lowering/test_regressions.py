@@ -79,3 +79,21 @@ def test_an_extent_bound_is_copied_with_its_function() -> None:
     f.clone_in(g).compute_root()
     np.testing.assert_array_equal(g(shape=(9,)), 2 * np.arange(9) + 2)
     np.testing.assert_array_equal(g(shape=(30,)), 2 * np.arange(30) + 2)
+
+
+def test_a_function_inline_in_a_stage_and_in_a_producer_inside_it() -> None:
+    y, x = halo.vars("y x")
+    f, g, h = halo.Func("f"), halo.Func("g"), halo.Func("h")
+    f[y, x] = y + 10 * x
+    f[y, x] += 1
+    g[y, x] = f[y, x + 1] * 2
+    g[y, x] += f[y + 1, x]
+    h[y, x] = f[y, x % 3] * g[y, x] + f[y - 2, x]
+    f.compute_inline()
+    g.compute_inline()
+    h.serial("x")
+    i, j = np.mgrid[:4, :5]
+    np.testing.assert_array_equal(
+        h(shape=(4, 5)),
+        (i + 10 * (j % 3) + 1) * (2 * (i + 10 * j + 11) + i + 10 * j + 2) + i + 10 * j - 1,
+    )
