@@ -49,7 +49,7 @@ class Case:
             self._input()
         if rng.random() < 0.3:
             self._param()
-        for _ in range(rng.choice((1, 1, 2, 2, 3))):
+        for _ in range(rng.choice((1, 1, 1, 2, 2, 3) if self.ndim < 3 else (1, 1, 1, 2))):
             self._stage()
         last = self.stages[-1]
         self.outputs = [last]
@@ -105,8 +105,8 @@ class Case:
         ndim = self.ndim if rng.random() < 0.8 else rng.randint(0, min(self.ndim + 1, 6))
         vars = tuple(NAMES[len(NAMES) - ndim :])
         terms = Terms(rng, vars, self._readable(), self.leaves, self.magnitude, decorated, self.fresh)
-        size = rng.choice((1, 1, 1, 1, 1, 1, 2, 3)) if rng.random() < 0.7 else 1
-        values = tuple(terms.term(rng.choice((1, 1, 2, 2))) for _ in range(size))
+        size = rng.choice((1, 1, 1, 1, 1, 1, 2, 3)) if ndim < 3 or rng.random() < 0.3 else 1
+        values = tuple(terms.term(rng.choice((1, 1, 2, 2) if ndim < 3 and size < 3 else (1,))) for _ in range(size))
         if size > 1 and rng.random() < 0.5:
             values = tuple(terms.to(v, values[0].type) for v in values)
         stage = Stage(name, vars, [v.type for v in values])
@@ -373,18 +373,18 @@ def _colons(ndim: int) -> str:
 def _layout(data: Array, rng: random.Random) -> Array:
     """The same values somewhere else in memory: strided, reversed, transposed, read-only."""
     roll = rng.random()
-    if data.ndim and roll < 0.12:
+    if data.ndim and roll < 0.05:
         k = rng.randrange(data.ndim)
         turned = np.flip(np.ascontiguousarray(np.flip(data, k)), k)
         return turned
-    if data.ndim and roll < 0.24:
+    if data.ndim and roll < 0.1:
         wide = np.zeros((*data.shape[:-1], 2 * data.shape[-1] + 1), data.dtype)
         wide[..., 1::2] = data
         return wide[..., 1::2]
-    if data.ndim and roll < 0.3:
+    if data.ndim and roll < 0.12:
         return np.asfortranarray(data)
     copy = np.array(data)
-    if roll < 0.45:
+    if roll < 0.3:
         copy.flags.writeable = False
     return copy
 

@@ -11,6 +11,7 @@ from .pipelines import NAMES, Case
 
 TAILS = ("auto", "auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_loads", "predicate_stores",
          "shift_inwards_and_blend", "round_up_and_blend")  # fmt: skip
+WIDEST = 16
 
 
 class Loops:
@@ -18,6 +19,17 @@ class Loops:
 
     def __init__(self, func: Any, label: str, stage: Any, names: list[str]) -> None:
         self.func, self.label, self.stage, self.names = func, label, stage, names
+        self.width = 1  # how often its body is repeated by unrolling and vectorising
+
+
+def serialize(output: Any) -> None:
+    """Give every stage of `output` plain serial loops of its own: what is quickest to compile."""
+    outputs = getattr(output, "outputs", (output,))
+    for f in output.program().stages().values():
+        if isinstance(f, halo.Func) and f not in outputs:
+            f.compute_root()
+        elif isinstance(f, halo.Func) and f.ndim:
+            f.serial(NAMES[-1])
 
 
 def scramble(case: Case, output: Any, rng: random.Random) -> list[str]:
@@ -29,6 +41,7 @@ class _Schedule:
     def __init__(self, case: Case, output: Any, rng: random.Random) -> None:
         self.case, self.output, self.rng = case, output, rng
         self.done: list[str] = []
+        self.width, self.widest = 1, WIDEST if case.ndim < 3 else WIDEST // 4
         self.inputs = output.inputs
         self.reordered = case.reorderable
         self.outputs = list(getattr(output, "outputs", (output,)))
@@ -102,11 +115,13 @@ class _Schedule:
             case "split":
                 made = (rng.choice((f"{v}o", v)), f"{v}i")
                 accepted = self._try(label, stage, "split", v, *made, n, tail=tail)
-            case "vectorize" | "unroll" | "parallel" as kind:
+            case "vectorize" | "unroll" | "parallel" as kind if kind == "parallel" or self._widen(loops, n):
                 made = (f"{v}_{kind[0]}",)
                 accepted = self._try(label, stage, kind, v, n, tail=tail)
             case "whole":
-                self._try(label, stage, rng.choice(("parallel", "vectorize", "serial", "unroll")), v)
+                kind = rng.choice(("parallel", "vectorize", "serial", "unroll"))
+                if kind in ("parallel", "serial") or self._widen(loops, 8):
+                    self._try(label, stage, kind, v)
             case "reorder" if len(loops.names) > 1:
                 order = rng.sample(loops.names, rng.randint(2, min(4, len(loops.names))))
                 self._try(label, stage, "reorder", *order)
@@ -137,6 +152,14 @@ class _Schedule:
         if accepted is not None:
             loops.names += [m for m in made if m not in loops.names]
 
+    def _widen(self, loops: Loops, n: int) -> bool:
+        """Whether a body may be repeated `n` times more: what is too large takes long to compile."""
+        if loops.width * n > self.widest or self.width * n > 2 * self.widest:
+            return False
+        loops.width *= n
+        self.width *= n
+        return True
+
     def _is_reorderable(self, loops: Loops) -> bool:
         return loops.func.name.partition("_")[0] in self.reordered
 
@@ -164,6 +187,10 @@ class _Schedule:
         rng = self.rng
         kind = rng.choice(("root", "inline", "at", "at", "at", "store", "store", "hoist"))
         readers = [r for r in readers if r.names]
+        if kind == "inline" and len(self.stages.get(id(f), ())) > 1:
+            if self.width > self.widest // 4:
+                return
+            self.width *= 8  # lanes of its readers have one of their own
         if kind in ("root", "inline") or not readers:
             self._try(label, f, f"compute_{kind}" if kind in ("root", "inline") else "compute_root")
             return
