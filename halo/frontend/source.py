@@ -55,7 +55,9 @@ class Source:
 def load(function: FunctionType, text: str | None = None) -> Source:
     """The Source of `function`, from `text` if that is given. DefinitionError where there is none."""
     source = _from_text(function, text) if text is not None else _from_lines(function)
-    _check_same(function, source)
+    if not _same(function, source):
+        raise _changed(function) if text is None else DefinitionError(
+            f"the text of source= is not that of {function.__name__}", loc=source.loc(source.node))  # fmt: skip
     return source
 
 
@@ -78,9 +80,7 @@ def _from_lines(function: FunctionType) -> Source:
     code = function.__code__
     lines = _lines(function)
     if len(lines) < code.co_firstlineno:
-        raise DefinitionError(f"the source of {function.__name__} cannot be found: it was made by exec or at a prompt "
-                              f"that keeps no text ({code.co_filename!r})",
-                              loc=Location(code.co_filename, code.co_firstlineno), hint=_INSTEAD)  # fmt: skip
+        raise _no_source(function)
     if function.__name__ == "<lambda>":
         return Source(_find_lambda(code, lines), code.co_filename, lines)
     start = code.co_firstlineno - 1
@@ -152,17 +152,25 @@ def _parameters(node: ast.FunctionDef | ast.Lambda) -> list[str]:
     return [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
 
 
-def _check_same(function: FunctionType, source: Source) -> None:
-    """Refuse a text that is evidently not the function's: the file was edited after it was imported."""
+def _same(function: FunctionType, source: Source) -> bool:
+    """Whether the text may be the function's: it is not where the file was edited after it was imported."""
     code, node = function.__code__, source.node
     name = node.name if isinstance(node, ast.FunctionDef) else "<lambda>"
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    if name != code.co_name or tuple(_parameters(node)) != parameters:
-        raise _changed(function)
+    return name == code.co_name and tuple(_parameters(node)) == parameters
+
+
+def _no_source(function: FunctionType) -> DefinitionError:
+    code = function.__code__
+    return DefinitionError(f"the source of {function.__name__} cannot be found: it was made by exec or at a prompt "
+                           f"that keeps no text ({code.co_filename!r})",
+                           loc=Location(code.co_filename, code.co_firstlineno), hint=_INSTEAD)  # fmt: skip
 
 
 def _changed(function: FunctionType) -> DefinitionError:
     code = function.__code__
+    if code.co_filename.startswith("<"):  # one of many texts of that name, as `python -c` and exec give them
+        return _no_source(function)
     return DefinitionError(f"the source at this line is not that of {function.__name__}: the file has changed since it "
                            "was imported", loc=Location(code.co_filename, code.co_firstlineno),
                            hint="import it again")  # fmt: skip

@@ -119,9 +119,9 @@ class _Schedule:
                 made = (f"{v}_{kind[0]}",)
                 accepted = self._try(label, stage, kind, v, n, tail=tail)
             case "whole":
-                kind = rng.choice(("parallel", "vectorize", "serial", "unroll"))
-                if kind in ("parallel", "serial") or self._widen(loops, 8):
-                    self._try(label, stage, kind, v)
+                mark = rng.choice(("parallel", "vectorize", "serial", "unroll"))
+                if mark in ("parallel", "serial") or self._widen(loops, 8):
+                    self._try(label, stage, mark, v)
             case "reorder" if len(loops.names) > 1:
                 order = rng.sample(loops.names, rng.randint(2, min(4, len(loops.names))))
                 self._try(label, stage, "reorder", *order)

@@ -12,6 +12,7 @@ from .linear import linear, parts
 Bounds = tuple[Any, Any]  # (lo, hi): Python numbers, inclusive; None is unbounded
 UNBOUNDED: Bounds = (None, None)
 LOOSE = 2**20  # as good as no bound: it comes from the shape of some array
+CASES = 64  # of a sum, told apart by the arms of what is in it; their number is exponential in its size
 
 
 def free_vars(e: Expr) -> frozenset[Expr]:
@@ -100,7 +101,7 @@ def _lin(e: Lin) -> Bounds:
             a, b = b, a
         lo = None if lo is None or a is None else lo + k * a
         hi = None if hi is None or b is None else hi + k * b
-    if len(e.terms) > 1 and (lo is None or hi is None or lo <= -LOOSE or hi >= LOOSE):
+    if len(e.terms) > 1 and (lo is None or hi is None or lo <= -LOOSE or hi >= LOOSE) and _cases(e) <= CASES:
         lo, hi = _tighter((lo, hi), _lin_by_cases(e))
     return lo, hi
 
@@ -149,6 +150,23 @@ def _lin_by_cases(e: Lin) -> Bounds:
                 )
                 return (None if lowest is None else -(-lowest // c)), (None if highest is None else highest // c)
     return UNBOUNDED
+
+
+def _cases(e: Expr) -> int:
+    """How many sums `_lin_by_cases` comes to look at for the bounds of `e`, no more than just over `CASES`."""
+    try:
+        return e.cached_cases
+    except AttributeError:
+        pass
+    n = 1
+    if isinstance(e, Lin):
+        n = min(math.prod(_cases(atom) for atom, _ in e.terms), CASES + 1)
+    elif isinstance(e, Op) and e.name in ("min", "max", "select"):
+        n = min(sum(_cases(arm) for arm in e.args[-2:]), CASES + 1)
+    elif isinstance(e, Op) and e.name == "floordiv":
+        n = _cases(e.args[0])
+    e.cached_cases = n
+    return n
 
 
 def _minus(a: Expr, b: Expr) -> Expr:

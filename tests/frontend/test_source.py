@@ -167,6 +167,13 @@ def test_exec_without_a_text():
     assert "source=TEXT" in e.value.hint
 
 
+def test_exec_under_the_name_of_another_text():
+    executed("x = 1\n", "<string>")  # as `python -c` does from 3.13 on
+    f = executed("def f(y): return y", "<string>", cached=False)["f"]
+    with pytest.raises(DefinitionError, match="the source of f cannot be found"):
+        load(f)
+
+
 def test_source_given():
     text = "    import math\n    def f(y):\n        return y + 1\n"
     f = executed("def f(y): return y", "<string>", cached=False)["f"]
