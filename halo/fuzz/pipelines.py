@@ -44,7 +44,7 @@ class Case:
         self.leaves: list[Term] = []
         self.sources: list[Source] = []
         self.stages: list[Stage] = []
-        self.ndim = rng.choices(range(7), (1, 6, 10, 4, 2, 0.4, 0.2))[0]
+        self.ndim = rng.choices(range(7), (1, 6, 10, 4, 1.2, 0.2, 0.1))[0]
         for _ in range(rng.choice((1, 1, 2))):
             self._input()
         if rng.random() < 0.3:

@@ -23,13 +23,14 @@ class Loops:
 
 
 def serialize(output: Any) -> None:
-    """Give every stage of `output` plain serial loops of its own: what is quickest to compile."""
+    """Give every stage of `output` plain serial loops of its own, each in one piece: what is quickest to compile."""
     outputs = getattr(output, "outputs", (output,))
     for f in output.program().stages().values():
-        if isinstance(f, halo.Func) and f not in outputs:
-            f.compute_root()
-        elif isinstance(f, halo.Func) and f.ndim:
-            f.serial(NAMES[-1])
+        if isinstance(f, halo.Func):
+            if f not in outputs:
+                f.compute_root()
+            for stage in (f, *(f.update(k) for k in range(len(f.definitions.updates)))):
+                stage.never_partition_all()
 
 
 def scramble(case: Case, output: Any, rng: random.Random) -> list[str]:

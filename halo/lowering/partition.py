@@ -36,9 +36,15 @@ def partition(s: Stmt) -> Stmt:
 def _partition(s: Stmt, loops: Loops, only: Collection[Expr] | None) -> Stmt:
     if isinstance(s, For):
         loops = {**loops, s.var: (s.lo, s.extent)}
-        if s.kind in ("serial", "parallel") and s.partition != "never":
+        if s.kind in ("serial", "parallel") and s.partition != "never" and (_is_long(s) or s.partition == "always"):
             return _split(s, loops, only)
     return map_stmt(s, lambda t: _partition(t, loops, only))
+
+
+def _is_long(s: For) -> bool:
+    """Whether a steady state can pay: not in the two or three iterations of a tile's edge."""
+    most = const_bounds(s.extent)[1]
+    return most is None or most > 3
 
 
 def _split(s: For, loops: Loops, only: Collection[Expr] | None) -> Stmt:

@@ -30,15 +30,22 @@ def schedule_default(p: Pipeline) -> Pipeline:
     places = {q.func for f in p.functions for q in (f.compute, f.store, f.hoist) if q is not None}
     places |= {entry[1] for f in p.functions for entry in f.compute_with}
     inlined = _inlined(p, places)
-    return replace(p, functions=tuple(f if f.scheduled else _scheduled(f, inlined, places) for f in p.functions))
+    nested = {
+        f.array
+        for f in p.functions
+        if len(f.definitions) > 1 and f.compute.kind == "inline" and f.name not in p.outputs
+    }
+    return replace(
+        p, functions=tuple(f if f.scheduled else _scheduled(f, inlined, places, nested) for f in p.functions)
+    )
 
 
-def _scheduled(f: Function, inlined: set[str], places: set[str]) -> Function:
+def _scheduled(f: Function, inlined: set[str], places: set[str], nested: set[Array]) -> Function:
     if f.name in inlined or f.innermost:
         return replace(f, compute=INLINE)
     if f.extern is not None or f.name in places:
         return replace(f, compute=ROOT)
-    return replace(f, compute=ROOT, definitions=tuple(_looped(d, f) for d in f.definitions))
+    return replace(f, compute=ROOT, definitions=tuple(_looped(d, f, nested) for d in f.definitions))
 
 
 # Where: inline or root -----------------------------------------------------------------------------------------------
@@ -98,7 +105,7 @@ def _move_reads(f: Function, sites: dict[str, list[tuple[Sites, bool]]]) -> None
 # How: vectorised and parallel ----------------------------------------------------------------------------------------
 
 
-def _looped(d: Definition, f: Function) -> Definition:
+def _looped(d: Definition, f: Function, nested: set[Array]) -> Definition:
     loops = d.loops
     if loops.ops or any(dim.kind != "serial" for dim in loops.dims):  # the pieces of an rfactor keep what they had
         return d
@@ -109,7 +116,10 @@ def _looped(d: Definition, f: Function) -> Definition:
     loops = loops.with_dim(outermost, kind="parallel")
     if last not in pure:
         return replace(d, loops=loops)
-    return replace(d, loops=_vectorised(loops, last), specializations=tuple(_colours(d, f, loops, pure)))
+    inside = any(isinstance(e, Read) and e.array in nested for e in walk(d.values))  # loops of its own at each point
+    return replace(
+        d, loops=_vectorised(loops, last), specializations=() if inside else tuple(_colours(d, f, loops, pure))
+    )
 
 
 def _colours(d: Definition, f: Function, loops: Loops, pure: list[str]) -> Iterator[tuple[Expr, Loops]]:
