@@ -39,6 +39,7 @@ class Stage(Protocol):
     """What rules may know of the definition they are in."""
 
     fma: bool
+    fast: bool  # floats may round otherwise
 
     @property
     def coordinates(self) -> tuple[Var, ...]: ...
@@ -194,7 +195,21 @@ def float_join(args: tuple[Value, ...]) -> Kind:
 
 @rule("div")
 def _div(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
-    return lift(args, float_join(args), operation("div"), fold=lambda a, b: quiet(np.divide, a, b))
+    build = _scaled if stage.fast else operation("div")
+    return lift(args, float_join(args), build, fold=lambda a, b: quiet(np.divide, a, b))
+
+
+def _scaled(a: Expr, b: Expr) -> Expr:
+    """`a / c` as a product with the constant 1/c, which rounds once more."""
+    if (
+        isinstance(b, Const)
+        and b.value
+        and abs(b.value) < 2.0**100
+        and abs(b.value) > 2.0**-100
+        and b.type in (f32, f64)
+    ):
+        return A.op("mul", a, Const(1.0 / b.value if b.type is f64 else float(np.float32(1.0 / b.value)), b.type))
+    return A.op("div", a, b)
 
 
 @rule("pow")

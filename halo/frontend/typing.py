@@ -259,7 +259,7 @@ class _StageTyper:
 
     def __init__(self, owner: _FunctionTyper, stage: Define) -> None:
         self.owner, self.stage, self.builder = owner, stage, owner.builder
-        self.fma = self.builder.fma
+        self.fma, self.fast = self.builder.fma, owner.f.fastmath
         self.is_pure = stage is owner.pure
         self._memo: dict[Surface, Value] = {}
         self.rvars = () if stage.rdom is None else self._domain(stage.rdom)

@@ -376,8 +376,8 @@ def func(function: Any = None, /, *, name: str | None = None, fastmath: bool = F
          cache: bool = True) -> Any:  # fmt: skip
     """Make a Python function a `Func`: its positional parameters are index variables, its keyword-only ones inputs.
 
-    `source` is the function's text where Python does not know it; `fastmath` lets floats be reordered; `cache=False`
-    keeps the compiled code off the disk.
+    `source` is the function's text where Python does not know it; `fastmath` lets floats round otherwise: reduction loops
+    of sums and products take any order, and `/` by a constant is a product. `cache=False` keeps the code off the disk.
 
     >>> import halo, numpy as np
     >>> @halo.func

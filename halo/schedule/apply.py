@@ -207,7 +207,8 @@ class _Run:
         if isinstance(found, str):
             constant = stores_constant(d, f)
             return replace(facts, order="free" if constant else "fixed", reason=found, constant=constant)
-        return replace(facts, order="kept" if not found.commutative else "free" if found.exact else "rounds")
+        exact = found.exact or f.fastmath
+        return replace(facts, order="kept" if not found.commutative else "free" if exact else "rounds")
 
     # Directives that make Functions ----------------------------------------------------------------------------------
 

@@ -449,7 +449,8 @@ def check_order(d: Directive, stage: Stage, order: Iterable[str]) -> None:
                     else "the update may give something else"
                 )
                 reason = f'"{a}" must stay outside "{b}": {why} in another order'
-                d.refuse(stage, reason, legal=("reorder pure loops only",))
+                hint = "@halo.func(fastmath=True)" if loops.facts.order == "rounds" else ""
+                d.refuse(stage, reason, legal=("reorder pure loops only",), hint=hint)
 
 
 def blended(loops: Loops) -> tuple[str, str] | None:

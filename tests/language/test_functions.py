@@ -159,6 +159,18 @@ def test_fastmath_may_reorder() -> None:
         return (a[x] + 1.5) * 3.0 - a[x] / 7.0
 
     np.testing.assert_allclose(f(a=FLT[0]), (FLT[0] + 1.5) * 3 - FLT[0] / 7, rtol=1e-5)
+    assert " fdiv " not in f.inspect_llvm(a=FLT[0])
+
+    def total(*, a):
+        return sum(a[ry, rx] for ry, rx in halo.rdom(a))
+
+    exact = halo.func(total)
+    exact.update(0).reorder("rx", "ry")
+    with pytest.raises(halo.ScheduleError, match="round"):
+        exact(a=FLT)
+    fast = halo.func(fastmath=True)(total)
+    fast.update(0).reorder("rx", "ry")
+    np.testing.assert_allclose(fast(a=FLT), FLT.sum(), rtol=1e-5)
 
 
 def test_source_may_be_given() -> None:
