@@ -21,8 +21,9 @@ def scheduled_blur() -> halo.Func:
     def blur_y(y, x):
         return (blur_x[y - 1, x] + blur_x[y, x] + blur_x[y + 1, x]) // 3
 
-    blur_y.tile("y", "x", "yo", "xo", "yi", "xi", 32, 256).vectorize("xi", 32).parallel("yo")
-    blur_x.compute_at(blur_y, "xo").vectorize("x", 32)
+    # Strips of rows; down a strip each row of blur_x is computed once, and three are kept.
+    blur_y.split("y", "yo", "yi", 64).vectorize("x", 32).parallel("yo")
+    blur_x.store_at(blur_y, "yo").compute_at(blur_y, "yi").vectorize("x", 32)
     return blur_y
 
 
