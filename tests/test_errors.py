@@ -328,6 +328,13 @@ def no_such_update():
 
 
 @case(halo.ScheduleError)
+def fold_of_too_few():
+    f, g = stencil()
+    g.store_root().compute_at(f.reorder("x", "y"), "x").fold_storage("x", 1)
+    f(img=IMG, shape=(10, 11))
+
+
+@case(halo.ScheduleError)
 def fold_too_small():
     f, g = stencil()
     g.store_root().compute_at(f, "y").fold_storage("x", 1)

@@ -167,6 +167,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("every directive of the table", SCHEDULES, "test_directives_leave_the_result"),
         ("every tail", SCHEDULES, "test_tails_leave_the_result test_tails_of_updates"),
         ("illegal tails", SCHEDULES, "test_round_up_in_an_update_is_refused_where_it_could_change_the_result"),
+        ("bounds and folds that a call does not fit", SCHEDULES, "test_a_fold_that_a_call_does_not_fit_runs_a_copy_without_it test_a_fold_holds_no_more_than_it_was_given test_nothing_is_folded_to_the_largest_extent_there_is"),
         ("names of marked splits", SCHEDULES, "test_marked_splits_name_their_inner_loop"),
         ("a consumed loop is no place", SCHEDULES, "test_a_consumed_loop_is_no_place_and_the_error_lists_its_descendants"),
         ("compute_with", SCHEDULES, "test_compute_with"),

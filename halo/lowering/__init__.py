@@ -78,6 +78,12 @@ def _infer(s: State) -> State:
     return replace(s, stmt=stmt, boxes=boxes)
 
 
+def _folded(s: State) -> State:
+    assert s.stmt is not None and s.boxes is not None
+    stmt, room = fold_storage(s.stmt, s.pipeline)
+    return replace(s, stmt=stmt, boxes=s.boxes.merge(room))
+
+
 def _checked(s: State) -> State:
     assert s.stmt is not None and s.boxes is not None
     stmt, infos = entry_checks(s.stmt, s.boxes, s.pipeline, s.ports, s.dense, _plain_boxes(s))
@@ -115,7 +121,7 @@ PASSES = (
     Pass("signature", "the arrays and scalars of a call", lambda s: replace(s, ports=_ports(s.pipeline))),
     Pass("build_nest", "one loop nest per stage, in schedule order", lambda s: replace(s, stmt=build_nest(s.pipeline))),
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
-    Pass("fold_storage", "keep only what later iterations read", _with_pipeline(fold_storage)),
+    Pass("fold_storage", "keep only what later iterations read", _folded),
     Pass("skip_stages", "what no reader will use is not computed", _on_stmt(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),

@@ -114,6 +114,11 @@ def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Va
             if ("room", a) in boxes:
                 _, most = boxes[("room", a)][d]
                 checks.add(A.false() if most is None else A.le(most, n), CheckInfo("fallback", a.name, d))
+        for d, size in f.fold:
+            if ("fold", a) in boxes:
+                _, most = boxes[("fold", a)][d]
+                fits = A.false() if most is None else A.le(most, Const(size, index))
+                checks.add(fits, CheckInfo("fallback", a.name, d))
     return lets
 
 

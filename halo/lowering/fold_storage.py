@@ -2,54 +2,102 @@
 
 If in every iteration of a serial loop between storage and computation the touched box of an axis moves one way and
 spans at most n points, its storage becomes a circular buffer of n rounded up to a power of two (or what `fold_storage`
-asks for, where that is enough): point i lies at i mod n.
+asks for; whether that is enough is tested at entry where only a call can tell): point i lies at i mod n.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..errors import ScheduleError
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr, reads
+from ..ir.expr import Array, Const, Expr, reads
 from ..ir.facts import const_bounds, free_vars
-from ..ir.interval import Range, monotonic
+from ..ir.interval import Range, monotonic, upper
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt
+from ..types import index
 from .infer_bounds import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
 from .walk import exprs, map_stmt, substmts
 
+_WIDEST = 2**16  # what is only known to be below the largest extent of an array is no window
 
-def fold_storage(s: Stmt, p: Pipeline) -> Stmt:
+
+def fold_storage(s: Stmt, p: Pipeline) -> tuple[Stmt, Boxes]:
+    """`s` with folded storage, and how many entries at a time each fold that was asked for must have room for, where
+    only a call knows that: ("fold", array) -> (most, most) an axis, in terms of the variables of the root."""
     functions = {f.array: f for f in p.functions}
 
-    def visit(t: Stmt) -> Stmt:
-        t = map_stmt(t, visit)
-        return _fold(t, functions[t.what]) if isinstance(t, Realize) else t
+    def visit(t: Stmt) -> tuple[Stmt, Boxes]:
+        room = Boxes()
+
+        def inside(child: Stmt) -> Stmt:
+            child, inner = visit(child)
+            room.merge(_outside(t, inner))
+            return child
+
+        t = map_stmt(t, inside)
+        return _fold(t, functions[t.what], room) if isinstance(t, Realize) else (t, room)
 
     return visit(s)
 
 
-def _fold(s: Realize, f: Function) -> Realize:
-    wanted = dict(f.fold)
-    outcome = None if f.store is None else _sliding(s)
-    if outcome is not None:
-        d, span = outcome
-        n = wanted.pop(d, None)
-        if n is not None and n < span:
-            raise ScheduleError(f"fold_storage: {f.name} needs {span} points of axis {f.vars[d].name}, not {n}", loc=f.loc,
-                                hint=f'fold_storage("{f.vars[d].name}", {span})')  # fmt: skip
-        size = n if n is not None else 1 << (span - 1).bit_length()
-        full = const_bounds(s.bounds[d][1])[1]
-        if full is None or size < full or n is not None:
-            s = s.replace(fold=((d, size),))
-    if wanted:
-        axis = f.vars[next(iter(wanted))].name
-        raise ScheduleError(f"fold_storage: nothing moves along axis {axis} of {f.name} between its storage and its "
-                            "computation", loc=f.loc, hint="store it outside of a serial loop that it is computed in")  # fmt: skip
-    return s
+def _outside(s: Stmt, boxes: Boxes) -> Boxes:
+    """`boxes` of a statement directly inside `s`, in terms of the variables around `s`."""
+    match s:
+        case For():
+            return boxes.over(Range(s.var, s.lo, last_of(s.lo, s.extent)))
+        case Let():
+            return boxes.let({s.var: s.value})
+    return boxes
 
 
-def _sliding(s: Realize) -> tuple[int, int] | None:
-    """(axis, span): the axis that moves with the first loop that contains everything, and what an iteration touches."""
+@dataclass(frozen=True)
+class _Sliding:
+    """Axis `axis` moves one way with `loop`, an iteration of which touches `span` entries of it. `lets` are defined
+    between the storage and the loop."""
+
+    axis: int
+    loop: For
+    lets: tuple[Let, ...]
+    span: Expr
+
+    @property
+    def most(self) -> Expr | None:
+        """The most that any iteration touches, in terms of the variables round the storage."""
+        most = upper(self.span, Range(self.loop.var, self.loop.lo, last_of(self.loop.lo, self.loop.extent)))
+        for let in reversed(self.lets):
+            most = most and A.substitute(most, {let.var: let.value})
+        return most
+
+
+def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
+    found = None if f.store is None else _sliding(s)
+    if not f.fold:
+        most = None if found is None else const_bounds(found.span)[1]
+        if found is None or most is None or not 0 < most <= _WIDEST:
+            return s, room
+        size = 1 << (int(most) - 1).bit_length()
+        full = const_bounds(s.bounds[found.axis][1])[1]
+        return s if full is not None and size >= full else s.replace(fold=((found.axis, size),)), room
+    d, n = next(((d, n) for d, n in f.fold if found is None or d != found.axis), f.fold[0])
+    if found is None or d != found.axis:
+        raise ScheduleError(f"fold_storage: nothing moves along axis {f.vars[d].name} of {f.name} between its storage "
+                            "and its computation", loc=f.loc,
+                            hint="store it outside of a serial loop that it is computed in")  # fmt: skip
+    least, most = const_bounds(found.span)
+    if least is not None and n < least:
+        raise ScheduleError(f"fold_storage: {f.name} needs {least} points of axis {f.vars[d].name}, not {n}", loc=f.loc,
+                            hint=f'fold_storage("{f.vars[d].name}", {least if most is None else most})')  # fmt: skip
+    if most is None or n < most:
+        zero = Const(0, index)
+        needed = found.most
+        room.touch("fold", s.what, tuple((needed, needed) if e == d else (zero, zero) for e in range(s.what.ndim)))
+    return s.replace(fold=((d, n),)), room
+
+
+def _sliding(s: Realize) -> _Sliding | None:
+    """The axis that moves with the first loop that contains everything, and what an iteration touches."""
     lets: list[Let] = []
     t = s.body
     while isinstance(t, Let | If | Realize | Block | Produce):
@@ -73,17 +121,15 @@ def _sliding(s: Realize) -> tuple[int, int] | None:
         return None
     box = _touched(t.body, s.what)
     moving = [d for d, (lo, hi) in enumerate(box) if lo is None or hi is None or t.var in free_vars(lo) | free_vars(hi)]
-    for d in moving:
-        lo, hi = box[d]
-        if lo is None or hi is None:
-            continue
-        directions = monotonic(lo, t.var), monotonic(hi, t.var)
-        if None in directions or {1, -1} <= set(directions):
-            continue
-        span = const_bounds(extent_of(lo, hi))[1]
-        if span is not None and span > 0 and len(moving) == 1 and not _in_lanes(t.body, s.what, d, frozenset()):
-            return d, int(span)
-    return None
+    if len(moving) != 1 or _in_lanes(t.body, s.what, moving[0], frozenset()):
+        return None
+    lo, hi = box[moving[0]]
+    if lo is None or hi is None:
+        return None
+    directions = {monotonic(lo, t.var), monotonic(hi, t.var)}
+    if None in directions or {1, -1} <= directions:
+        return None
+    return _Sliding(moving[0], t, tuple(lets), extent_of(lo, hi))
 
 
 def _in_lanes(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:

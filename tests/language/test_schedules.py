@@ -140,6 +140,55 @@ def test_round_up_in_an_update_is_refused_where_it_could_change_the_result() -> 
         f(shape=(5,))
 
 
+def window() -> tuple[halo.Func, halo.Func]:
+    """Each row is a sum over as many rows of the producer as `w` is long: only a call knows how many."""
+
+    @halo.func
+    def rows(y, x, *, img: halo.i32[:, :]):
+        return img[y, x] * 3 + 1
+
+    @halo.func
+    def blend(y, x, *, w: halo.i32[:]):
+        return sum(rows[y + k, x] * w[k] for k in halo.rdom(w))
+
+    rows.store_root().compute_at(blend.compute_root(), "y")
+    return blend, rows
+
+
+def windows(img: np.ndarray, w: np.ndarray, height: int) -> np.ndarray:
+    return sum(
+        ((img[k : k + height] * 3 + 1) * w[k] for k in range(len(w))), np.zeros((height, img.shape[1]), np.int32)
+    )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+def test_a_fold_that_a_call_does_not_fit_runs_a_copy_without_it(n: int) -> None:
+    blend, rows = window()
+    rows.fold_storage("y", n)
+    for _ in range(12):
+        height, width, taps = RNG.integers(1, 20), RNG.integers(1, 20), RNG.integers(0, 10)
+        img = RNG.integers(-99, 99, (height + taps, width), np.int32)
+        w = RNG.integers(-99, 99, taps, np.int32)
+        np.testing.assert_array_equal(blend(img=img, w=w, shape=(height, width)), windows(img, w, height))
+
+
+def test_a_fold_holds_no_more_than_it_was_given() -> None:
+    blend, rows = window()
+    rows.fold_storage("y", 3)
+    assert "alloc rows[3 of " in blend.loops()
+    img, w = np.ones((9, 4), np.int32), np.ones(4, np.int32)
+    with pytest.raises(halo.BoundsError):  # legal or not, whatever is folded
+        blend(img=img, w=w, shape=(9, 4))
+    np.testing.assert_array_equal(blend(img=img, w=w, shape=(6, 4)), 16)
+
+
+def test_nothing_is_folded_to_the_largest_extent_there_is() -> None:
+    blend, _ = window()
+    assert "2147483648" not in blend.loops()
+    img, w = RNG.integers(-99, 99, (9, 4), np.int32), np.array([1, 2, 3], np.int32)
+    np.testing.assert_array_equal(blend(img=img, w=w, shape=(7, 4)), windows(img, w, 7))
+
+
 def test_marked_splits_name_their_inner_loop() -> None:
     f, _ = stencil()
     f.vectorize("x", 8).parallel("y", 4)
