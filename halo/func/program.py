@@ -12,7 +12,6 @@ from ..ir.node import interning
 from ..ir.pipeline import Lowered, Pipeline
 from ..ir.surface import Input
 from ..jit.target import Target, as_target
-from ..lowering import lower
 from ..schedule.apply import apply
 from ..schedule.schedule import Schedule
 from .region import Place, region
@@ -72,6 +71,8 @@ class Program:
         self, p: Pipeline, schedule: Schedule, target: Target | str, variant: str, observe: Observer | None = None
     ) -> Lowered:
         """The loops of the typed pipeline `p`, as one of VARIANTS."""
+        from ..lowering import lower  # not wanted where the kernel is on disk
+
         plain = apply(p, {}, machine(target))
         scheduled = plain
         if variant != "plain" and schedule.by_name():
