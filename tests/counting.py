@@ -167,8 +167,12 @@ class _Run:
                 return self.read(e)
             case Op(name="select" | "rare"):
                 return self.expr(e.args[1] if self.expr(e.args[0]) else e.args[2])
+            case Op(name="not"):
+                return int(not self.expr(e.args[0]))
             case Op():
-                return fold(e.name, tuple(map(self.expr, e.args)), e.args[0].type, e.type)
+                value = fold(e.name, tuple(map(self.expr, e.args)), e.args[0].type, e.type)
+                assert value is not None, f"not counted: {e!r}"
+                return value
         raise AssertionError(f"not counted: {e!r}")
 
     def read(self, e: Read) -> Any:

@@ -122,7 +122,7 @@ PASSES = (
     Pass("build_nest", "one loop nest per stage, in schedule order", lambda s: replace(s, stmt=build_nest(s.pipeline))),
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
     Pass("fold_storage", "keep only what later iterations read", _folded),
-    Pass("skip_stages", "what no reader will use is not computed", _on_stmt(skip_stages)),
+    Pass("skip_stages", "what no reader will use is not computed", _with_pipeline(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
     Pass("requirements", "what definitions require gets a status each", _required),

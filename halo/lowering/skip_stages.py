@@ -4,6 +4,7 @@
 
 Only conditions that hold, or do not, for the whole production count: on parameters, outer loops, and values that are
 there already (`active[tile_y, tile_x]`). Not for storage that outlives the site: later iterations may need the values.
+What `bound` promises of the outputs counts as known: a call that breaks it runs another copy.
 """
 
 from __future__ import annotations
@@ -11,38 +12,46 @@ from __future__ import annotations
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Read, Var, children, is_false, is_true, reads
 from ..ir.facts import free_vars
+from ..ir.pipeline import Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Realize, Stmt, block
 from ..types import index
 from .walk import exprs, map_stmt, substmts
 
 
-def skip_stages(s: Stmt) -> Stmt:
-    return _visit(s, frozenset(), frozenset())
+Known = dict[Var, Expr]
 
 
-def _visit(s: Stmt, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
+def skip_stages(s: Stmt, p: Pipeline) -> Stmt:
+    known: Known = {}
+    for f in (p[name] for name in p.outputs):
+        for d, lo, n in f.bound:
+            known.update({f.array.extents[d]: n} if lo is None else {f.array.mins[d]: lo, f.array.extents[d]: n})
+    return _visit(s, known, frozenset(), frozenset())
+
+
+def _visit(s: Stmt, known: Known, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
     """`there`: Arrays whose values are known already. `own`: those stored round this very site."""
     match s:
         case Realize():
-            return s.replace(body=_visit(s.body, there, own | {s.what}))
+            return s.replace(body=_visit(s.body, known, there, own | {s.what}))
         case Block():
             done: list[Stmt] = []
             for k, t in enumerate(s.stmts):
                 if isinstance(t, Produce):
-                    inner = t.replace(body=_visit(t.body, there, frozenset()))
+                    inner = t.replace(body=_visit(t.body, known, there, frozenset()))
                     rest = Block(s.stmts[k + 1 :])
-                    done.append(_conditional(inner, rest, there) if t.what in own else inner)
+                    done.append(_conditional(inner, rest, known, there) if t.what in own else inner)
                     there |= {t.what}
                 else:
-                    done.append(_visit(t, there, frozenset()))
+                    done.append(_visit(t, known, there, frozenset()))
             return block(*done)
         case Let():
-            return s.replace(body=_visit(s.body, there, own))
-    return map_stmt(s, lambda t: _visit(t, there, frozenset()))
+            return s.replace(body=_visit(s.body, known, there, own))
+    return map_stmt(s, lambda t: _visit(t, known, there, frozenset()))
 
 
-def _conditional(s: Produce, rest: Stmt, there: frozenset[Array]) -> Stmt:
-    used = _used(rest, s.what)
+def _conditional(s: Produce, rest: Stmt, known: Known, there: frozenset[Array]) -> Stmt:
+    used = _used(rest, s.what, known)
     if is_true(used) or is_false(used):
         return s
     if any(r.array not in there and r.array.kind != "input" for r in reads((used,))):
@@ -60,7 +69,7 @@ def _inside(r: Read) -> Read:
     return Read(r.array, r.indices, r.item, A.all_of(conditions))
 
 
-def _used(s: Stmt, what: Array) -> Expr:
+def _used(s: Stmt, what: Array, known: Known) -> Expr:
     """A condition that holds whenever `s` reads `what`."""
     if isinstance(s, Extern):
         return A.true() if what in s.inputs else A.false()
@@ -71,15 +80,15 @@ def _used(s: Stmt, what: Array) -> Expr:
         if is_true(own):
             return own
     if isinstance(s, If):
-        then = A.and_(s.cond, _used(s.then, what))
-        orelse = A.false() if s.orelse is None else A.and_(A.not_(s.cond), _used(s.orelse, what))
+        then = A.and_(s.cond, _used(s.then, what, known))
+        orelse = A.false() if s.orelse is None else A.and_(A.not_(s.cond), _used(s.orelse, what, known))
         return A.or_(own, A.or_(then, orelse))
     for t in substmts(s):
-        inner = _used(t, what)
+        inner = _used(t, what, known)
         if isinstance(s, Let):
             inner = A.substitute(inner, {s.var: s.value})
         elif isinstance(s, For):
-            inner = _whatever(inner, s.var)
+            inner = _whatever(A.substitute(inner, known), s.var)
         own = A.or_(own, inner)
         if is_true(own):  # most often the next stage reads it, whatever comes after
             break
