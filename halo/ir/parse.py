@@ -18,7 +18,7 @@ from .. import types
 from ..types import Type, as_type, bool_, index
 from . import algebra as A
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Load, Op, Ramp, Read, Reduce, Shuffle, Var
-from .stmt import Allocate, Check, Evaluate, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store, block
+from .stmt import Allocate, Atomic, Check, Evaluate, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store, block
 from .text import printed_name
 
 __all__ = ["parse", "parse_expr"]
@@ -270,6 +270,11 @@ class _Statements:
                       for n, t in zip(_elements(values), memory.types, strict=True))  # fmt: skip
         return Provide(memory, at, right, where, bool(atomic))
 
+    def atomic(self, depth: int, name: str, at: str) -> Stmt:
+        memory = self.scope.memory(name)
+        assert isinstance(memory, Buffer)
+        return Atomic(memory, self.scope.expr(at), self.body(depth))
+
     def nothing(self, depth: int) -> Stmt:
         return block()
 
@@ -284,6 +289,7 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
      _Statements.realize),
     (r"produce (?P<name>\S+):", _Statements.produce),
     (r"hoist (?P<name>[^[]+)(?:\[(?P<extents>.*)\])?:", _Statements.hoist),
+    (r"atomic (?P<name>\w+)\[(?P<at>.*)\]:", _Statements.atomic),
     (r"(?P<word>if|elif) (?:likely\((?P<likely>.+)\)|(?P<cond>.+)):", _Statements.conditional),
     (r"check (?P<cond>.+) else (?P<code>\d+)(?:, (?P<args>.+))?", _Statements.check),
     (r"(?P<name>[A-Za-z_][\w.]*) = (?P<value>.+?)(?: within (?P<within>.+?))?(?P<colon>:?)", _Statements.let),

@@ -11,7 +11,7 @@ from typing import Any
 from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
-__all__ = ["Allocate", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Hoist", "If", "Let", "Produce",
+__all__ = ["Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Hoist", "If", "Let", "Produce",
            "Provide", "Realize", "Stmt", "Store", "View", "block"]  # fmt: skip
 
 
@@ -143,13 +143,24 @@ class Allocate(Stmt):
 
 @node
 class Store(Stmt):
-    """`buffer[index] = value` in the lanes where `pred` is true. `reduce`: the Op name of an atomic read-modify-write."""
+    """`buffer[index] = value` in the lanes where `pred` is true. `atomic`: what it reads of that very element is still
+    there when it is written."""
 
     buffer: Buffer
     index: Expr
     value: Expr
     pred: Expr | None = None
     atomic: bool = False
+
+
+@node
+class Atomic(Stmt):
+    """`body`, a load, some computation and stores, in one piece: no other Atomic of the same `buffer` and `index` comes
+    between. Where an update is one Store, that is marked `atomic` itself."""
+
+    buffer: Buffer
+    index: Expr
+    body: Stmt
 
 
 @node

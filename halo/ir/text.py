@@ -25,6 +25,7 @@ from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ra
 from .linear import parts
 from .stmt import (
     Allocate,
+    Atomic,
     Block,
     CallExtern,
     Check,
@@ -268,6 +269,9 @@ class _Printer:
             case Store():
                 target = f"{self.name(s.buffer)}[{self.expr(s.index)}]"
                 return [pad + self.stored(target, self.expr(s.value, expected=s.value.type), s.pred, s.atomic)]
+            case Atomic():
+                head = f"{pad}atomic {self.name(s.buffer)}[{self.expr(s.index)}]:"
+                return [head, *self.lines(s.body, depth + 1, last=True)]
             case Check():
                 arguments = self._list(s.args, index)
                 return [f"{pad}check {self.expr(s.cond)} else {s.code}" + (f", {arguments}" if arguments else "")]

@@ -18,13 +18,26 @@ from ..types import Type, index
 if TYPE_CHECKING:
     from .emit import Module
 
-__all__ = ["EMIT", "ERROR", "MEMORY", "REGISTER", "Function", "memory_type", "register_type", "vec"]
+__all__ = [
+    "EMIT",
+    "ERROR",
+    "LOCKS",
+    "LOCK_COUNT",
+    "MEMORY",
+    "REGISTER",
+    "Function",
+    "memory_type",
+    "register_type",
+    "vec",
+]
 
 # bf16 and f16 live in f32 registers, always holding a value of their own type, and in memory as 16 bits.
 REGISTER = {"bool_": "i1", "i8": "i8", "u8": "i8", "i16": "i16", "u16": "i16", "i32": "i32", "u32": "i32", "i64": "i64",
             "u64": "i64", "index": "i64", "f16": "float", "bf16": "float", "f32": "float", "f64": "double"}  # fmt: skip
 MEMORY = {**REGISTER, "bool_": "i8", "f16": "i16", "bf16": "i16"}
 
+LOCKS = "locks"  # likewise, where the locks of a call are
+LOCK_COUNT = 1024
 ERROR = "error"  # the key under which a function knows where a failed check leaves its values
 
 
@@ -59,7 +72,7 @@ class Function:
         self.nearby: set[Buffer] = set()  # accessed in the present outermost loop
         self.captures: list[Any] = []
         self.owned: set[Buffer] = set()  # allocated here: no other thread sees them
-        self.exits: list[tuple[str, str]] = []  # live heap memory: (pointer, label of the exit that frees it)
+        self.exits: list[tuple[str, str]] = []  # what to undo on leaving: (instruction, label of the exit that does it)
         self.used_exits: set[str] = set()
         self.stack_bytes = 0
         self.rooms: dict[str, list[str]] = {}
@@ -132,7 +145,7 @@ class Function:
     # -- error exits -------------------------------------------------------------------------------------------------
 
     def fail(self, status: str) -> None:
-        """End the block by leaving the function with `status`, freeing what is live."""
+        """End the block by leaving the function with `status`, undoing what must be undone."""
         target = self.exits[-1][1] if self.exits else "leave"
         self.used_exits.add(target)
         self.lines.append(f"store i32 {status}, ptr %status")
@@ -145,18 +158,18 @@ class Function:
         self.fail(status)
         self.begin(good)
 
-    def own(self, pointer: str) -> None:
-        """From here on every error exit frees `pointer`."""
-        self.exits.append((pointer, self.label()))
+    def hold(self, undo: str) -> None:
+        """From here on every error exit does `undo`: free memory, let go of a lock."""
+        self.exits.append((undo, self.label()))
 
-    def disown(self) -> None:
-        """Free the heap memory owned last, on this path as on the error exits that passed it."""
-        pointer, label = self.exits.pop()
-        self.lines.append(f"call void @halo_free(ptr {pointer})")
+    def release(self) -> None:
+        """Undo what was held last, on this path as on the error exits that passed it."""
+        undo, label = self.exits.pop()
+        self.lines.append(undo)
         if label in self.used_exits:
             outer = self.exits[-1][1] if self.exits else "leave"
             self.used_exits.add(outer)
-            self.tail += [f"{label}:", f"call void @halo_free(ptr {pointer})", f"br label %{outer}"]
+            self.tail += [f"{label}:", undo, f"br label %{outer}"]
 
     # -- scopes ------------------------------------------------------------------------------------------------------
 
@@ -255,6 +268,8 @@ class Function:
         if self.parent is None:
             if key is ERROR:
                 return "%error"
+            if key is LOCKS:
+                return self._locks()
             slot = self.module.slots.get(key)
             if slot is None:
                 raise CompileError(f"{key!r} has no value where it is used")
@@ -267,6 +282,15 @@ class Function:
         result = self.at_entry(f"load {type}, ptr {address}, align 8")
         self.values[key] = result
         return result
+
+    def _locks(self) -> str:
+        self.values[LOCKS] = pointer = self.at_entry(f"alloca [{LOCK_COUNT} x i8], align 64")
+        self.head.append(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {LOCK_COUNT}, i1 false)")
+        return pointer
+
+    def locks(self) -> str:
+        """The address of LOCK_COUNT bytes, all 0 at first, that the threads of one call share."""
+        return self.values.get(LOCKS) or self.capture(LOCKS, "ptr")
 
     def error(self) -> str:
         return self.values.get(ERROR) or self.capture(ERROR, "ptr")

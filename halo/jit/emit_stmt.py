@@ -8,10 +8,11 @@ from typing import Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Const
-from ..ir.stmt import Allocate, Block, CallExtern, Check, Evaluate, For, If, Let, Produce, Stmt, Store
+from ..ir.stmt import Allocate, Atomic, Block, CallExtern, Check, Evaluate, For, If, Let, Produce, Stmt, Store
 from .emit_atomic import store_atomic
 from .emit_effect import report
-from .emit_function import ERROR, Function, memory_type
+from .emit_function import ERROR, LOCKS, Function, memory_type
+from .emit_lock import lock
 from .emit_store import store
 
 __all__ = ["emit_body"]
@@ -147,6 +148,8 @@ def _parallel(f: Function, s: For) -> None:
 def _captured(f: Function, key: Any) -> str:
     if key is ERROR:
         return f.error()
+    if key is LOCKS:
+        return f.locks()
     return f.pointer(key) if isinstance(key, Buffer) else f.value(key)
 
 
@@ -175,10 +178,10 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
     pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)
-    f.own(pointer)
+    f.hold(f"call void @halo_free(ptr {pointer})")
 
     def end() -> None:
-        f.disown()
+        f.release()
         f.restore(mark)
 
     work += [end, s.body]
@@ -195,6 +198,12 @@ def _store(f: Function, s: Store, work: Work) -> None:
         store_atomic(f, s)
     else:
         store(f, s)
+
+
+def _atomic(f: Function, s: Atomic, work: Work) -> None:
+    if lock(f, s):
+        work.append(f.release)
+    work.append(s.body)
 
 
 def _check(f: Function, s: Check, work: Work) -> None:
@@ -229,5 +238,5 @@ def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
 
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
     Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate,
-    Store: _store, Check: _check, CallExtern: _call_extern,
+    Store: _store, Atomic: _atomic, Check: _check, CallExtern: _call_extern,
 }  # fmt: skip

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var
+from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var, walk
 from ..ir.facts import const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
 from ..ir.stmt import (
     Allocate,
+    Atomic,
     Block,
     CallExtern,
     Check,
@@ -167,14 +168,14 @@ class _Flatten:
         stores = [
             (layout.buffers[k], layout.at(indices, k), self.expr(v)) for k, v in enumerate(s.values) if v is not None
         ]
-        if len(stores) == 1:
-            return Store(*stores[0], pred, s.atomic)
+        if len(stores) == 1 or (s.atomic and _separate(stores)):
+            return block(*(Store(*store, pred, s.atomic) for store in stores))
         # a tuple is stored at once: every value is computed before the first store
         held = [Var(f"{b.name}.value", v.type) for b, _, v in stores]
-        body = block(*(Store(b, i, h, pred, s.atomic) for (b, i, _), h in zip(stores, held, strict=True)))
+        body = block(*(Store(b, i, h, pred) for (b, i, _), h in zip(stores, held, strict=True)))
         for h, (_, _, v) in zip(reversed(held), reversed(stores), strict=True):
             body = Let(h, v, body)
-        return body
+        return Atomic(*stores[0][:2], body) if s.atomic else body
 
     def realize(self, s: Realize) -> Stmt:
         f = self.functions[s.what]
@@ -220,6 +221,14 @@ class _Flatten:
         body = self.stmt(s.body)
         del self.hoisted[s.what]
         return _allocate(buffers, size, body)
+
+
+def _separate(stores: list[tuple[Buffer, Expr, Expr]]) -> bool:
+    """Whether no value reads what another store writes."""
+    buffers = {b for b, _, _ in stores}
+    return all(
+        not isinstance(e, Load) or e.buffer is b or e.buffer not in buffers for b, _, v in stores for e in walk((v,))
+    )
 
 
 def _padded(n: Expr, multiple: int) -> Expr:

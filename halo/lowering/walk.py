@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..ir.expr import Expr
 from ..ir.stmt import (
     Allocate,
+    Atomic,
     Block,
     CallExtern,
     Check,
@@ -28,7 +29,7 @@ from ..ir.stmt import (
 
 def substmts(s: Stmt) -> tuple[Stmt, ...]:
     match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Allocate():
+        case For() | Let() | Produce() | Realize() | Hoist() | Allocate() | Atomic():
             return (s.body,)
         case If():
             return (s.then,) if s.orelse is None else (s.then, s.orelse)
@@ -40,7 +41,7 @@ def substmts(s: Stmt) -> tuple[Stmt, ...]:
 def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     """`s` with f applied to each statement directly inside it."""
     match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Allocate():
+        case For() | Let() | Produce() | Realize() | Hoist() | Allocate() | Atomic():
             body = f(s.body)
             return s if body is s.body else s.replace(body=body)
         case If():
@@ -65,6 +66,8 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
             return s.extents
         case Provide():
             return (*s.indices, *(v for v in (*s.values, s.pred) if v is not None))
+        case Atomic():
+            return (s.index,)
         case Store():
             return (s.index, s.value) if s.pred is None else (s.index, s.value, s.pred)
         case Allocate():
@@ -105,6 +108,8 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
             return Provide(s.what, tuple(f(i) for i in s.indices), values, optional(s.pred), s.atomic)
         case Store():
             return Store(s.buffer, f(s.index), f(s.value), optional(s.pred), s.atomic)
+        case Atomic():
+            return Atomic(s.buffer, f(s.index), map_exprs(s.body, f))
         case Allocate():
             return Allocate(s.buffer, f(s.size), map_exprs(s.body, f), s.bound)
         case Check():

@@ -55,6 +55,10 @@ STATEMENTS = [
         blur_x[y, x] = 1
     """,
     """
+    atomic tmp[x + 1]:
+      tmp[x + 1] = 7
+    """,
+    """
     if likely(x < w):
       pair[x] = ..., f where x < w
     elif p:

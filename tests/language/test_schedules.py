@@ -284,6 +284,22 @@ def test_atomic_updates_may_be_parallel_or_vectorised() -> None:
     np.testing.assert_array_equal(histogram(img=img, shape=(256,)), np.bincount(img.ravel(), minlength=256))
 
 
+def test_atomic_products_are_numpy_s() -> None:
+    v = RNG.integers(-2, 3, 30, np.int32)
+
+    @halo.func
+    def product(i, *, v: halo.i32[:]):
+        product[i] = halo.i64(1), halo.i64(0)
+        for r in halo.rdom(v):
+            re, im = product[i]
+            product[i] = re * 2 - im * v[r], re * v[r] + im * 2
+
+    product.update(0).atomic().parallel("r", 4)
+    want = np.prod(2 + 1j * v.astype(complex))
+    re, im = product(v=v, shape=(1,))
+    assert (re[0], im[0]) == (want.real, want.imag)
+
+
 def test_a_race_is_refused() -> None:
     @halo.func
     def histogram(i, *, img: halo.u8[:, :]):
