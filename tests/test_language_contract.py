@@ -35,7 +35,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("merging another rank, type or default is a DefinitionError", FUNCTIONS, "test_merging_inputs_of_different_rank_or_type_is_an_error"),
         ("an annotation fixes the type", FUNCTIONS, "test_an_annotation_fixes_the_type"),
         ("else it comes from the argument", FUNCTIONS, "test_without_an_annotation_the_type_is_the_argument_s"),
-        ("::1 promises a contiguous axis, checked", FUNCTIONS, "test_a_promised_contiguous_axis_is_checked"),
+        ("::1 promises a contiguous axis, checked", FUNCTIONS, "test_a_promised_contiguous_axis_is_checked test_compile_takes_the_promise_too"),
         ("dense and strided versions are chosen at entry", RUNNING, "test_any_strided_array"),
         ("halo.func(name, cache), py_func, inputs; a Func is truthy", FUNCTIONS, "test_what_the_decorator_gives"),
         ("source=", FUNCTIONS, "test_source_may_be_given"),

@@ -7,7 +7,7 @@ the rules of `operators`; `boundaries` turns pad views into index arithmetic; `r
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,20 +65,21 @@ __all__ = ["build_pipeline"]
 
 def build_pipeline(outputs: Sequence[Function], input_types: Mapping[str, Type] | None = None,
                    param_types: Mapping[str, Type | Weak] | None = None, fma: bool = True,
-                   graph: Graph | None = None) -> Pipeline:  # fmt: skip
+                   graph: Graph | None = None, contiguous: Collection[str] = ()) -> Pipeline:  # fmt: skip
     """The typed pipeline that ends in `outputs`, in the table of `interning()` that is open.
 
     An input whose type neither its declaration nor `input_types` says is f32. A parameter of type `Weak.FLOAT` is a
     Python float: kept as f64, it takes the type of what it meets. `fma`: contract `a*b + c` (the target has it).
+    `contiguous` names inputs that are promised to be, as an annotation `[:, ::1]` does.
     """
-    return _Builder(graph or Graph(outputs), input_types or {}, param_types or {}, fma).pipeline()
+    return _Builder(graph or Graph(outputs), input_types or {}, param_types or {}, fma, contiguous).pipeline()
 
 
 class _Builder:
     """What the stages of one pipeline share."""
 
     def __init__(self, graph: Graph, input_types: Mapping[str, Type], param_types: Mapping[str, Type | Weak],
-                 fma: bool) -> None:  # fmt: skip
+                 fma: bool, contiguous: Collection[str]) -> None:  # fmt: skip
         self.graph, self.fma = graph, fma
         self.arrays: dict[str, Array] = {}
         self.params: dict[str, tuple[Param, Value]] = {}
@@ -92,7 +93,8 @@ class _Builder:
                 )
             else:
                 type = input_types.get(name, a.type) or f32
-                self.arrays[name] = Array(name, (type,), a.ndim, "input", contiguous=a.contiguous)
+                promised = a.contiguous or name in contiguous
+                self.arrays[name] = Array(name, (type,), a.ndim, "input", contiguous=promised)
 
     def pipeline(self) -> Pipeline:
         for f in self.graph.functions:

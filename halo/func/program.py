@@ -65,7 +65,7 @@ class Program:
     def typed(self, s: Signature, target: Target | str | None = None) -> Pipeline:
         """The typed pipeline, without its schedule. Inside `interning()`."""
         fma = machine(as_target(target)).has_fma
-        return build_pipeline(self.outputs, dict(s.arrays), dict(s.scalars), fma, self.graph)
+        return build_pipeline(self.outputs, dict(s.arrays), dict(s.scalars), fma, self.graph, s.contiguous)
 
     def variant(
         self, p: Pipeline, schedule: Schedule, target: Target | str, variant: str, observe: Observer | None = None

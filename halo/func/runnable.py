@@ -117,7 +117,8 @@ class Runnable:
         self._kernels[key] = kernel
 
     def compile(self, *args: Any, target: Target | str | None = None, **types: Any) -> Kernel:
-        """The pipeline compiled for the types of its inputs: halo types, dtypes, or arrays and numbers of them.
+        """The pipeline compiled for the types of its inputs: halo types, dtypes, or arrays and numbers of them. With
+        `a=halo.u8[:, ::1]` calls promise that the last axis of `a` is contiguous: ArgumentError for one that is not.
 
         `target`: "host", or "python" and "numba", the reference backends.
 

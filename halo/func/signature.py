@@ -20,10 +20,12 @@ __all__ = ["Signature", "named", "signature"]
 
 @dataclass(frozen=True)
 class Signature:
-    """The types of all inputs by name: what, beside definitions and schedule, a compiled variant depends on."""
+    """The types of all inputs by name: what, beside definitions and schedule, a compiled variant depends on.
+    `contiguous`: the inputs whose calls are promised to be, beside those that are annotated so."""
 
     arrays: tuple[tuple[str, Type], ...]
     scalars: tuple[tuple[str, Type | Weak], ...]
+    contiguous: frozenset[str] = frozenset()
 
 
 def named(
@@ -73,7 +75,8 @@ def signature(arguments: Mapping[str, Argument], values: Mapping[str, Any], type
             arrays.append((name, found))
         else:
             scalars.append((name, found))
-    return Signature(tuple(arrays), tuple(scalars))
+    promised = frozenset(name for name, v in values.items() if isinstance(v, ArrayType) and v.contiguous)
+    return Signature(tuple(arrays), tuple(scalars), promised)
 
 
 def _array(a: Argument, value: Any) -> Type:

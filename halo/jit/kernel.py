@@ -25,6 +25,7 @@ from .. import config
 from ..errors import ArgumentError, BoundsError, CompileError, here
 from ..ir import linked
 from ..ir.pipeline import Lowered, Pipeline
+from ..types import ArrayType
 from . import cache
 from .binding import Binder, Bound, Place
 from .canonical import Canonical, UncacheableError, canonical
@@ -186,7 +187,7 @@ class Kernel:
 
     def __repr__(self) -> str:
         layout = self.binder.layout
-        types = {p.name: f"{p.type.name}[{', '.join(':' * p.ndim)}]" for p in layout.ports}
+        types = {p.name: repr(ArrayType(p.type, p.ndim, p.contiguous)).removeprefix("halo.") for p in layout.ports}
         types |= {p.name: p.type.name for p in layout.params}
         arguments = ", ".join(f"{name}: {types.get(name, '?')}" for name in self.binder.order)
         results = ", ".join(types[layout.ports[k].name] for group in layout.outputs for k in group)

@@ -140,6 +140,25 @@ def test_a_promised_contiguous_axis_is_checked() -> None:
         f(img=IMG[:, ::2])
 
 
+def test_compile_takes_the_promise_too() -> None:
+    @halo.func
+    def f(y, x, *, img):
+        return img[y, x] + 1
+
+    kernel = f.compile(img=halo.u16[:, ::1])
+    assert "img: u16[:, ::1]" in repr(kernel)
+    np.testing.assert_array_equal(kernel(img=IMG), IMG + 1)
+    np.testing.assert_array_equal(kernel(IMG[::2, 3:]), IMG[::2, 3:] + 1)
+    out = np.zeros_like(IMG[:, ::2])
+    with pytest.raises(halo.ArgumentError, match="contiguous"):
+        kernel(img=IMG[:, ::2], out=out)
+    assert not out.any()
+    for plain in (f, f.compile(img=halo.u16[:, :]), f.compile(img=IMG)):
+        np.testing.assert_array_equal(plain(img=IMG[:, ::2]), IMG[:, ::2] + 1)
+    with pytest.raises(halo.ArgumentError, match="axes"):
+        f.compile(img=halo.u16[::1])
+
+
 def test_what_the_decorator_gives() -> None:
     @halo.func(name="renamed", cache=False)
     def f(x, *, a, k=3):
