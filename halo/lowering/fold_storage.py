@@ -2,11 +2,13 @@
 
 If in every iteration of a serial loop between storage and computation the touched box of an axis moves one way and
 spans at most n points, its storage becomes a circular buffer of n rounded up to a power of two (or what `fold_storage`
-asks for; whether that is enough is tested at entry where only a call can tell): point i lies at i mod n.
+asks for; whether that is enough is tested at entry where only a call can tell): point i lies at i mod n. If the
+boxes of different iterations have no point in common, the loops inside may fold another axis in the same way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import ScheduleError
@@ -54,13 +56,24 @@ def _outside(s: Stmt, boxes: Boxes) -> Boxes:
 
 @dataclass(frozen=True)
 class _Sliding:
-    """Axis `axis` moves one way with `loop`, an iteration of which touches `span` entries of it. `lets` are defined
-    between the storage and the loop."""
+    """Axis `axis` moves one way with `loop`, an iteration of which touches its entries `box` (first and last). `lets` are
+    defined between the storage and the loop."""
 
     axis: int
     loop: For
     lets: tuple[Let, ...]
-    span: Expr
+    box: tuple[Expr, Expr]
+
+    @property
+    def span(self) -> Expr:
+        return extent_of(*self.box)
+
+    @property
+    def apart(self) -> bool:
+        """Whether no entry is touched in more than one iteration."""
+        (lo, hi), following = self.box, {self.loop.var: A.add(self.loop.var, Const(1, index))}
+        gaps = A.sub(A.substitute(lo, following), hi), A.sub(lo, A.substitute(hi, following))
+        return any(least is not None and least > 0 for least, _ in map(const_bounds, gaps))
 
     @property
     def most(self) -> Expr | None:
@@ -72,14 +85,9 @@ class _Sliding:
 
 
 def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
-    found = None if f.store is None else _sliding(s)
+    found = None if f.store is None else _sliding(s.body, s.what)
     if not f.fold:
-        most = None if found is None else const_bounds(found.span)[1]
-        if found is None or most is None or not 0 < most <= _WIDEST:
-            return s, room
-        size = 1 << (int(most) - 1).bit_length()
-        full = const_bounds(s.bounds[found.axis][1])[1]
-        return s if full is not None and size >= full else s.replace(fold=((found.axis, size),)), room
+        return s.replace(fold=tuple(_automatic(s, found))), room
     d, n = next(((d, n) for d, n in f.fold if found is None or d != found.axis), f.fold[0])
     if found is None or d != found.axis:
         raise ScheduleError(f"fold_storage: nothing moves along axis {f.vars[d].name} of {f.name} between its storage "
@@ -96,19 +104,32 @@ def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
     return s.replace(fold=((d, n),)), room
 
 
-def _sliding(s: Realize) -> _Sliding | None:
-    """The axis that moves with the first loop that contains everything, and what an iteration touches."""
+def _automatic(s: Realize, found: _Sliding | None) -> Iterator[tuple[int, int]]:
+    """What is folded without being asked for: (axis, size), along the first loop and, as long as iterations share
+    nothing, along those inside."""
+    while found is not None:
+        most = const_bounds(found.span)[1]
+        if most is None or not 0 < most <= _WIDEST:
+            return
+        size = 1 << (int(most) - 1).bit_length()
+        full = const_bounds(s.bounds[found.axis][1])[1]
+        if full is None or size < full:
+            yield found.axis, size
+        found = _sliding(found.loop.body, s.what) if found.apart else None
+
+
+def _sliding(t: Stmt, what: Array) -> _Sliding | None:
+    """The axis of `what` that moves with the first loop that contains everything, and what an iteration touches."""
     lets: list[Let] = []
-    t = s.body
     while isinstance(t, Let | If | Realize | Block | Produce):
         if isinstance(t, Block):
-            users = [c for c in t.stmts if _uses(c, s.what)]
+            users = [c for c in t.stmts if _uses(c, what)]
             if len(users) != 1:
                 return None
             t = users[0]
             continue
         if isinstance(t, If):
-            if t.orelse is not None and _uses(t.orelse, s.what):
+            if t.orelse is not None and _uses(t.orelse, what):
                 return None
             t = t.then
             continue
@@ -117,11 +138,11 @@ def _sliding(s: Realize) -> _Sliding | None:
         t = t.body
     if not isinstance(t, For) or t.kind != "serial":
         return None
-    if not _produced_inside(t.body, s.what):
+    if not _produced_inside(t.body, what):
         return None
-    box = _touched(t.body, s.what)
+    box = _touched(t.body, what)
     moving = [d for d, (lo, hi) in enumerate(box) if lo is None or hi is None or t.var in free_vars(lo) | free_vars(hi)]
-    if len(moving) != 1 or _in_lanes(t.body, s.what, moving[0], frozenset()):
+    if len(moving) != 1 or _in_lanes(t.body, what, moving[0], frozenset()):
         return None
     lo, hi = box[moving[0]]
     if lo is None or hi is None:
@@ -129,7 +150,7 @@ def _sliding(s: Realize) -> _Sliding | None:
     directions = {monotonic(lo, t.var), monotonic(hi, t.var)}
     if None in directions or {1, -1} <= directions:
         return None
-    return _Sliding(moving[0], t, tuple(lets), extent_of(lo, hi))
+    return _Sliding(moving[0], t, tuple(lets), (lo, hi))
 
 
 def _in_lanes(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:

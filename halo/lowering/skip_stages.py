@@ -17,7 +17,6 @@ from ..ir.stmt import Block, Extern, For, If, Let, Produce, Realize, Stmt, block
 from ..types import index
 from .walk import exprs, map_stmt, substmts
 
-
 Known = dict[Var, Expr]
 
 

@@ -52,7 +52,9 @@ def slide(s: Stmt, p: Pipeline) -> Stmt:
 def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
     match s:
         case For():
-            return s.replace(body=_slide(s.body, scope.enter(s), functions))
+            extent = A.substitute(s.extent, scope.values)
+            once = isinstance(extent, Const) and extent.value == 1
+            return s.replace(body=_slide(s.body, scope.let(s.var, s.lo) if once else scope.enter(s), functions))
         case Realize():
             return s.replace(body=_slide(s.body, scope.store(s.what), functions))
         case Let():
