@@ -170,7 +170,7 @@ class FastEntry:
     def __init__(self, native: _Native, binder: Binder, address: int, slow: Callable[..., Any]) -> None:
         layout, constants = binder.layout, tuple(binder.constants)
         ports = [k for group in layout.outputs for k in group]
-        self._keep: list[Any] = [slow]
+        self._keep: list[Any] = [slow, native]  # threads that come first at the same time each load one
         names = (*binder.order, *constants)
         rows = [self._argument(binder, name) for name in names]
         rows += [_Argument(name=self._address(sys.intern(name))) for name in ("out", "shape")]

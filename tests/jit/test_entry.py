@@ -329,6 +329,17 @@ def test_large_calls_release_the_gil():
     assert end - start < 0.02 or sum(start + 0.3 * (end - start) < t < end - 0.3 * (end - start) for t in ticks) > 0
 
 
+def test_an_entry_keeps_its_code():
+    entry._native.cache_clear()
+    first = halo.Func("first")
+    x, a = halo.Var("x"), halo.Input("a", halo.i32, ndim=1)
+    first[x] = a[x] + 1
+    kernel = first.compile()
+    entry._native.cache_clear()  # as if another thread had been first to load the code
+    gc.collect()
+    np.testing.assert_array_equal(kernel(np.arange(3, dtype=np.int32)), [1, 2, 3])
+
+
 def test_kernels_too_large_for_it_take_the_slow_path():
     n = 40
     names = [f"a{k}" for k in range(n)]

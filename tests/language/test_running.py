@@ -265,6 +265,7 @@ def test_a_kernel_is_a_callable() -> None:
         np.testing.assert_array_equal(out, IMG * 2)
 
 
+@pytest.mark.parametrize("target", ["host"], indirect=True)
 def test_calls_from_many_threads() -> None:
     @halo.func
     def busy(y, x, *, img):
