@@ -12,6 +12,7 @@ from ..ir.pipeline import Pipeline
 from ..ir.text import loops_text, to_text
 from ..jit.target import REFERENCE, Target, as_target
 from ..lowering import lower
+from ..lowering.checks import closed_boxes
 from ..schedule.apply import apply
 from ..schedule.directive import Directive
 from ..schedule.nesting import Serial
@@ -112,7 +113,7 @@ def inputs(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> Inpu
 
     def observe(step: Any, state: Any) -> None:
         if step.name == "infer_bounds":
-            for (kind, array), box in state.boxes.items():
+            for (kind, array), box in closed_boxes(state.stmt, state.boxes).items():
                 if kind == "read" and array.kind == "input":
                     found[array.name] = tuple((_end(lo, "-inf"), _end(hi, "inf")) for lo, hi in box)
 
