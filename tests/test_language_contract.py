@@ -170,7 +170,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("bounds and folds that a call does not fit", SCHEDULES, "test_a_fold_that_a_call_does_not_fit_runs_a_copy_without_it test_a_fold_holds_no_more_than_it_was_given test_nothing_is_folded_to_the_largest_extent_there_is"),
         ("names of marked splits", SCHEDULES, "test_marked_splits_name_their_inner_loop"),
         ("a consumed loop is no place", SCHEDULES, "test_a_consumed_loop_is_no_place_and_the_error_lists_its_descendants"),
-        ("compute_with", SCHEDULES, "test_compute_with"),
+        ("compute_with", SCHEDULES, "test_compute_with test_alignment_moves_iterations_and_no_values"),
         ("rfactor", SCHEDULES, "test_rfactor test_rfactor_of_argmin_and_of_complex_products"),
         ("rfactor refused", SCHEDULES, "test_rfactor_of_what_is_not_associative_is_refused"),
         ("atomic", SCHEDULES, "test_atomic_updates_may_be_parallel_or_vectorised test_atomic_products_are_numpy_s"),

@@ -92,6 +92,9 @@ class Function:
     bound_storage: tuple[tuple[int, Expr], ...] = ()  # (axis, the extent that is allocated)
     memory: str = "auto"
     compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
+    align_with: tuple[
+        tuple[int, Any], ...
+    ] = ()  # (own stage, how compute_with aligns: for all loops, or (loop, how) pairs)
     extern: Any = None
     innermost: bool = False  # the stage of an inline reduction: by default at the innermost loop of what reads it
     scheduled: bool = False  # some directive was given

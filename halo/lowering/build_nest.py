@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr, Op, Var, reads
+from ..ir.expr import Array, Const, Expr, Op, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 from ..schedule.loops import Loops
-from .compute_with import Step, fused_groups, shared_depth, stage_order
+from ..types import index
+from .compute_with import Step, alignment, fused_groups, shared_depth, stage_order
 from .placement import check_placed
 from .stage_loops import LoopRange, StageLoops
 from .walk import exprs, substmts
@@ -136,24 +137,32 @@ class _Nest:
     def joined(self, steps: list[Step]) -> _Body:
         """Stages that run in one nest down to the loop that `compute_with` names, one after the other inside it.
 
-        Each shared loop runs over the union of its ranges; each stage does its part where the iteration is its own."""
+        Each shared loop runs over the union of its ranges, moved as `align` says; each stage does its part where the
+        iteration is its own."""
         nests = [StageLoops(f, f.definitions[k], f.definitions[k].loops) for f, k in steps]
         depth = shared_depth(steps)
-        ranges = [_union([n.ranges[e] for n in nests]) for e in range(depth)]
+        parent = nests[0]
+        shifts = [
+            [_shift(n.ranges[e], parent.ranges[e], alignment(f, k, parent.dims[e].name)) for e in range(depth)]
+            for (f, k), n in zip(steps, nests, strict=True)
+        ]
+        ranges = [
+            _union([_moved(n.ranges[e], by[e]) for n, by in zip(nests, shifts, strict=True)]) for e in range(depth)
+        ]
         body = _Body(Block(()), set())
-        for (f, k), nest in zip(reversed(steps), reversed(nests), strict=True):
+        for (f, k), nest, by in zip(reversed(steps), reversed(nests), reversed(shifts), strict=True):
             part = self._inside(f, k, nest, depth)
             for e in range(depth - 1, -1, -1):
                 part.stmt = nest.define(e, part.stmt)
             for e in range(depth - 1, -1, -1):
                 own, shared = nest.ranges[e], ranges[e]
                 inside = A.and_(A.le(own.lo, own.var), A.lt(own.var, own.end))
-                part.stmt = Let(own.var, shared.var, If(inside, part.stmt, likely=True))
+                part.stmt = Let(own.var, A.sub(shared.var, by[e]), If(inside, part.stmt, likely=True))
             body.prepend(part)
         f, _ = steps[0]
         for e in range(depth - 1, -1, -1):
             self._site([(g, k, n.dims[e].name) for (g, k), n in zip(steps, nests, strict=True)], body)
-            dim, r = nests[0].dims[e], ranges[e]
+            dim, r = parent.dims[e], ranges[e]
             body.stmt = For(r.var, r.lo, r.extent, dim.kind, body.stmt, dim.partition, f"{f.name}.{dim.name}")
         return body
 
@@ -214,6 +223,17 @@ def _element(e: Expr, k: int, memo: dict[Expr, Expr]) -> Expr:
         return e.args[k] if isinstance(e, Op) and e.name in ("scatter", "gather") else None
 
     return A.rewrite(e, visit, memo)
+
+
+def _shift(own: LoopRange, parent: LoopRange, how: str) -> Expr:
+    """How far iterations of `own` move along those of `parent`."""
+    if how == "start":
+        return A.sub(parent.lo, own.lo)
+    return A.sub(parent.end, own.end) if how == "end" else Const(0, index)
+
+
+def _moved(r: LoopRange, by: Expr) -> LoopRange:
+    return LoopRange(r.var, A.add(r.lo, by), r.extent)
 
 
 def _union(ranges: list[LoopRange]) -> LoopRange:

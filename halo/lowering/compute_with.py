@@ -111,3 +111,9 @@ def shared_depth(steps: list[Step]) -> int:
                 hint="give both the same outer loops",
             )  # fmt: skip
     return min(depths)
+
+
+def alignment(f: Function, k: int, loop: str) -> str:
+    """How iterations of stage `k` of `f` in the shared `loop` meet those of the stage that it is computed with."""
+    how = dict(f.align_with).get(k, "none")
+    return how if isinstance(how, str) else dict(how).get(loop, "none")

@@ -144,7 +144,10 @@ class _Run:
             if isinstance(d, ComputeWith):
                 entry = (k, d.f.name, d.f.stage or 0, d.v)
                 kept = tuple(e for e in f.compute_with if e[0] != k)
-                self.functions[name] = replace(f, compute_with=(*kept, entry))
+                aligned = tuple(e for e in f.align_with if e[0] != k)
+                if d.align != "none":
+                    aligned = (*aligned, (k, d.align))
+                self.functions[name] = replace(f, compute_with=(*kept, entry), align_with=aligned)
 
     def _inline(self, name: str, k: int, stage: _Stage, d: EagerInline, at: Stage) -> None:
         chosen = []

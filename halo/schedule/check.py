@@ -194,6 +194,11 @@ class _Places:
                 )
         if len(pairs) < n:
             d.refuse(name, f'{f.name} has {len(pairs)} loops, {other} {n} down to "{loop}"')
+        shared = [dim.name for dim in theirs.loops.dims[:n]]
+        wrong = next((v for v, _ in d.align if v not in shared), None) if isinstance(d.align, tuple) else None
+        if wrong is not None:
+            d.refuse(name, f'"{wrong}" is not one of the loops that they share', legal=quoted(shared),
+                     hint=nearest(wrong, shared))  # fmt: skip
         self.crossing(name, f, g, d)
 
     def crossing(self, name: str, f: Function, g: Function, d: Directive) -> None:

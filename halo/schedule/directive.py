@@ -153,6 +153,14 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((_name(a), _name(b)) for a, b in pairs)
 
 
+def _alignments(value: Any) -> str | tuple[tuple[str, str], ...]:
+    one = choice(*ALIGNMENTS).convert
+    pairs = tuple(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, (tuple, list)) or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs):
+        return str(one(value))
+    return tuple((_name(v), str(one(how))) for v, how in pairs) or "none"
+
+
 def choice(*options: str, keyword: bool = False) -> Kind:
     """One of a few words."""
 
@@ -201,6 +209,7 @@ def many(kind: Kind) -> Kind:
 
 TAILS = ("auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_loads", "predicate_stores",
          "shift_inwards_and_blend", "round_up_and_blend")  # fmt: skip
+ALIGNMENTS = ("none", "start", "end")
 MEMORY = ("auto", "heap", "stack", "register")
 
 INT = Kind("int", _constant)
@@ -218,6 +227,9 @@ BOXES = Kind("Sequence[tuple[int | Expr, int | Expr]]", _boxes,
              lambda bs: "[" + ", ".join(f"({lo}, {n})" for lo, n in bs) + "]",
              lambda bs: [[_dump_number(v) for v in b] for b in bs],
              lambda bs: tuple(tuple(_load_number(v) for v in b) for b in bs))  # fmt: skip
+ALIGN = Kind("str | Mapping[str | Expr, str]", _alignments,
+             lambda v: PAIRS.show(v) if isinstance(v, tuple) else _word(v),
+             lambda v: PAIRS.dump(v) if isinstance(v, tuple) else v, keyword=True)  # fmt: skip
 LOOPS, FACTORS, TARGETS = many(LOOP), many(FACTOR), many(TARGET)
 TARGETS = replace(TARGETS, show=lambda ts: str(ts[0]) if len(ts) == 1 else f"[{', '.join(map(str, ts))}]")
 MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)

@@ -108,12 +108,16 @@ class StageMethods:
     def always_partition_all(self) -> Self:
         """`partition(v, "always")` for all loops that there are now.
         """
-    def compute_with(self, f: Schedulable, v: str | Expr) -> Self:
+    def compute_with(self, f: Schedulable, v: str | Expr, align: str | Mapping[str | Expr, str] = ...) -> Self:
         """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.
 
         for y: for x: f[y, x] = ...   ->   for y:
         for y: for x: g[y, x] = ...          for x: f[y, x] = ...
                                              for x: g[y, x] = ...
+
+        Where their ranges differ the shared loops cover both, and each stage does its part where an iteration is its own.
+        `align` moves this stage's iterations along those of `f`: "start" so that the first ones meet, "end" the last ones;
+        a dict says it loop by loop, {"y": "start"}.
         """
     def specialize(self, condition: Expr) -> Stage:
         """Make a second nest for the calls where `condition` (of parameters and extents) holds.

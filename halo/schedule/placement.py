@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir.pipeline import INLINE, ROOT, Function, Place
-from .directive import LOOP, TARGET, Directive, Stage, Target, arg, directive
+from .directive import ALIGN, LOOP, TARGET, Directive, Stage, Target, arg, directive
 
 __all__ = ["ComputeAt", "ComputeInline", "ComputeRoot", "ComputeWith", "HoistStorage", "HoistStorageRoot", "Placement",
            "StoreAt", "StoreRoot"]  # fmt: skip
@@ -122,7 +122,12 @@ class ComputeWith(_At):
     for y: for x: f[y, x] = ...   ->   for y:
     for y: for x: g[y, x] = ...          for x: f[y, x] = ...
                                          for x: g[y, x] = ...
+
+    Where their ranges differ the shared loops cover both, and each stage does its part where an iteration is its own.
+    `align` moves this stage's iterations along those of `f`: "start" so that the first ones meet, "end" the last ones;
+    a dict says it loop by loop, {"y": "start"}.
     """
 
     f: Target = arg(TARGET)
     v: str = arg(LOOP)
+    align: str | tuple[tuple[str, str], ...] = arg(ALIGN, default="none")

@@ -224,6 +224,36 @@ def test_compute_with() -> None:
     np.testing.assert_array_equal(two, IMG * 2)
 
 
+@pytest.mark.parametrize("align", ["none", "start", "end", {"y": "start"}, {"x": "end", "y": "none"}])
+@pytest.mark.parametrize("loop", ["y", "x"])
+def test_alignment_moves_iterations_and_no_values(align, loop: str) -> None:
+    if loop == "y" and isinstance(align, dict):
+        align = {"y": align["y"]}
+
+    @halo.func
+    def a(y, x, *, img):
+        return img[y, x] + 1
+
+    @halo.func
+    def b(y, x, *, img):
+        return img[y, x] * 2
+
+    @halo.func
+    def c(y, x):
+        return a[y, x] + b[y + 3, x + 2]
+
+    a.compute_root()
+    b.compute_root().compute_with(a, loop, align=align)
+    img = RNG.integers(0, 99, (24, 12), np.int32)
+    np.testing.assert_array_equal(c(img=img, shape=(20, 9)), img[:20, :9] + 1 + img[3:23, 2:11] * 2)
+    with pytest.raises(halo.BoundsError):
+        c(img=img, shape=(22, 9))
+
+    one, two = halo.Pipeline([a, b])(img=img, shape=[(20, 9), (4, 11)])
+    np.testing.assert_array_equal(one, img[:20, :9] + 1)
+    np.testing.assert_array_equal(two, img[:4, :11] * 2)
+
+
 def test_rfactor() -> None:
     @halo.func
     def total(i, *, v: halo.i64[:]):

@@ -109,12 +109,26 @@ def both() -> halo.Func:
     return f.serial("x")
 
 
+def aligned(align: str) -> halo.Func:
+    x = halo.Var("x")
+    img = halo.Input("img", halo.i32, ndim=1)
+    a, b, f = halo.Func("a"), halo.Func("b"), halo.Func("f")
+    a[x] = img[x] + 1
+    b[x] = img[x] - 1
+    f[x] = a[x] * b[x + 1] + b[x + 4]
+    a.compute_root()
+    b.compute_root().compute_with(a, "x", align=align)
+    return f.serial("x")
+
+
 CASES = [
     ("inline", "build_nest", tiled),
     ("guard_reads", "build_nest", guarded),
     ("stage_outputs", "build_nest", scan),
     ("build_nest", "build_nest", tiled),
     ("compute_with", "build_nest", both),
+    ("compute_with_aligned_at_the_start", "infer_bounds", lambda: aligned("start")),
+    ("compute_with_aligned_at_the_end", "infer_bounds", lambda: aligned("end")),
     ("infer_bounds", "infer_bounds", tiled),
     ("infer_bounds_of_a_scan", "infer_bounds", scan),
     ("infer_bounds_of_a_scatter", "infer_bounds", histogram),

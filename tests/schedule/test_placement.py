@@ -75,6 +75,19 @@ def test_stages_that_run_together() -> None:
     assert placed(code, PAIR, "h", "g").compute_with == ((0, "f", 0, "y"),)
 
 
+def test_how_they_are_aligned() -> None:
+    code = 'f.compute_root()\ng.compute_root().compute_with(f, "x", align={})'
+    for align, kept in (
+        ('"end"', ((0, "end"),)),
+        ('{"x": "start"}', ((0, (("x", "start"),)),)),
+        ('"none"', ()),
+        ("{}", ()),
+    ):
+        assert placed(code.format(align), PAIR, "h", "g").align_with == kept
+    again = 'g.compute_with(f, "y", align="start").compute_with(f, "y")'
+    assert placed(f"f.compute_root()\ng.compute_root()\n{again}", PAIR, "h", "g").align_with == ()
+
+
 REFUSED = {
     "unknown stage": 'other = Func("other")\nb.compute_at(other, "y")',
     "not a stage": 'b.compute_at(img, "y")',
@@ -104,6 +117,9 @@ REFUSED_TOGETHER = {
     "loops that differ": 'f.compute_root().parallel("y")\ng.compute_root().compute_with(f, "y")',
     "loops of other names": 'f.compute_root()\ng.compute_root().rename("y", "z").compute_with(f, "x")',
     "too few loops": 'f.compute_root().split("x", "x", "xi", 8)\ng.compute_root().compute_with(f, "xi")',
+    "aligned along a loop that is not shared": 'f.compute_root()\ng.compute_root().compute_with(f, "y", align={"x": "end"})',
+    "aligned in no way that there is": 'f.compute_root()\ng.compute_root().compute_with(f, "y", align="begin")',
+    "aligned by a number": 'f.compute_root()\ng.compute_root().compute_with(f, "y", align={"y": 3})',
     "specialised": 'f.compute_root()\ng.compute_root().compute_with(f, "y").specialize(img.shape[0] > 8).parallel("y")',
     "each inside the other": 'f.compute_root().compute_with(g, "y")\ng.compute_root().compute_with(f, "y")',
 }
