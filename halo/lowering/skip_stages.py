@@ -17,46 +17,82 @@ from ..ir.stmt import Block, Extern, For, If, Let, Produce, Realize, Stmt, block
 from ..types import index
 from .walk import exprs, map_stmt, substmts
 
-Known = dict[Var, Expr]
-
 
 def skip_stages(s: Stmt, p: Pipeline) -> Stmt:
-    known: Known = {}
+    known: dict[Var, Expr] = {}
     for f in (p[name] for name in p.outputs):
         for d, lo, n in f.bound:
             known.update({f.array.extents[d]: n} if lo is None else {f.array.mins[d]: lo, f.array.extents[d]: n})
-    return _visit(s, known, frozenset(), frozenset())
+    return _Skip(known).visit(s, frozenset(), frozenset())
 
 
-def _visit(s: Stmt, known: Known, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
-    """`there`: Arrays whose values are known already. `own`: those stored round this very site."""
-    match s:
-        case Realize():
-            return s.replace(body=_visit(s.body, known, there, own | {s.what}))
-        case Block():
-            done: list[Stmt] = []
-            for k, t in enumerate(s.stmts):
-                if isinstance(t, Produce):
-                    inner = t.replace(body=_visit(t.body, known, there, frozenset()))
-                    rest = Block(s.stmts[k + 1 :])
-                    done.append(_conditional(inner, rest, known, there) if t.what in own else inner)
-                    there |= {t.what}
-                else:
-                    done.append(_visit(t, known, there, frozenset()))
-            return block(*done)
-        case Let():
-            return s.replace(body=_visit(s.body, known, there, own))
-    return map_stmt(s, lambda t: _visit(t, known, there, frozenset()))
+class _Skip:
+    """`known`: what the outputs' regions are promised to be."""
 
+    def __init__(self, known: dict[Var, Expr]) -> None:
+        self.known = known
+        self.made: set[Stmt] = set()  # the `if`s round productions, whose conditions are those of later readers again
 
-def _conditional(s: Produce, rest: Stmt, known: Known, there: frozenset[Array]) -> Stmt:
-    used = _used(rest, s.what, known)
-    if is_true(used) or is_false(used):
-        return s
-    if any(r.array not in there and r.array.kind != "input" for r in reads((used,))):
-        return s
-    memo: dict[Expr, Expr] = {}
-    return If(A.rewrite(used, lambda e: _inside(e) if isinstance(e, Read) else None, memo), s)
+    def visit(self, s: Stmt, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
+        """`there`: Arrays whose values are known already. `own`: those stored round this very site."""
+        match s:
+            case Realize():
+                return s.replace(body=self.visit(s.body, there, own | {s.what}))
+            case Block():
+                return self.in_order(s, there, own)
+            case Let():
+                return s.replace(body=self.visit(s.body, there, own))
+        return map_stmt(s, lambda t: self.visit(t, there, frozenset()))
+
+    def in_order(self, s: Block, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
+        """From the last statement to the first: what only a skipped stage would read is skipped too."""
+        before = []
+        for t in s.stmts:
+            before.append(there)
+            there |= {t.what} if isinstance(t, Produce) else frozenset()
+        done: list[Stmt] = []
+        for t, arrays in zip(reversed(s.stmts), reversed(before), strict=True):
+            inner = self.visit(t, arrays, frozenset())
+            if isinstance(inner, Produce) and inner.what in own:
+                inner = self.conditional(inner, Block(tuple(done)), arrays)
+            done.insert(0, inner)
+        return block(*done)
+
+    def conditional(self, s: Produce, rest: Stmt, there: frozenset[Array]) -> Stmt:
+        used = self.used(rest, s.what)
+        if is_true(used) or is_false(used):
+            return s
+        if any(r.array not in there and r.array.kind != "input" for r in reads((used,))):
+            return s
+        memo: dict[Expr, Expr] = {}
+        made = If(A.rewrite(used, lambda e: _inside(e) if isinstance(e, Read) else None, memo), s)
+        self.made.add(made)
+        return made
+
+    def used(self, s: Stmt, what: Array) -> Expr:
+        """A condition that holds whenever `s` reads `what`."""
+        if isinstance(s, Extern):
+            return A.true() if what in s.inputs else A.false()
+        memo: dict[Expr, Expr] = {}
+        own: Expr = A.false()
+        for e in () if s in self.made else exprs(s):
+            own = A.or_(own, _read_when(e, what, memo))
+            if is_true(own):
+                return own
+        if isinstance(s, If):
+            then = A.and_(s.cond, self.used(s.then, what))
+            orelse = A.false() if s.orelse is None else A.and_(A.not_(s.cond), self.used(s.orelse, what))
+            return A.or_(own, A.or_(then, orelse))
+        for t in substmts(s):
+            inner = self.used(t, what)
+            if isinstance(s, Let):
+                inner = A.substitute(inner, {s.var: s.value})
+            elif isinstance(s, For):
+                inner = _whatever(A.substitute(inner, self.known), s.var)
+            own = A.or_(own, inner)
+            if is_true(own):  # most often the next stage reads it, whatever comes after
+                break
+        return own
 
 
 def _inside(r: Read) -> Read:
@@ -66,32 +102,6 @@ def _inside(r: Read) -> Read:
         first = Const(0, index) if r.array.kind == "input" else lo
         conditions += [A.le(first, i), A.lt(i, A.add(first, n))]
     return Read(r.array, r.indices, r.item, A.all_of(conditions))
-
-
-def _used(s: Stmt, what: Array, known: Known) -> Expr:
-    """A condition that holds whenever `s` reads `what`."""
-    if isinstance(s, Extern):
-        return A.true() if what in s.inputs else A.false()
-    memo: dict[Expr, Expr] = {}
-    own: Expr = A.false()
-    for e in exprs(s):
-        own = A.or_(own, _read_when(e, what, memo))
-        if is_true(own):
-            return own
-    if isinstance(s, If):
-        then = A.and_(s.cond, _used(s.then, what, known))
-        orelse = A.false() if s.orelse is None else A.and_(A.not_(s.cond), _used(s.orelse, what, known))
-        return A.or_(own, A.or_(then, orelse))
-    for t in substmts(s):
-        inner = _used(t, what, known)
-        if isinstance(s, Let):
-            inner = A.substitute(inner, {s.var: s.value})
-        elif isinstance(s, For):
-            inner = _whatever(A.substitute(inner, known), s.var)
-        own = A.or_(own, inner)
-        if is_true(own):  # most often the next stage reads it, whatever comes after
-            break
-    return own
 
 
 def _read_when(e: Expr, what: Array, memo: dict[Expr, Expr]) -> Expr:
