@@ -142,7 +142,7 @@ def _sliding(t: Stmt, what: Array) -> _Sliding | None:
         return None
     box = _touched(t.body, what)
     moving = [d for d, (lo, hi) in enumerate(box) if lo is None or hi is None or t.var in free_vars(lo) | free_vars(hi)]
-    if len(moving) != 1 or _in_lanes(t.body, what, moving[0], frozenset()):
+    if len(moving) != 1 or _at_once(t.body, what, moving[0], frozenset()):
         return None
     lo, hi = box[moving[0]]
     if lo is None or hi is None:
@@ -153,8 +153,12 @@ def _sliding(t: Stmt, what: Array) -> _Sliding | None:
     return _Sliding(moving[0], t, tuple(lets), (lo, hi))
 
 
-def _in_lanes(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:
-    """Whether neighbours along axis d are accessed as one vector: wrapping round would tear it apart."""
+def _at_once(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:
+    """Whether neighbours along axis d are accessed as one vector, or given as one array to an extern stage: wrapping
+    round would tear it apart."""
+    if isinstance(s, Extern):
+        regions = ((s.outputs, s.box), *zip(s.inputs, s.function.required(s.box), strict=True))
+        return any(a is what and const_bounds(box[d][1])[1] != 1 for a, box in regions)
     if isinstance(s, For) and s.kind == "vectorize":
         lanes |= {s.var}
     if isinstance(s, Let) and not lanes.isdisjoint(free_vars(s.value)):
@@ -163,7 +167,7 @@ def _in_lanes(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:
         return True
     if any(r.array is what and not lanes.isdisjoint(free_vars(r.indices[d])) for r in reads(exprs(s))):
         return True
-    return any(_in_lanes(t, what, d, lanes) for t in substmts(s))
+    return any(_at_once(t, what, d, lanes) for t in substmts(s))
 
 
 def _produced_inside(s: Stmt, what: Array) -> bool:

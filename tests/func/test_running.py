@@ -128,6 +128,30 @@ def test_large_constants_are_bound_not_embedded() -> None:
     assert len(f.inspect_llvm()) < 200_000
 
 
+@pytest.mark.parametrize("origin", [0, 1, 3])
+def test_what_an_extern_stage_reads_and_writes_is_in_one_piece(origin: int) -> None:
+    """In memory that is folded a region may end at the first entry."""
+
+    def double(out, a):
+        out[...] = a * 2
+
+    img, (y, x) = halo.Input("img", halo.i32, ndim=2), halo.vars("y x")
+    p, f, g = halo.Func("p"), halo.Func("f"), halo.Func("g")
+    e = halo.extern(double, [img], halo.i32, 2)
+    f[y, x] = e[y, x] + e[y + 1, x] + e[y + 2, x]
+    e.store_root().compute_at(f.compute_root(), "y")
+    a = np.arange(40 * 7, dtype=np.int32).reshape(40, 7)
+    want = 2 * (a[:-2] + a[1:-1] + a[2:])[origin : origin + 30]
+    np.testing.assert_array_equal(f.realize((30, 7), (origin, 0), img=a), want)
+
+    p[y, x] = img[y, x] + 1
+    e = halo.extern(double, [p], halo.i32, 2)
+    g[y, x] = e[y, x] + e[y + 1, x] + e[y + 2, x]
+    e.compute_at(g.compute_root(), "y")
+    p.store_root().compute_at(g, "y")
+    np.testing.assert_array_equal(g.realize((30, 7), (origin, 0), img=a), want + 6)
+
+
 def test_extern_stages_are_typed_and_placed() -> None:
     def smooth(out: np.ndarray, a: np.ndarray) -> None:
         out[...] = a
