@@ -39,7 +39,7 @@ class State:
 
     pipeline: Pipeline
     lanes: int  # of f32 in a vector of the target
-    dense: bool  # the fast variant: last axes are contiguous
+    dense: bool  # the fast variant: last axes are contiguous, and promises hold
     plain: Pipeline | None = None  # the same without directives
     stmt: Stmt | None = None
     nest: Stmt | None = None
@@ -132,7 +132,7 @@ PASSES = (
     Pass("trim_no_ops", "loops run only where their body does anything", _on_stmt(trim_no_ops)),
     Pass("tasks", "parallel iterations grouped into tasks of enough work", _on_stmt(tasks)),
     Pass("partition", "prologue, steady state and epilogue of every loop", _on_stmt(partition)),
-    Pass("unroll", "one copy of the body an iteration", _on_stmt(unroll)),
+    Pass("unroll", "one copy of the body an iteration", lambda s: s.on_stmt(unroll, s.dense)),
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
     Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
