@@ -18,7 +18,23 @@ from .. import types
 from ..types import Type, as_type, bool_, index
 from . import algebra as A
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Load, Op, Ramp, Read, Reduce, Shuffle, Var
-from .stmt import Allocate, Atomic, Check, Evaluate, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store, block
+from .stmt import (
+    Allocate,
+    Atomic,
+    Check,
+    Evaluate,
+    For,
+    Free,
+    Hoist,
+    If,
+    Let,
+    Produce,
+    Provide,
+    Realize,
+    Stmt,
+    Store,
+    block,
+)
 from .text import printed_name
 
 __all__ = ["parse", "parse_expr"]
@@ -225,6 +241,11 @@ class _Statements:
         bounds = tuple(zip(los, (self.scope.expr(n) for n in axes), strict=True))
         return Realize(what, bounds, self.body(depth, not colon), memory or "auto", fold)
 
+    def free(self, depth: int, name: str) -> Stmt:
+        memory = self.scope.memory(name)
+        assert isinstance(memory, Buffer)
+        return Free(memory)
+
     def allocate(self, depth: int, type: str, name: str, size: str, bound: str | None, kind: str, colon: str) -> Stmt:
         buffer = self.scope.things.get(name) or Buffer(name, as_type(type), kind)
         assert isinstance(buffer, Buffer)
@@ -281,6 +302,7 @@ class _Statements:
 
 _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
     (r"pass", _Statements.nothing),
+    (r"free (?P<name>\S+)", _Statements.free),
     (r"for (?P<var>\S+) in (?P<bounds>.+?)(?: (?P<kind>parallel|vectorize|unroll))?(?: partition (?P<partition>\w+))?:",
      _Statements.loop),
     (r"alloc (?P<type>[a-z]\w*) (?P<name>\S+?)\[(?P<size>.*?)(?: at most (?P<bound>\d+))?\] (?P<kind>\w+)(?P<colon>:?)",

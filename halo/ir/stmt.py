@@ -11,8 +11,8 @@ from typing import Any
 from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
-__all__ = ["Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Hoist", "If", "Let", "Produce",
-           "Provide", "Realize", "Stmt", "Store", "View", "block"]  # fmt: skip
+__all__ = ["Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Free", "Hoist", "If", "Let",
+           "Produce", "Provide", "Realize", "Stmt", "Store", "View", "block"]  # fmt: skip
 
 
 class Stmt(Node):
@@ -139,6 +139,13 @@ class Allocate(Stmt):
     size: Expr
     body: Stmt
     bound: int | None = None
+
+
+@node
+class Free(Stmt):
+    """The memory of `buffer` goes back here, before its Allocate ends: nothing uses it any more."""
+
+    buffer: Buffer
 
 
 @node

@@ -32,6 +32,7 @@ from .stmt import (
     Evaluate,
     Extern,
     For,
+    Free,
     Hoist,
     If,
     Let,
@@ -277,6 +278,8 @@ class _Printer:
                 return [f"{pad}check {self.expr(s.cond)} else {s.code}" + (f", {arguments}" if arguments else "")]
             case Evaluate():
                 return [pad + self.expr(s.value)]
+            case Free():
+                return [f"{pad}free {self.name(s.buffer)}"]
             case CallExtern():
                 views = (f"{self.name(v.buffer)}[{self.expr(v.index)}]" for v in s.views)
                 return [f"{pad}call {s.symbol}({', '.join(views)})"]

@@ -164,6 +164,7 @@ _METADATA = 4  # metadata nodes below are fixed: empty, unlikely, likely, the al
 _DECLARATIONS = (
     "declare noalias align 64 ptr @halo_malloc(i64)",
     "declare void @halo_free(ptr)",
+    "declare void @halo_release(ptr)",
     "declare i32 @halo_par_for(ptr, ptr, i64, i64)",
 )
 

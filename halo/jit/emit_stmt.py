@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Const
-from ..ir.stmt import Allocate, Atomic, Block, CallExtern, Check, Evaluate, For, If, Let, Produce, Stmt, Store
+from ..ir.stmt import Allocate, Atomic, Block, CallExtern, Check, Evaluate, For, Free, If, Let, Produce, Stmt, Store
 from .emit_atomic import store_atomic
 from .emit_effect import report
 from .emit_function import ERROR, LOCKS, Function, memory_type
@@ -178,13 +178,35 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
     pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)
-    f.hold(f"call void @halo_free(ptr {pointer})")
+    if _is_freed(s.body, s.buffer):
+        slot = f.at_entry("alloca ptr")
+        f.do(f"store ptr {pointer}, ptr {slot}")
+        f.bind((Free, s.buffer), slot)
+        f.hold(f"call void @halo_release(ptr {slot})")
+    else:
+        f.hold(f"call void @halo_free(ptr {pointer})")
 
     def end() -> None:
         f.release()
         f.restore(mark)
 
     work += [end, s.body]
+
+
+def _is_freed(s: Stmt, b: Buffer) -> bool:
+    """Whether `s` frees `b`: in straight code, as `lifetimes` has it."""
+    match s:
+        case Let() | Allocate() | Produce():
+            return _is_freed(s.body, b)
+        case Block():
+            return any(_is_freed(t, b) for t in s.stmts)
+    return isinstance(s, Free) and s.buffer is b
+
+
+def _free(f: Function, s: Free, work: Work) -> None:
+    slot = f.values.get((Free, s.buffer))
+    if slot is not None:  # else it is on the stack
+        f.do(f"call void @halo_release(ptr {slot})")
 
 
 def _store(f: Function, s: Store, work: Work) -> None:
@@ -237,6 +259,6 @@ def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
 
 
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
-    Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate,
+    Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate, Free: _free,
     Store: _store, Atomic: _atomic, Check: _check, CallExtern: _call_extern,
 }  # fmt: skip

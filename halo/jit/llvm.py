@@ -7,6 +7,7 @@ a Library, unloaded when it is dropped.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ __all__ = ["Library", "asm", "compile_ir", "host", "load_object", "optimized"]
 
 T = TypeVar("T")
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # no child finds LLVM in the middle of what another thread had it do
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _compilers: dict[Target, _Compiler] = {}
 _numbers = itertools.count()
 _GENERATION = 64

@@ -229,6 +229,14 @@ none:
   ret ptr null
 }
 
+; Free what `slot` points to, once.
+define void @halo_release(ptr %slot) nounwind {
+  %data = load ptr, ptr %slot
+  store ptr null, ptr %slot
+  call void @halo_free(ptr %data)
+  ret void
+}
+
 define void @halo_free(ptr %data) nounwind {
 entry:
   %nothing = icmp eq ptr %data, null

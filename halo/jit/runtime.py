@@ -22,7 +22,7 @@ from .target import Target
 __all__ = ["MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
 
 _SOURCE = Path(__file__).with_name("runtime.ll")
-_EXPORTS = ("halo_par_for", "halo_malloc", "halo_free")
+_EXPORTS = ("halo_par_for", "halo_malloc", "halo_free", "halo_release")
 _INTERNALS = ("halo_state", "halo_trim", "halo_one_thread", "halo_after_fork")
 _VOID = ctypes.CFUNCTYPE(None)
 

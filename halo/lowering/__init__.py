@@ -20,12 +20,14 @@ from .infer_bounds import Boxes, infer_bounds
 from .inline import inline
 from .inline_lets import inline_lets
 from .interleave import interleave
+from .lifetimes import lifetimes
 from .outputs import stage_outputs
 from .partition import partition
 from .requirements import requirements
 from .skip_stages import skip_stages
 from .slide import slide
 from .tasks import tasks
+from .trace_stages import trace_stages
 from .trim_no_ops import trim_no_ops
 from .unroll import unroll
 from .vectorize import vectorize
@@ -124,6 +126,7 @@ PASSES = (
     Pass("fold_storage", "keep only what later iterations read", _folded),
     Pass("skip_stages", "what no reader will use is not computed", _with_pipeline(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
+    Pass("trace_stages", "tracing and files that the schedule asks for", _with_pipeline(trace_stages)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
     Pass("requirements", "what definitions require gets a status each", _required),
     Pass("nest", "the nest that is shown, and that the reference backends run", lambda s: replace(s, nest=s.stmt)),
@@ -136,6 +139,7 @@ PASSES = (
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
     Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
+    Pass("lifetimes", "memory is taken before its first use and goes back after its last", _on_stmt(lifetimes)),
 )  # fmt: skip
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -107,3 +109,25 @@ def test_many_threads_at_once() -> None:
     for t in threads:
         t.join()
     assert not failures
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_compiles_although_another_thread_did_at_the_fork() -> None:
+    stop = threading.Event()
+
+    def keep_compiling() -> None:
+        while not stop.is_set():
+            llvm.compile_ir(answer(1), HOST)
+
+    thread = threading.Thread(target=keep_compiling)
+    thread.start()
+    try:
+        for n in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                os._exit(call(llvm.load_object(llvm.compile_ir(answer(n), HOST), {}, ("answer",))))
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == n
+    finally:
+        stop.set()
+        thread.join()

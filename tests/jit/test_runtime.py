@@ -409,7 +409,7 @@ def test_compiled_once_for_all_processes(tmp_path, monkeypatch):
         monkeypatch.setattr(llvm, "compile_ir", lambda *a: calls.append(a))
         second = runtime.Runtime()
     assert not calls
-    assert set(first.symbols) == set(second.symbols) == {"halo_par_for", "halo_malloc", "halo_free", "halo_print"}
+    assert set(first.symbols) == set(second.symbols) == {*runtime._EXPORTS, "halo_print"}
 
 
 def test_libraries_are_freed(native):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -121,6 +122,16 @@ def aligned(align: str) -> halo.Func:
     return f.serial("x")
 
 
+def chain() -> halo.Func:
+    x = halo.Var("x")
+    stages = [halo.Func(f"f{k}") for k in range(4)]
+    stages[0][x] = halo.Input("img", halo.i32, ndim=1)[x]
+    for f, g in pairwise(stages):
+        f.compute_root()
+        g[x] = f[x - 1] + f[x + 1]
+    return stages[-1].serial("x")
+
+
 CASES = [
     ("inline", "build_nest", tiled),
     ("guard_reads", "build_nest", guarded),
@@ -145,6 +156,7 @@ CASES = [
     ("flatten_of_a_fold", "flatten", sliding),
     ("vectorize", "vectorize", tiled),
     ("interleave", "interleave", colours),
+    ("lifetimes", "lifetimes", chain),
 ]
 
 
