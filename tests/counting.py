@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import halo
 from halo.func.program import Program
 from halo.func.signature import Signature
-from halo.ir.expr import Cast, Const, Expr, Lin, Op, Read, Var
+from halo.ir.expr import Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Var, walk
 from halo.ir.fold import fold
 from halo.ir.node import interning
 from halo.ir.pipeline import Lowered
@@ -63,25 +64,30 @@ def count(f: halo.Func, shape: tuple[int, ...], /, **inputs: Any) -> Counts:
 def loop_copies(f: halo.Func, name: str, **inputs: np.ndarray) -> int:
     """How many loops called `name` the machine code has, after partitioning."""
     with interning():
-        found = 0
-        todo = [lowered(f, inputs).body]
-        while todo:
-            s = todo.pop()
-            found += isinstance(s, For) and s.var.name == name
-            todo += children(s)
-    return found
+        return sum(isinstance(s, For) and s.var.name == name for s in statements(lowered(f, inputs).body))
 
 
 def conditions(f: halo.Func, **inputs: np.ndarray) -> int:
     """How many `if`s and masked stores the machine code has."""
     with interning():
-        found = 0
-        todo = [lowered(f, inputs).body]
-        while todo:
-            s = todo.pop()
-            found += isinstance(s, If) or (isinstance(s, Store) and s.pred is not None)
-            todo += children(s)
-    return found
+        body = lowered(f, inputs).body
+        return sum(isinstance(s, If) or (isinstance(s, Store) and s.pred is not None) for s in statements(body))
+
+
+def plain_loads(f: halo.Func, **inputs: np.ndarray) -> int:
+    """How many loads of the machine code are dense and neither clamped nor masked."""
+    with interning():
+        stores = [s for s in statements(lowered(f, inputs).body) if isinstance(s, Store)]
+        loads = [e for s in stores for e in walk((s.value,)) if isinstance(e, Load)]
+        return sum(e.pred is None and isinstance(e.index, Lin | Ramp | Var) for e in loads)
+
+
+def statements(s: Stmt) -> Iterator[Stmt]:
+    todo = [s]
+    while todo:
+        s = todo.pop()
+        yield s
+        todo += children(s)
 
 
 def children(s: Stmt) -> list[Stmt]:

@@ -432,16 +432,10 @@ def _select(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     hint = call.args[0]
     kind = join(then.kind, other.kind)
     if isinstance(hint, Call) and hint.op == "likely":
-        return lift((other, then), kind, lambda b, a: _rare(A.not_(condition), b, a),
-                    lambda b, a: _rare(A.not_(condition), b, a))  # fmt: skip
+        return lift((other, then), kind, lambda b, a: A.rare(A.not_(condition), b, a),
+                    lambda b, a: A.rare(A.not_(condition), b, a))  # fmt: skip
     choose = lambda a, b: A.select(condition, a, b)  # noqa: E731
     return lift((then, other), kind, choose, choose)
-
-
-def _rare(condition: Expr, a: Expr, b: Expr) -> Expr:
-    if isinstance(condition, Const):
-        return a if condition.value else b
-    return a if a is b else Op("rare", (condition, a, b), a.type)
 
 
 @rule("likely")

@@ -367,6 +367,13 @@ def select(c: Expr, a: Expr, b: Expr) -> Expr:
     return Op("select", (c, a, b), a.type)
 
 
+def rare(c: Expr, a: Expr, b: Expr) -> Expr:
+    """`a` where `c` holds, else `b`, as nearly always."""
+    if a is b or _uniform(c, 0):
+        return b
+    return a if _uniform(c, 1) else Op("rare", (c, a, b), a.type)
+
+
 def _uniform(e: Expr, value: int) -> bool:
     return (isinstance(e, Const) and e.value == value and not e.type.is_float) or (
         isinstance(e, Broadcast) and _uniform(e.value, value)
@@ -417,6 +424,8 @@ def op(name: str, *args: Expr, type: Type | None = None, data: Any = None) -> Ex
         return build(*args)
     if name == "select":
         return select(*args)
+    if name == "rare":
+        return rare(*args)
     if name == "neg":
         return neg(*args)
     if name == "not" and args[0].type is bool_:

@@ -114,7 +114,7 @@ def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, t
                 seen.add(c)
                 yield c, True, inner
     for e in exprs(s):
-        yield from ((c, False, inner) for c in _undecided(e, seen))
+        yield from ((c, False, inner) for c in reversed(tuple(_undecided(e, seen))))
     if isinstance(s, For):
         inner = (Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index))), *inner)
     for t in substmts(s):
@@ -122,13 +122,14 @@ def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, t
 
 
 def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Op]:
+    """Those in `e`, outermost first. Of a rare choice only the usual value counts: there is no other in a steady state."""
     stack = [e]
     while stack:
         e = stack.pop()
         if e in seen:
             continue
         seen.add(e)
-        stack.extend(children(e))
+        stack.extend((e.args[0], e.args[2]) if isinstance(e, Op) and e.name == "rare" else children(e))
         if isinstance(e, Op) and e.args and e.args[0].type is index and e.name in ("le", "eq", "ne", "min", "max"):
             yield e
 

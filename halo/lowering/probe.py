@@ -63,4 +63,5 @@ _RULES: dict[str, Any] = {
     "floordiv": lambda a, b: a // b if b else 0, "mod": lambda a, b: a % b if b else 0, "min": min, "max": max,
     "le": lambda a, b: a <= b, "lt": lambda a, b: a < b, "eq": lambda a, b: a == b, "ne": lambda a, b: a != b,
     "and": lambda a, b: a & b, "or": lambda a, b: a | b, "not": lambda a: not a, "select": lambda c, a, b: a if c else b,
+    "rare": lambda c, a, b: a if c else b,
 }  # fmt: skip
