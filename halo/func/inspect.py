@@ -21,7 +21,7 @@ from .program import Program, machine
 from .runnable import Runnable
 from .signature import Signature, named, signature
 
-__all__ = ["InputRegions", "asm", "inputs", "llvm", "loops", "source"]
+__all__ = ["InputRegions", "asm", "inputs", "llvm", "loops", "source", "typed_call"]
 
 Box = tuple[tuple[str, str], ...]
 
@@ -45,7 +45,7 @@ class InputRegions(Mapping[str, Box]):
         return "\n".join(f"{name}[{', '.join(f'{lo}..{hi}' for lo, hi in box)}]" for name, box in self.regions.items())
 
 
-def _variant(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> tuple[Program, Signature]:
+def typed_call(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> tuple[Program, Signature]:
     """The program and the types that an inspector is to show."""
     if not args and not types and r._last is not None:
         return r._last
@@ -56,7 +56,7 @@ def _variant(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> tu
 
 def loops(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> str:
     if args or types or r._last is not None:
-        return _loops(*_variant(r, args, types))
+        return _loops(*typed_call(r, args, types))
     program = r.program()
     return _for_some_type(lambda t: _loops(program, _assumed(program, t)))
 
@@ -89,14 +89,14 @@ def source(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target:
 
     if target not in REFERENCE:
         raise ArgumentError(f"{target!r} runs no Python source", legal=REFERENCE, loc=here())
-    program, s = _variant(r, args, types)
+    program, s = typed_call(r, args, types)
     return str(program.with_lowered(s, lambda low: to_source(low, target), target))
 
 
 def llvm(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Target | None) -> str:
     from ..jit.emit import emit
 
-    program, s = _variant(r, args, types)
+    program, s = typed_call(r, args, types)
     made = machine(as_target(target))
     return str(program.with_lowered(s, lambda low: emit(low, made, r.name), made))
 
@@ -108,7 +108,7 @@ def asm(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Ta
 
 
 def inputs(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> InputRegions:
-    program, s = _variant(r, args, types)
+    program, s = typed_call(r, args, types)
     found: dict[str, Box] = {}
 
     def observe(step: Any, state: Any) -> None:

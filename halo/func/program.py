@@ -14,11 +14,13 @@ from ..ir.surface import Input
 from ..jit.target import Target, as_target
 from ..schedule.apply import apply
 from ..schedule.schedule import Schedule
+from ..timing import Stopwatch
 from .region import Place, region
 from .signature import Signature
 
 if TYPE_CHECKING:
     from ..jit.kernel import Kernel, Options
+    from ..lowering import Pass
     from .func import Func
 
 __all__ = ["Program", "machine", "stage_named"]
@@ -96,12 +98,17 @@ class Program:
     def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, variant: str = VARIANTS[0]) -> Kernel:
         from ..jit.kernel import compile_kernel
 
-        more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
+        more_cautious, watch = VARIANTS[VARIANTS.index(variant) + 1 :], Stopwatch()
+
+        def timed(step: Pass, _: object) -> None:
+            watch.lap(step.name)
+
         with interning():
             p = self.typed(s, target)
+            watch.lap("typing")
             return compile_kernel(
-                p, target, lambda: self.variant(p, schedule, target, variant), self.options(p),
-                variant=f"{variant} {schedule.to_json()}", cached=self.cache,
+                p, target, lambda: self.variant(p, schedule, target, variant, timed), self.options(p),
+                variant=f"{variant} {schedule.to_json()}", cached=self.cache, watch=watch,
                 fallback=(lambda: self._compiled(s, target, schedule, more_cautious[0])) if more_cautious else None,
             )  # fmt: skip
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..jit.target import Target
     from .func import Func
     from .inspect import InputRegions
+    from .passes import Passes
     from .profile import Profile
     from .program import Program
     from .signature import Signature
@@ -186,6 +187,24 @@ class Runnable:
         from .inspect import loops
 
         return loops(self, args, types)
+
+    def lower(self, *args: Any, target: Target | None = None, **types: Any) -> Passes:
+        """What each pass of the compiler makes of the loops, what it changed and how long it took.
+
+        >>> import halo
+        >>> f, x = halo.Func("f"), halo.Var("x")
+        >>> f[x] = halo.Input("a", halo.u8, ndim=1)[halo.max(x - 1, 0)]
+        >>> low = f.serial("x").lower()
+        >>> print(low.after("build_nest"))
+        produce f:
+          for x in f.min[0]..f.shape[0] + f.min[0]:
+            f[x] = a[max(x - 1, 0)]
+        >>> "+  for x in " in low.diff("partition"), low.timings["partition"] > 0
+        (True, True)
+        """
+        from .passes import passes
+
+        return passes(self, args, types, target)
 
     def inspect_source(self, *args: Any, target: str = "python", **types: Any) -> str:
         """The loop nest as runnable Python: what `target="python"` and `target="numba"` execute."""

@@ -15,7 +15,6 @@ import functools
 import pickle
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from .. import config
 from ..errors import ArgumentError, BoundsError, CompileError, here
 from ..ir import linked
 from ..ir.pipeline import Lowered, Pipeline
+from ..timing import Stopwatch
 from ..types import ArrayType
 from . import cache
 from .binding import Binder, Bound, Place
@@ -203,6 +203,7 @@ def compile_kernel(
     variant: str = "",
     fallback: Callable[[], Kernel] | None = None,
     cached: bool = True,
+    watch: Stopwatch | None = None,
 ) -> Kernel:
     """The Kernel of the typed `pipeline`.
 
@@ -212,19 +213,21 @@ def compile_kernel(
     if isinstance(target, str):
         lowered = lower()
         return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), fallback)
-    start = time.perf_counter()
+    watch = watch or Stopwatch()
     known = _canonical(pipeline) if cached and config.current().cache else None
     parts = (repr(target), variant, options.name)
     key = "" if known is None else cache.digest(known.text, *(part.encode() for part in parts))
     found = None if known is None else _load(cache.get(key), known)
-    compiled = found or _compile(lower(), target, options.name)
-    if known is not None and found is None:
+    watch.lap("cache")
+    compiled = found or _compile(lower(), target, options.name, watch)
+    if known is not None and found is None and not compiled.externals:  # callbacks live in this process alone
         cache.put(key, _dump(compiled, known))
     code = MachineCode(compiled.code, options.name, compiled.calls_python, compiled.externals)
     kernel = Kernel(_binder(compiled.layout, options), code, fallback)
+    watch.lap("load")
     if config.current().time:
         how = "compiled" if found is None else "from the cache"
-        print(f"halo: {options.name} {how} in {(time.perf_counter() - start) * 1e3:.1f} ms", file=sys.stderr)
+        print(f"halo: {options.name} {how} in {watch.seconds * 1e3:.1f} ms\n{watch}", file=sys.stderr)
     return kernel
 
 
@@ -240,14 +243,17 @@ class _Compiled:
     externals: tuple[External, ...] = ()
 
 
-def _compile(lowered: Lowered, target: Target, name: str) -> _Compiled:
+def _compile(lowered: Lowered, target: Target, name: str, watch: Stopwatch) -> _Compiled:
     from . import llvm
     from .emit import emit
 
     externals = calls_in(lowered.body)
     text = emit(lowered, target, name)
     calls_python = bool(externals) or "@halo_print(" in text
-    return _Compiled(Layout.of(lowered), llvm.compile_ir(text, target), calls_python, externals)
+    watch.lap("emit")
+    code = llvm.compile_ir(text, target)
+    watch.lap("llvm")
+    return _Compiled(Layout.of(lowered), code, calls_python, externals)
 
 
 # What is kept on disk: the layout with its checks' places as numbers, so that they are those of the pipeline at hand

@@ -53,3 +53,17 @@ def test_repr() -> None:
     assert repr(halo.Func("g")) == "<halo.Func g, not defined>"
     assert "any rank" in repr(scaled)
     assert repr(f.update(0)) == "<halo.Stage f.update(0)>"
+
+
+def test_lower_shows_every_pass() -> None:
+    f = stage("f", halo.pad(image(), "edge")[y, x - 1] + 1).serial("y")
+    low = f.lower(img=halo.u8)
+    names = list(low.timings)
+    assert names[:2] == ["inline", "guard_reads"] and "partition" in names
+    assert "+    for x in" in low.diff("partition")
+    assert low.diff("requirements") == ""
+    assert low.diff("build_nest").startswith("--- before build_nest\n+++ after build_nest")
+    assert all(seconds >= 0 for seconds in low.timings.values())
+    assert repr(low).splitlines()[0].startswith("inline ")
+    with pytest.raises(ArgumentError, match="no pass that leaves a nest is called 'simplify'"):
+        low.after("simplify")

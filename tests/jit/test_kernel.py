@@ -17,6 +17,7 @@ from halo.ir.pipeline import CheckInfo
 from halo.jit.binding import Binder
 from halo.jit.kernel import Kernel
 from halo.jit.layout import Layout, Port, Scalar
+from halo.lowering import PASSES
 from halo.types import f32, i32, u8
 
 A = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -548,7 +549,10 @@ def test_time_is_printed(capfd):
 
     with halo.options(time=True):
         thrice.compile()
-    assert re.fullmatch(r"halo: thrice compiled in [\d.]+ ms\n", capfd.readouterr().err)
+    first, *steps = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"halo: thrice compiled in [\d.]+ ms", first)
+    names = [re.fullmatch(r"  (\w+) +[\d.]+ ms", line)[1] for line in steps]
+    assert names == ["typing", "cache", *(p.name for p in PASSES), "emit", "llvm", "load"]
 
 
 def test_500_recompiles_leave_memory_flat():
