@@ -174,6 +174,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("rfactor", SCHEDULES, "test_rfactor test_rfactor_of_argmin_and_of_complex_products"),
         ("rfactor refused", SCHEDULES, "test_rfactor_of_what_is_not_associative_is_refused"),
         ("atomic", SCHEDULES, "test_atomic_updates_may_be_parallel_or_vectorised test_atomic_products_are_numpy_s"),
+        ("debug_to_file", SCHEDULES, "test_debug_to_file_writes_what_was_computed"),
         ("what directives return", SCHEDULES, "test_directives_return_the_receiver_or_what_they_make"),
         ("a ScheduleError names the directive and its line", SCHEDULES, "test_wrong_directives_are_schedule_errors"),
         ("the schedule is data", SCHEDULES, "test_the_schedule_is_data"),

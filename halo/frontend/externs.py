@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import DefinitionError
 from ..ir import algebra as A
@@ -26,6 +26,7 @@ class ExternCall:
     arrays: tuple[Array, ...]
     box: tuple[tuple[Var, Var], ...]
     reads: tuple[tuple[tuple[Expr, Expr], ...], ...]
+    symbol: ClassVar[str] = "extern"
 
     @property
     def __name__(self) -> str:

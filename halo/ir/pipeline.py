@@ -97,6 +97,9 @@ class Function:
     ] = ()  # (own stage, how compute_with aligns: for all loops, or (loop, how) pairs)
     extern: Any = None
     innermost: bool = False  # the stage of an inline reduction: by default at the innermost loop of what reads it
+    trace_realizations: bool = False
+    trace_tags: tuple[str, ...] = ()
+    debug_file: tuple[str, Location | None] | None = None  # where what is computed is written, and who says so
     scheduled: bool = False  # some directive was given
     fastmath: bool = False
     loc: Location | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 from collections.abc import Callable
 from string import Formatter
 from typing import Any
@@ -212,10 +211,12 @@ class Expressions:
 
     def _print(self, e: Op) -> Code:
         """`data` is the text, {} for each operand; the first is the value."""
-        texts = [literal(text.strip()) for text, _, _, _ in Formatter().parse(e.data)]
-        values = [self.typed(a) for a in e.args]
-        pieces = [v for pair in itertools.zip_longest(texts, values) for v in pair if v is not None]
-        return Code(call(ref_("debug_print"), *(v for v in pieces if getattr(v, "value", None) != "")))
+        values = iter([self.typed(a) for a in e.args])
+        pieces = []
+        for text, field, _, _ in Formatter().parse(e.data):
+            pieces += [literal(text.strip())] if text.strip() else []
+            pieces += [next(values)] if field is not None else []
+        return Code(call(ref_("debug_print"), *pieces))
 
     def _require(self, e: Op) -> Code:
         """`data` is the status that the kernel ends with, or (before it has one) the message and its place."""

@@ -143,7 +143,7 @@ class _Flatten:
         items = len(s.outputs.types)
         views = [self.view(s.outputs, k, s.box) for k in range(items)]
         views += [self.view(a, 0, box) for a, box in zip(s.inputs, s.function.required(s.box), strict=True)]
-        return CallExtern(f"extern_{s.outputs.name}", s.function.function, items, tuple(views))
+        return CallExtern(f"{s.function.symbol}_{s.outputs.name}", s.function.function, items, tuple(views))
 
     def view(self, array: Array, item: int, box: tuple[tuple[Expr, Expr], ...]) -> View:
         layout = self.layouts[array]

@@ -87,7 +87,7 @@ class _Sliding:
 def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
     found = None if f.store is None else _sliding(s.body, s.what)
     if not f.fold:
-        return s.replace(fold=tuple(_automatic(s, found))), room
+        return s if f.debug_file else s.replace(fold=tuple(_automatic(s, found))), room
     d, n = next(((d, n) for d, n in f.fold if found is None or d != found.axis), f.fold[0])
     if found is None or d != found.axis:
         raise ScheduleError(f"fold_storage: nothing moves along axis {f.vars[d].name} of {f.name} between its storage "

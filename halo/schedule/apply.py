@@ -29,7 +29,7 @@ from .retype import ChangeType, retyped
 from .rewrite import arrays_read, copied, redirected
 from .scalar import Scalar
 from .storage import PROMISES, Bound, BoundExtent, Storage
-from .traces import Trace, TraceLoads, traced_loads, traced_stores
+from .traces import Trace, TraceLoads, TraceStores, traced_loads, traced_stores
 
 __all__ = ["Entries", "apply"]
 
@@ -136,6 +136,7 @@ class _Run:
             if isinstance(d, Placement):
                 self.functions[name] = d.place(f)
             elif isinstance(d, Trace):
+                self.functions[name] = d.mark(f)
                 self.traces.append((name, d))
             elif self.promises or not isinstance(d, PROMISES):
                 self.functions[name] = d.store(f, self.p)
@@ -324,7 +325,7 @@ class _Run:
         for name, d in self.traces:
             if isinstance(d, TraceLoads):
                 f = traced_loads(f, self.functions[name].array)
-            elif name == f.name:
+            elif isinstance(d, TraceStores) and name == f.name:
                 f = traced_stores(f)
         return f
 

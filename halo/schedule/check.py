@@ -15,6 +15,7 @@ from .loops import Loops
 from .nesting import adjective
 from .placement import ComputeAt, ComputeInline, ComputeWith, HoistStorage, HoistStorageRoot, StoreAt, StoreRoot
 from .rewrite import arrays_read
+from .traces import DebugToFile, TraceRealizations
 
 __all__ = ["Marks", "check_function", "check_places"]
 
@@ -79,6 +80,9 @@ class _Places:
                 if isinstance(d, _STORING):
                     d.refuse(f.name, "it says where values are kept, but not where they are computed",
                              legal=_PLACES, hint=f"{f.name}.compute_at(...)")  # fmt: skip
+                if isinstance(d, (TraceRealizations, DebugToFile)) and len(f.definitions) == 1:
+                    d.refuse(f.name, f"{f.name} is computed inline: its values are never in memory", legal=_PLACES,
+                             hint=f"{f.name}.compute_root()")  # fmt: skip
         if f.extern is not None:
             for d in directives:
                 if d.on == "stage":

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import operator
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,13 @@ def _name(value: Any) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f"{value!r} is not the name of a loop")
     return name
+
+
+def _text(value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"{value!r} is not a text")
+    return text
 
 
 def _many(convert: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -212,6 +220,7 @@ TAILS = ("auto", "guard", "round_up", "shift_inwards", "predicate", "predicate_l
 ALIGNMENTS = ("none", "start", "end")
 MEMORY = ("auto", "heap", "stack", "register")
 
+TEXT = Kind("str", _text)
 INT = Kind("int", _constant)
 TYPE = Kind("Any", _type, repr, lambda t: t.name, as_type)
 LOOP = Kind("str | Expr", _name, lambda v: f'"{v}"')

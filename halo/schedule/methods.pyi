@@ -188,6 +188,26 @@ class FuncMethods:
     def hoist_storage_root(self) -> Self:
         """Allocate once a run, further out than the values are kept.
         """
+    def trace_loads(self) -> Self:
+        """Print each value of this Func when it is read: `7 loaded from f[2, 5]`.
+        """
+    def trace_stores(self) -> Self:
+        """Print each value of this Func when it is computed: `7 stored to f[2, 5]`.
+        """
+    def trace_realizations(self) -> Self:
+        """Print when memory for this Func comes and goes, and when its values are computed, with their ranges:
+        `begin realization of f[0..9]`, `begin production of f[0..9]`, and the same with `end`.
+        """
+    def add_trace_tag(self, tag: str) -> Self:
+        """Print a text for whoever reads the trace, as each run begins: `tag of f: TEXT`.
+        """
+    def debug_to_file(self, file: str) -> Self:
+        """Write what is computed to a file in NumPy's format (Halide has its own), each time that all of it is there.
+
+        f.compute_root().debug_to_file("f.npy")     after a run np.load("f.npy") is the region of f that was computed
+
+        Of a Func that is computed in a loop the file has the last region. Each element of a tuple has a file: f.0.npy, ...
+        """
     def in_(self, consumer: Sequence[Schedulable] | None = ...) -> Func:
         """Make a Func that copies this one, and let `consumer` (a Func or a list; all, if it is left out) read the copy.
 
@@ -254,10 +274,4 @@ class FuncMethods:
         """
     def set_estimates(self, boxes: Sequence[tuple[int | Expr, int | Expr]]) -> Self:
         """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each.
-        """
-    def trace_loads(self) -> Self:
-        """Print each value of this Func when it is read: `7 loaded from f[2, 5]`.
-        """
-    def trace_stores(self) -> Self:
-        """Print each value of this Func when it is computed: `7 stored to f[2, 5]`.
         """

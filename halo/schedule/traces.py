@@ -8,14 +8,19 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Expr, Op, Read
 from ..ir.pipeline import Function
 from ..types import i64
-from .directive import Directive, directive
+from .directive import TEXT, Directive, arg, directive
 from .rewrite import mapped
 
-__all__ = ["Trace", "TraceLoads", "TraceStores", "traced_loads", "traced_stores"]
+__all__ = ["AddTraceTag", "DebugToFile", "Trace", "TraceLoads", "TraceRealizations", "TraceStores", "traced_loads",
+           "traced_stores"]  # fmt: skip
 
 
 class Trace(Directive):
-    """A directive on a whole Func that prints."""
+    """A directive on a whole Func that says what happens."""
+
+    def mark(self, function: Function) -> Function:
+        """`function` after this directive, as far as lowering must know of it."""
+        return function
 
 
 @directive("trace_loads", on="func")
@@ -26,6 +31,40 @@ class TraceLoads(Trace):
 @directive("trace_stores", on="func")
 class TraceStores(Trace):
     """Print each value of this Func when it is computed: `7 stored to f[2, 5]`."""
+
+
+@directive("trace_realizations", on="func")
+class TraceRealizations(Trace):
+    """Print when memory for this Func comes and goes, and when its values are computed, with their ranges:
+    `begin realization of f[0..9]`, `begin production of f[0..9]`, and the same with `end`."""
+
+    def mark(self, function: Function) -> Function:
+        return replace(function, trace_realizations=True)
+
+
+@directive("add_trace_tag", on="func")
+class AddTraceTag(Trace):
+    """Print a text for whoever reads the trace, as each run begins: `tag of f: TEXT`."""
+
+    tag: str = arg(TEXT)
+
+    def mark(self, function: Function) -> Function:
+        return replace(function, trace_tags=(*function.trace_tags, self.tag))
+
+
+@directive("debug_to_file", on="func")
+class DebugToFile(Trace):
+    """Write what is computed to a file in NumPy's format (Halide has its own), each time that all of it is there.
+
+    f.compute_root().debug_to_file("f.npy")     after a run np.load("f.npy") is the region of f that was computed
+
+    Of a Func that is computed in a loop the file has the last region. Each element of a tuple has a file: f.0.npy, ...
+    """
+
+    file: str = arg(TEXT)
+
+    def mark(self, function: Function) -> Function:
+        return replace(function, debug_file=(self.file, self.loc))
 
 
 def traced_loads(function: Function, array: Array) -> Function:

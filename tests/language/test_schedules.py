@@ -303,6 +303,25 @@ def test_rfactor_of_what_is_not_associative_is_refused() -> None:
         f(v=np.arange(9, dtype=np.int32), shape=(1,))
 
 
+def test_debug_to_file_writes_what_was_computed(tmp_path) -> None:
+    f, g = stencil()
+    g.compute_root().debug_to_file(tmp_path / "g.npy")
+    f.serial("y").debug_to_file(str(tmp_path / "f"))
+    check(f)
+    rows = np.pad(IMG, 1, "edge")
+    np.testing.assert_array_equal(np.load(tmp_path / "g.npy"), (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) // 3)
+    np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), want())
+
+    @halo.func
+    def pair(x, *, v: halo.i32[:]):
+        return v[x] + 1, halo.bf16(v[x])
+
+    pair.serial("x").debug_to_file(tmp_path / "pair")
+    pair(v=np.arange(9, dtype=np.int32))
+    assert np.load(tmp_path / "pair.0.npy").tolist() == list(range(1, 10))
+    assert np.load(tmp_path / "pair.1.npy").tolist() == list(range(9))
+
+
 def test_atomic_updates_may_be_parallel_or_vectorised() -> None:
     @halo.func
     def histogram(i, *, img: halo.u8[:, :]):
