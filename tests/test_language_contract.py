@@ -171,6 +171,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("names of marked splits", SCHEDULES, "test_marked_splits_name_their_inner_loop"),
         ("a consumed loop is no place", SCHEDULES, "test_a_consumed_loop_is_no_place_and_the_error_lists_its_descendants"),
         ("compute_with", SCHEDULES, "test_compute_with test_alignment_moves_iterations_and_no_values"),
+        ("compute_inline of a Func with updates", SCHEDULES, "test_compute_inline_of_a_func_with_updates test_it_is_computed_at_the_innermost_loop_of_each_reader"),
         ("rfactor", SCHEDULES, "test_rfactor test_rfactor_of_argmin_and_of_complex_products"),
         ("rfactor refused", SCHEDULES, "test_rfactor_of_what_is_not_associative_is_refused"),
         ("atomic", SCHEDULES, "test_atomic_updates_may_be_parallel_or_vectorised test_atomic_products_are_numpy_s"),

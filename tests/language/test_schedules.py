@@ -303,6 +303,56 @@ def test_rfactor_of_what_is_not_associative_is_refused() -> None:
         f(v=np.arange(9, dtype=np.int32), shape=(1,))
 
 
+def inlined_with_updates() -> tuple[halo.Func, halo.Func]:
+    @halo.func
+    def rows(y, x, *, img: halo.i32[:, :]):
+        rows[y, x] = halo.i32(1)
+        for k in halo.rdom(3):
+            rows[y, x] += img[y + k, x] * (k + 1)
+
+    @halo.func
+    def twice(y, x):
+        return rows[y, x] * 2
+
+    @halo.func
+    def both(y, x):
+        both[y, x] = twice[y, x] + rows[y, x + 1]
+        for q in halo.rdom(2):
+            both[y, x] += rows[y + q, x]
+
+    return both, rows.compute_inline()
+
+
+INLINED = {
+    "plain": lambda f, g: None,
+    "vectors": lambda f, g: f.vectorize("x", 8),
+    "the_update_in_vectors": lambda f, g: f.update(0).vectorize("x", 8).parallel("y"),
+    "tiles": lambda f, g: f.tile("y", "x", "yo", "xo", "yi", "xi", 4, 8).vectorize("xi").unroll("yi").parallel("yo"),
+    "its_own_loops": lambda f, g: g.update(0).unroll("k"),
+    "a_special_case": lambda f, g: f.specialize(f.inputs["img"].shape[1] > 8).vectorize("x", 4),
+    "read_by_what_is_inlined_so_too": lambda f, g: f.in_().compute_root(),
+}
+
+
+@pytest.mark.parametrize("name", INLINED)
+def test_compute_inline_of_a_func_with_updates(name: str) -> None:
+    f, g = inlined_with_updates()
+    INLINED[name](f, g)
+    img = RNG.integers(-99, 99, (22, 21), np.int32)
+    s = 1 + img[:-2] + 2 * img[1:-1] + 3 * img[2:]
+    want = 2 * s[:19, :20] + s[:19, 1:] + s[:19, :20] + s[1:, :20]
+    np.testing.assert_array_equal(f(img=img, shape=(19, 20)), want)
+    np.testing.assert_array_equal(f(img=img, shape=(5, 3)), want[:5, :3])
+
+
+def test_it_is_computed_at_the_innermost_loop_of_each_reader() -> None:
+    f, _ = inlined_with_updates()
+    lines = f.serial("y").loops().splitlines()
+    places = [k for k, line in enumerate(lines) if "alloc rows[" in line]
+    assert [lines[k].strip() for k in places] == ["alloc rows[1, 2]", "alloc rows[1, 1]"]
+    assert [lines[k - 1].strip() for k in places] == ["for x:", "for q in 0..2:"]
+
+
 def test_debug_to_file_writes_what_was_computed(tmp_path) -> None:
     f, g = stencil()
     g.compute_root().debug_to_file(tmp_path / "g.npy")
