@@ -377,6 +377,14 @@ def unbounded_access():
 
 
 @case(halo.BoundsError)
+def one_of_several_accesses_is_unbounded():
+    i, table = halo.Input("i", halo.i64, ndim=1), halo.Input("table", halo.i32, ndim=1)
+    x, f = halo.Var("x"), halo.Func("f")
+    f[x] = table[x] + table[halo.clamp(i[x], 0, 3)] * table[i[x + 1] % 5 + i[x]]
+    f(i=np.arange(4), table=A)
+
+
+@case(halo.BoundsError)
 def unbounded_stage():
     @halo.func
     def g(x, *, table: halo.i32[:]):

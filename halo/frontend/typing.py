@@ -86,6 +86,7 @@ class _Builder:
         self.tables: dict[Table, Array] = {}
         self.typed: dict[Function, Typed] = {}
         self.requirements: list[tuple[Expr, str]] = []
+        self.places: dict[Read, Access] = {}
         for name, a in graph.arguments.items():
             if a.ndim is None:
                 self.params[name] = _parameter(
@@ -102,7 +103,12 @@ class _Builder:
         names = tuple(self.graph.names[f] for f in self.graph.outputs)
         params = tuple(p for p, _ in self.params.values())
         return Pipeline(
-            tuple(self.typed.values()), names, tuple(self.arrays.values()), params, tuple(self.requirements)
+            tuple(self.typed.values()),
+            names,
+            tuple(self.arrays.values()),
+            params,
+            tuple(self.requirements),
+            self.places,
         )
 
     def array(self, target: Indexable) -> Array:
@@ -395,7 +401,7 @@ class _StageTyper:
                 raise DefinitionError(f"{e.op} has no meaning here")
             return rule(self, e, tuple([self._memo[a] for a in e.args]))
         if isinstance(e, Access):
-            return self._read(e.target, tuple([self._subscript(i, e) for i in e.indices]), e.item)
+            return self._read(e.target, tuple([self._subscript(i, e) for i in e.indices]), e)
         if isinstance(e, Literal):
             if e.type is None:
                 return weak(e.value)
@@ -439,10 +445,11 @@ class _StageTyper:
             )
         return var
 
-    def _read(self, target: Indexable, indices: tuple[Expr, ...], item: int | None) -> Value:
+    def _read(self, target: Indexable, indices: tuple[Expr, ...], access: Access) -> Value:
+        item = access.item
         if isinstance(target, Pad):
             box = self._box(target)
-            value = self._read(target.target, inward(target.mode, indices, box), item)
+            value = self._read(target.target, inward(target.mode, indices, box), access)
             if target.mode != "constant":
                 return value
             type = resolve(value)
@@ -461,7 +468,9 @@ class _StageTyper:
             raise DefinitionError(f"{target.name} has {array.ndim} axes and is subscripted by {len(indices)}")
         if item is not None and item >= len(array.types):
             raise DefinitionError(f"{target.name} has no element {item}")
-        return data(Read(array, indices, item or 0))
+        read = Read(array, indices, item or 0)
+        self.builder.places.setdefault(read, access)
+        return data(read)
 
     def _box(self, pad: Pad) -> list[tuple[Expr, Expr] | None]:
         """(lo, extent) of each axis of what `pad` pads; None where it leaves the axis alone."""

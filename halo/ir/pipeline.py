@@ -6,12 +6,13 @@ directives gave it; and where it is computed and stored. Functions come in topol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import Location
 from ..types import Type
-from .expr import Array, Buffer, Expr, Var
+from .expr import Array, Buffer, Expr, Read, Var
 
 __all__ = [
     "INLINE",
@@ -123,6 +124,9 @@ class Pipeline:
     inputs: tuple[Array, ...]
     params: tuple[Param, ...] = ()
     requirements: tuple[tuple[Expr, str], ...] = ()
+    places: Mapping[Read, Any] = field(
+        default_factory=dict, compare=False
+    )  # for errors: what has the `loc` of each access
 
     def __getitem__(self, name: str) -> Function:
         return next(f for f in self.functions if f.name == name)

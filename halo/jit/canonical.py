@@ -126,6 +126,6 @@ def _parts(item: Any) -> tuple[str, tuple[Any, ...] | None]:
         kind = type(item)
         names = _FIELDS.get(kind)
         if names is None:
-            names = _FIELDS[kind] = tuple(f.name for f in fields(item))
+            names = _FIELDS[kind] = tuple(f.name for f in fields(item) if f.compare)
         return kind.__name__, tuple(getattr(item, name) for name in names)
     raise UncacheableError(f"{item!r} cannot be told apart from others across processes")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
-from ..errors import BoundsError
+from ..errors import BoundsError, Location
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Read, Var, reads
 from ..ir.facts import const_bounds, free_vars
@@ -78,7 +78,7 @@ def infer_bounds(s: Stmt, p: Pipeline) -> tuple[Stmt, Boxes]:
     """Define the region of every Function and size every Realize. Also gives the boxes that the root reads of the
     inputs and writes of the outputs, in terms of the regions defined there."""
     functions = {f.array: f for f in p.functions}
-    inference = _Inference(functions, {f.array for f in p.functions if f.name in p.outputs})
+    inference = _Inference(p, functions)
     stmt, lets, boxes = inference.site(s, ())
     return _wrap(lets, stmt), boxes
 
@@ -87,8 +87,9 @@ Lets = list[tuple[Var, Expr]]
 
 
 class _Inference:
-    def __init__(self, functions: dict[Array, Function], outputs: set[Array]) -> None:
-        self.functions, self.outputs = functions, outputs
+    def __init__(self, p: Pipeline, functions: dict[Array, Function]) -> None:
+        self.p, self.functions = p, functions
+        self.outputs = {f.array for f in p.functions if f.name in p.outputs}
 
     def visit(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Boxes]:
         """`s` with regions defined, and what it touches where the conditions `under` hold."""
@@ -227,21 +228,26 @@ class _Inference:
         return list(box)  # type: ignore[arg-type]
 
     def _unbounded(self, what: Array, d: int) -> BoundsError:
-        return unbounded_of(self.functions.get(what), what, d)
-
-
-def unbounded_of(f: Function | None, what: Array, d: int) -> BoundsError:
-    return BoundsError(
-        f"{what.name} is needed over an unbounded range of axis {d}",
-        loc=f.loc if f else None,
-        hint="clamp the index: halo.clamp(i, lo, hi)",
-    )
+        return _unbounded_at(self.p, what, d, self.functions.get(what))
 
 
 def unbounded(p: Pipeline, what: Array, d: int) -> BoundsError:
     """The error for an input that some definition reads at an index without bounds."""
     reader = next((f for f in p.functions for e in f.definitions for r in reads_of(e) if r.array is what), None)
-    return unbounded_of(reader, what, d)
+    return _unbounded_at(p, what, d, reader)
+
+
+def _unbounded_at(p: Pipeline, what: Array, d: int, f: Function | None) -> BoundsError:
+    """The error stands at the access that is unbounded, or else at the definition of `f`."""
+    accesses = [(r.indices[d], access) for r, access in p.places.items() if r.array is what]
+    found: list[Location | None] = [
+        access.loc for i, access in accesses if len(accesses) == 1 or None in _clamped(i, ())
+    ]
+    return BoundsError(
+        f"{what.name} is needed over an unbounded range of axis {d}",
+        loc=found[0] if found else None if f is None else f.loc,
+        hint="clamp the index: halo.clamp(i, lo, hi)",
+    )
 
 
 def _aligned(f: Function, d: int, lo: Expr, n: Expr) -> tuple[Expr, Expr]:
