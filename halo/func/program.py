@@ -116,7 +116,10 @@ class Program:
         """What a Kernel of the typed pipeline `p` is told of its calls."""
         from ..jit.kernel import Options
 
-        reads_out = frozenset(k for k, name in enumerate(p.outputs) if None in p[name].definitions[0].values)
+        functions = [p[name] for name in p.outputs]
+        reads_out = frozenset(
+            k for k, f in enumerate(functions) if f.extern is None and None in f.definitions[0].values
+        )
         defaults = {name: a.default for name, a in self.arguments.items() if a.default is not None}
         return Options(self.name, tuple(self.arguments), self.regions, defaults, self.bound, self.several, reads_out)
 
