@@ -55,6 +55,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("math, numpy, operator, builtins", FUNCTIONS, "test_functions_of_math_numpy_operator_and_builtins"),
         ("plain Python functions are inlined, ifs included", FUNCTIONS, "test_a_python_function_is_inlined_with_its_ifs"),
         ("njit scalar functions are translated", FUNCTIONS, "test_an_njit_function_is_translated"),
+        ("what cannot be is called lane by lane, as loops() says", FUNCTIONS, "test_an_njit_function_that_is_not_translated_is_called_lane_by_lane"),
         ("one that can raise is a DefinitionError", FUNCTIONS, "test_an_njit_function_that_can_raise_is_refused"),
         ("what a body may contain", FUNCTIONS, "test_the_body"),
         ("tuple-valued Funcs", FUNCTIONS, "test_a_tuple_valued_func"),

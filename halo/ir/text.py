@@ -21,8 +21,26 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..types import Type, f32, index
-from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, Var, children
+from .expr import (
+    Array,
+    Broadcast,
+    Buffer,
+    Cast,
+    Const,
+    Expr,
+    Lin,
+    Load,
+    Op,
+    Ramp,
+    Read,
+    Reduce,
+    Shuffle,
+    Var,
+    children,
+    walk,
+)
 from .linear import parts
+from .linked import functions
 from .stmt import (
     Allocate,
     Atomic,
@@ -75,7 +93,8 @@ def to_text(program: Stmt | Expr) -> str:
 
 
 def loops_text(nest: Stmt) -> str:
-    """The loops, allocations and stages of `nest`, with `f[...] = ...` for what the innermost loops do."""
+    """The loops, allocations and stages of `nest`, with `f[...] = ...` for what the innermost loops do, and what functions
+    they call there."""
     return "\n".join(_LoopPrinter(nest).lines(nest, 0, last=True))
 
 
@@ -397,8 +416,16 @@ class _LoopPrinter(_Printer):
                 kept = [c for c in s.stmts if not isinstance(c, Check | Evaluate)]
                 return super().rest(Block(tuple(kept)), depth)
             case Provide():
-                return [f"{'  ' * depth}{self.name(s.what)}[{', '.join(['...'] * bool(s.indices)) or '()'}] = ..."]
+                target = f"{self.name(s.what)}[{', '.join(['...'] * bool(s.indices)) or '()'}]"
+                return [f"{'  ' * depth}{target} = ...{_calls(s)}"]
         return super().rest(s, depth)
+
+
+def _calls(s: Provide) -> str:
+    """What says which functions of another compiler's are called for each value."""
+    calls = (e for e in walk((*s.indices, *s.values, s.pred)) if isinstance(e, Op) and e.name == "call")
+    names = list(dict.fromkeys(functions()[e.data].__name__ for e in calls))
+    return f"  # calls {', '.join(names)} lane by lane" if names else ""
 
 
 def _constant(e: Const, expected: Type | None) -> tuple[int, str]:

@@ -242,6 +242,21 @@ def test_linked_functions_in_vectorised_loops():
     assert "njit_steps_f64_f64(" in f.loops(a=halo.f64) + f.inspect_source()
 
 
+def test_loops_say_what_is_called_lane_by_lane():
+    @halo.func
+    def f(i, *, a: halo.f64[:]):
+        return steps(a[i], 0.25) + steps(a[i], a[i]) + curve(a[i])
+
+    @halo.func
+    def g(i):
+        return f[i] + f[i + 1]
+
+    f.compute_root().vectorize("i", 4)
+    lines = [line.strip() for line in g.serial("i").loops().splitlines()]
+    assert "f[...] = ...  # calls steps lane by lane" in lines  # curve is translated
+    assert "g[...] = ..." in lines
+
+
 def test_two_functions_of_one_name():
     def scaled(k):
         @numba.njit

@@ -386,6 +386,26 @@ def test_an_njit_function_is_translated() -> None:
     np.testing.assert_allclose(f(a=a), np.where(a < 0.5, a * a, a + np.sqrt(a)), rtol=1e-12)
 
 
+def test_an_njit_function_that_is_not_translated_is_called_lane_by_lane() -> None:
+    import numba
+
+    @numba.njit
+    def collatz(n):
+        steps = 0
+        while n > 1:
+            n = n // 2 if n % 2 == 0 else 3 * n + 1
+            steps += 1
+        return steps
+
+    @halo.func
+    def f(x, *, n: halo.i64[:]):
+        return collatz(n[x])
+
+    n = np.arange(1, 30)
+    np.testing.assert_array_equal(f.vectorize("x", 8)(n=n), [collatz.py_func(int(k)) for k in n])
+    assert "f[...] = ...  # calls collatz lane by lane" in f.loops()
+
+
 def test_an_njit_function_that_can_raise_is_refused() -> None:
     numba = pytest.importorskip("numba")
 
