@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def best(f: Callable[[], object], seconds: float = 1.0) -> float:
         f()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int = 9, seconds: float = 0.02) -> dict[str, list[float]]:
+    """Seconds of one call of each of `runs`, A B A B, for `rounds` rounds. A turn is as many calls as fit in `seconds`,
+    after one that is not counted; its time is their median."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            run()
+            turn, end = [], time.perf_counter() + seconds
+            while not turn or time.perf_counter() < end:
+                start = time.perf_counter()
+                run()
+                turn.append(time.perf_counter() - start)
+            times[name].append(statistics.median(turn))
+    return times
 
 
 def per_call(f: Callable[[], object], calls: int = 2000, rounds: int = 20) -> float:

@@ -19,8 +19,10 @@ import time, numpy as np, halo, numba
 img = np.random.default_rng(0).integers(0, 21845, (512, 512), np.uint16)
 import llvmlite.binding
 start = time.perf_counter()
-from benchmarks.blur import scheduled_blur
-scheduled_blur()(img=halo.pad(img, "edge"))
+from benchmarks.blur import funcs, schedule
+blur = funcs()
+schedule(blur)
+blur(img=halo.pad(img, "edge"))
 print(time.perf_counter() - start)
 """
 
