@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Buffer, Const
+from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Op, walk
 from ..ir.stmt import Allocate, Atomic, Block, CallExtern, Check, Evaluate, For, Free, If, Let, Produce, Stmt, Store
 from .emit_atomic import store_atomic
 from .emit_effect import report
@@ -19,6 +19,7 @@ __all__ = ["emit_body"]
 
 STACK_ARRAY = 16 << 10  # bytes up to which an array of known size lives on the stack...
 STACK_FRAME = 256 << 10  # ... and all arrays of one function together
+MOST_BYTES = 1 << 47  # more than `halo_malloc` ever gives
 
 Work = list[Any]  # statements, and functions to call between them
 
@@ -170,12 +171,7 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
         return
     if s.buffer.kind == "stack":
         raise CompileError(f"the size of {s.buffer.name} on the stack has no constant bound")
-    if isinstance(s.size, Const):
-        wanted = str(max(s.size.value * s.buffer.type.bytes, 1))
-    else:
-        wanted = f.new(f"mul nsw i64 {f.value(s.size)}, {s.buffer.type.bytes}")
-        wanted = f.new(f"call i64 @llvm.smax(i64 {wanted}, i64 1)")
-    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted})")
+    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {_wanted(f, s)})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)
     if _is_freed(s.body, s.buffer):
@@ -191,6 +187,34 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
         f.restore(mark)
 
     work += [end, s.body]
+
+
+def _wanted(f: Function, s: Allocate) -> str:
+    """How many bytes `s` asks for; where an i64 may not hold them, -1: more than there is."""
+    if isinstance(s.size, Const):
+        return str(min(max(s.size.value * s.buffer.type.bytes, 1), MOST_BYTES))
+    exact = f.new(f"mul nsw i64 {f.value(s.size)}, {s.buffer.type.bytes}")
+    exact = f.new(f"call i64 @llvm.smax(i64 {exact}, i64 1)")
+    if not any(isinstance(e, Op) and e.name == "mul" for e in walk((s.size,))):
+        return exact
+    absurd = f.new(f"fcmp ogt double {_roughly(f, s.size)}, {float(MOST_BYTES)}")
+    return f.new(f"select i1 {absurd}, i64 -1, i64 {exact}")
+
+
+def _roughly(f: Function, e: Expr) -> str:
+    """The index expression `e` as a double, which no product in it can overflow."""
+    if isinstance(e, Op) and e.name in ("mul", "min", "max"):
+        a, b = (_roughly(f, x) for x in e.args)
+        if e.name == "mul":
+            return f.new(f"fmul double {a}, {b}")
+        return f.new(f"call double @llvm.{e.name}num.f64(double {a}, double {b})")
+    if isinstance(e, Lin):
+        total = f"{float(e.const)}"
+        for atom, k in e.terms:
+            term = f.new(f"fmul double {_roughly(f, atom)}, {float(k)}")
+            total = f.new(f"fadd double {total}, {term}")
+        return total
+    return f.new(f"sitofp i64 {f.value(e)} to double")
 
 
 def _is_freed(s: Stmt, b: Buffer) -> bool:
