@@ -36,6 +36,7 @@ from .schedulable import Schedulable, Stage, install, update_loops
 
 if TYPE_CHECKING:
     from ..schedule.methods import FuncMethods
+    from .output_buffer import OutputBuffer
     from .program import Program
 else:
     FuncMethods = object
@@ -270,6 +271,21 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
 
     def _given(self, d: Directive) -> Any:
         return Stage(self, 0)._given(d) if d.returns == "branch" else self.give(0, d) or self
+
+    def output_buffer(self, k: int = 0) -> OutputBuffer:
+        """The array that calls want element `k` of the values in, to promise something of its axes.
+
+        >>> import halo, numpy as np
+        >>> f, y, x, c = halo.Func("f"), *halo.vars("y x c")
+        >>> f[y, x, c] = y + x + c
+        >>> _ = f.serial("c").output_buffer().dim(2).set_stride(100)
+        >>> planes = np.zeros((3, 10, 10), np.int32)
+        >>> bool((f(out=planes.transpose(1, 2, 0)) == f(shape=(10, 10, 3))).all())
+        True
+        """
+        from .output_buffer import output_buffer
+
+        return output_buffer(self, k)
 
     def give(self, stage: int, d: Directive) -> Any:
         """Keep directive `d` of stage number `stage`, checked as far as it can be now; the Func that it makes, if any."""

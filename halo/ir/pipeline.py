@@ -91,6 +91,7 @@ class Function:
     align_bounds: tuple[tuple[int, int, int], ...] = ()  # (axis, modulus, remainder): lo and extent are aligned
     align_extent: tuple[tuple[int, int], ...] = ()  # (axis, modulus): the extent grows to a multiple, lo stays
     bound_storage: tuple[tuple[int, Expr], ...] = ()  # (axis, the extent that is allocated)
+    promised: tuple[tuple[str, int, Expr, int], ...] = ()  # of an output: (stride, min or extent; axis, value, element)
     memory: str = "auto"
     compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
     align_with: tuple[

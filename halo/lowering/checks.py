@@ -13,7 +13,7 @@ from ..ir.expr import Array, Const, Expr, Var, is_true
 from ..ir.pipeline import CheckInfo, Pipeline, Port
 from ..ir.stmt import Check, Let, Stmt, block
 from ..types import index
-from .flatten import PIXEL, is_pixels
+from .flatten import PIXEL, is_pixels, promised_strides
 from .infer_bounds import Boxes, closed, last_of, unbounded
 from .outputs import reads_of
 
@@ -34,11 +34,12 @@ def entry_checks(
         if scheduled is not None and scheduled != needed:
             _check_input(checks, a, scheduled, p, "fallback")
     lets = _check_promises(checks, mine, p)
+    lets += _check_outputs(checks, p, ports, {var for var, _ in lets})
     if dense:
         for port in ports:
-            if port.ndim and not port.array.contiguous:
+            if port.ndim and not port.array.contiguous and port.ndim - 1 not in promised_strides(port, p):
                 checks.add(A.eq(port.strides[-1], Const(1, index)), CheckInfo("fallback", port.name, port.ndim - 1))
-            if is_pixels(port):
+            if is_pixels(port, p):
                 channels = port.extents[-1]
                 packed = A.or_(A.lt(Const(PIXEL, index), channels), A.eq(port.strides[-2], channels))
                 checks.add(packed, CheckInfo("fallback", port.name, port.ndim - 2))
@@ -120,6 +121,20 @@ def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Va
                 fits = A.false() if most is None else A.le(most, Const(size, index))
                 checks.add(fits, CheckInfo("fallback", a.name, d))
     return lets
+
+
+def _check_outputs(checks: _Checks, p: Pipeline, ports: tuple[Port, ...], known: set[Var]) -> list[tuple[Var, Expr]]:
+    """The promises of outputs hold; what is then known beside those `known`, as definitions (strides `flatten` knows)."""
+    lets: dict[Var, Expr] = {}
+    promised = {f.array: f.promised for f in p.functions}
+    for port in ports:
+        for what, axis, n, item in promised.get(port.array, ()):
+            if item == port.item:
+                var = {"stride": port.strides, "min": port.mins, "extent": port.extents}[what][axis]
+                checks.add(A.eq(var, n), CheckInfo("fallback", port.name, axis))
+                if what != "stride" and var not in known:
+                    lets.setdefault(var, n)
+    return list(lets.items())
 
 
 def _holds(lo: Expr | None, low: Expr | None, high: Expr | None, n: Expr) -> Expr:

@@ -66,19 +66,26 @@ def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
         mins = group[0].mins or (Const(0, index),) * array.ndim
         strides = tuple(_strides(q, dense, p) for q in group)
         layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
-    packed = {q.extents[-1]: q.strides[-2] for q in ports if dense and is_pixels(q)}
+    packed = {q.extents[-1]: q.strides[-2] for q in ports if dense and is_pixels(q, p)}
     return _Flatten(layouts, {f.array: f for f in p.functions}, packed).stmt(s)
 
 
 def _strides(port: Port, dense: bool, p: Pipeline) -> tuple[Expr, ...]:
     """The strides of a port, as far as they are known."""
-    if not port.ndim or not dense_axis(port, dense):
-        return port.strides
-    strides: tuple[Expr, ...] = (*port.strides[:-1], Const(1, index))
+    promised = promised_strides(port, p)
+    strides: tuple[Expr, ...] = port.strides
+    if port.ndim and dense_axis(port, dense):
+        strides = (*strides[:-1], Const(1, index))
     bound = {d: n for f in p.functions if f.array is port.array for d, _, n in f.bound}.get(port.ndim - 1)
-    if dense and is_pixels(port) and isinstance(bound, Const) and bound.value <= PIXEL:
+    if dense and is_pixels(port, p) and isinstance(bound, Const) and bound.value <= PIXEL:
         strides = (*strides[:-2], bound, strides[-1])
-    return strides
+    return tuple(promised.get(d, s) for d, s in enumerate(strides))
+
+
+def promised_strides(port: Port, p: Pipeline) -> dict[int, Expr]:
+    """What the schedule promises of the strides of an output, axis by axis."""
+    promises = (e for f in p.functions if f.array is port.array for e in f.promised)
+    return {axis: n for what, axis, n, item in promises if what == "stride" and item == port.item}
 
 
 def dense_axis(port: Port, dense: bool) -> bool:
@@ -89,9 +96,9 @@ def dense_axis(port: Port, dense: bool) -> bool:
 PIXEL = 4  # channels, at most
 
 
-def is_pixels(port: Port) -> bool:
+def is_pixels(port: Port, p: Pipeline) -> bool:
     """Whether the last axis may be that of the channels of a pixel; the fast variant then checks that pixels are packed."""
-    return port.ndim > 2
+    return port.ndim > 2 and promised_strides(port, p).keys().isdisjoint((port.ndim - 2, port.ndim - 1))
 
 
 class _Flatten:

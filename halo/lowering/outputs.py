@@ -30,7 +30,8 @@ def _copy(f: Function, lanes: int) -> Function:
     variables = tuple(Var(v.name) for v in f.vars)
     array = Array(f"{f.name}_out", f.types, len(variables), "func")
     values = tuple(Read(f.array, variables, k) for k in range(len(f.types)))
-    copy = Function(array.name, variables, f.types, array, (Definition(variables, values, loc=f.loc),), ROOT, loc=f.loc)
+    copy = Function(array.name, variables, f.types, array, (Definition(variables, values, loc=f.loc),), ROOT,
+                    promised=f.promised, loc=f.loc)  # fmt: skip
     loops = Loops.of(copy.definitions[0], copy)
     if variables:
         last = variables[-1].name

@@ -263,6 +263,12 @@ class FuncMethods:
 
         A call that needs more runs a copy that was lowered without this.
         """
+    def promise_output(self, what: str, axis: int, n: int | Expr, k: int = ...) -> Self:
+        """Specialise the code on what is known of the arrays that calls want element `k` of the values in: that the "stride"
+        (in elements), the "min" or the "extent" of an axis is `n`. `f.output_buffer(k).dim(axis)` says it as Halide does.
+
+        A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
+        """
     def align_bounds(self, v: str | Expr, n: int, remainder: int = ...) -> Self:
         """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries.
         """

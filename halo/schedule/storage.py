@@ -28,7 +28,7 @@ from .nesting import check_distinct, permuted
 from .scalar import Scalar
 
 __all__ = ["AlignBounds", "AlignExtent", "AlignStorage", "Bound", "BoundExtent", "BoundStorage", "FoldStorage",
-           "ReorderStorage", "SetEstimate", "SetEstimates", "Storage", "StoreIn"]  # fmt: skip
+           "PromiseOutput", "ReorderStorage", "SetEstimate", "SetEstimates", "Storage", "StoreIn"]  # fmt: skip
 
 
 class Storage(Directive):
@@ -155,6 +155,32 @@ class BoundStorage(_OfAxis):
         )
 
 
+@directive("promise_output", on="func")
+class PromiseOutput(Storage):
+    """Specialise the code on what is known of the arrays that calls want element `k` of the values in: that the "stride"
+    (in elements), the "min" or the "extent" of an axis is `n`. `f.output_buffer(k).dim(axis)` says it as Halide does.
+
+    A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
+    """
+
+    what: str = arg(choice("stride", "min", "extent"))
+    axis: int = arg(INT)
+    n: int | Scalar = arg(INTEGER)
+    k: int = arg(INT, default=0)
+
+    def check(self, stage: Stage) -> None:
+        if not 0 <= self.axis < len(stage.vars):
+            self.refuse(stage, f"there is no axis {self.axis}", legal=tuple(map(str, range(len(stage.vars)))))
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        if not 0 <= self.k < len(function.types):
+            self.refuse(
+                function.name, f"there is no element {self.k}", legal=tuple(map(str, range(len(function.types))))
+            )
+        kept = (e for e in function.promised if (e[0], e[1], e[3]) != (self.what, self.axis, self.k))
+        return replace(function, promised=(*kept, (self.what, self.axis, _typed(self, self.n, function, p), self.k)))
+
+
 @directive("align_bounds", on="func")
 class AlignBounds(_OfAxis):
     """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries."""
@@ -192,7 +218,7 @@ class SetEstimate(_OfAxis):
         return function
 
 
-PROMISES = (Bound, BoundExtent, BoundStorage, FoldStorage)  # what some calls may not fit
+PROMISES = (Bound, BoundExtent, BoundStorage, FoldStorage, PromiseOutput)  # what some calls may not fit
 
 
 @directive("set_estimates", on="func")

@@ -27,7 +27,8 @@ other.compute_root().compute_with(total.update(0), "y", align={"y": "start"}).bo
 other.bound_storage("x", 99).align_extent("y", 2)
 other.compute_inline().hoist_storage(blur_y, "yo").store_root().always_partition("y").never_partition_all()
 blur_x.unscheduled().set_estimates([(0, n), (0, 100)]).eager_inline(other)
-other.trace_loads().trace_stores().trace_realizations().add_trace_tag("seen").debug_to_file("other.npy").change_type(u8).compute_root()
+other.trace_loads().trace_stores().trace_realizations().add_trace_tag("seen").debug_to_file("other.npy")
+other.promise_output("stride", 1, n).change_type(u8).compute_root()
 staged = img.in_()
 staged.always_partition_all()
 """
