@@ -177,7 +177,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("rfactor refused", SCHEDULES, "test_rfactor_of_what_is_not_associative_is_refused"),
         ("atomic", SCHEDULES, "test_atomic_updates_may_be_parallel_or_vectorised test_atomic_products_are_numpy_s"),
         ("debug_to_file", SCHEDULES, "test_debug_to_file_writes_what_was_computed"),
-        ("promises of outputs", OUTPUTS, "test_promises_of_outputs_change_no_result test_promises_of_an_output_that_is_staged_and_of_tuples test_wrong_promises_of_outputs_are_refused test_a_kept_promise_runs_the_fast_copy"),
+        ("promises of outputs", OUTPUTS, "test_promises_of_outputs_change_no_result test_promises_of_an_output_that_is_staged_and_of_tuples test_wrong_promises_of_outputs_are_refused test_a_promised_extent_is_a_constant test_a_kept_promise_runs_the_fast_copy"),
         ("what directives return", SCHEDULES, "test_directives_return_the_receiver_or_what_they_make"),
         ("a ScheduleError names the directive and its line", SCHEDULES, "test_wrong_directives_are_schedule_errors"),
         ("the schedule is data", SCHEDULES, "test_the_schedule_is_data"),

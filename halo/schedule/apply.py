@@ -6,7 +6,7 @@ that `g` has become (its `g_intm` too). Whatever has no directive gets the defau
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ from .reductions import Rfactor, rfactor
 from .retype import ChangeType, retyped
 from .rewrite import arrays_read, copied, redirected
 from .scalar import Scalar
-from .storage import PROMISES, Bound, BoundExtent, Storage
+from .storage import PROMISES, Bound, BoundExtent, PromiseOutput, Storage
 from .traces import Trace, TraceLoads, TraceStores, traced_loads, traced_stores
 
 __all__ = ["Entries", "apply"]
@@ -103,8 +103,7 @@ class _Run:
         made: list[str] = []
         if name in self.functions:
             stages = self._stages_of(name)
-            bounds = (d for _, d in entries if isinstance(d, (Bound, BoundExtent)))
-            extents = tuple((d.v, d.n) for d in bounds if isinstance(d.n, int))
+            extents = tuple(self._promised_extents(name, (d for _, d in entries)))
             if extents and self.promises:
                 for stage in stages:
                     facts = stage.loops.facts
@@ -117,6 +116,16 @@ class _Run:
             self.given.setdefault(name, []).append((k, d))
         for other in made:
             self.give(other, directives)
+
+    def _promised_extents(self, name: str, directives: Iterable[Directive]) -> Iterator[tuple[str, int]]:
+        """The axes of Function `name` whose extents are constants by promise."""
+        for d in directives:
+            if isinstance(d, (Bound, BoundExtent)) and isinstance(d.n, int):
+                yield d.v, d.n
+            elif (
+                isinstance(d, PromiseOutput) and d.what == "extent" and name in self.p.outputs and isinstance(d.n, int)
+            ):
+                yield self.functions[name].vars[d.axis].name, d.n
 
     def _plain(self, name: str, k: int, d: Directive) -> None:
         if name not in self.functions:

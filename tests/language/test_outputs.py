@@ -69,6 +69,17 @@ def test_wrong_promises_of_outputs_are_refused() -> None:
         f.output_buffer().dim(0).set_extent(2.5)
 
 
+def test_a_promised_extent_is_a_constant() -> None:
+    @halo.func
+    def f(y, x, c, *, img):
+        return img[y, x, c] + 1
+
+    f.vectorize("c").output_buffer().dim(2).set_extent(3)
+    assert "for c vectorize" in f.loops()
+    np.testing.assert_array_equal(f(img=PICTURE), PICTURE + 1)
+    np.testing.assert_array_equal(f(img=PICTURE[..., :2]), PICTURE[..., :2] + 1)
+
+
 def test_a_kept_promise_runs_the_fast_copy() -> None:
     f = brighter()
     f.output_buffer().dim(1).set_stride(1)
