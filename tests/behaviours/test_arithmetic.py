@@ -25,11 +25,12 @@ def extremes(type: halo.Type) -> list[int]:
 
 def pairs(type: halo.Type) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of extremes, then random ones; not a whole number of vectors."""
-    a, b = np.meshgrid(extremes(type), extremes(type))
+    ends = np.array(extremes(type), type.dtype)
+    a, b = np.meshgrid(ends, ends)
     some = RNG.integers(type.min, type.max, (2, 200), type.dtype, endpoint=True)
     small = RNG.integers(max(int(type.min), -9), 9, 100).astype(type.dtype)
-    left = np.concatenate([a.ravel().astype(type.dtype), some[0], some[0, :100]])
-    return left, np.concatenate([b.ravel().astype(type.dtype), some[1], small])
+    left = np.concatenate([a.ravel(), some[0], some[0, :100]])
+    return left, np.concatenate([b.ravel(), some[1], small])
 
 
 def of_two(type: halo.Type, lanes: int, value: Callable[..., object]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -61,7 +61,7 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in line] for line in lines if line[0].strip().isdigit()]
 
 
-def tests() -> Counter[int]:
+def counted() -> Counter[int]:
     """How many tests each item has."""
     names = (n.name for path in FOLDER.glob("test_*.py") for n in ast.parse(path.read_text(encoding="utf-8")).body
              if isinstance(n, ast.FunctionDef) and n.name.startswith("test_") and n.name[5:7].isdigit())  # fmt: skip
@@ -70,7 +70,7 @@ def tests() -> Counter[int]:
 
 def test_every_item_has_a_test_or_a_reason() -> None:
     assert [int(row[0]) for row in rows()] == list(range(1, 41))
-    found = tests()
+    found = counted()
     assert set(found) == set(range(1, 41)) - LATER
     for number, what, _, reason in rows():
         assert what if found[int(number)] else reason
