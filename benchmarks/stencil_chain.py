@@ -1,0 +1,123 @@
+"""Thirty-two stages of 5x5 stencils on a u16 picture, in wrapping arithmetic: limited by how values move between the stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import halo
+
+from .case import Case, Run
+
+HEIGHT, WIDTH, STAGES = 1536, 2560, 32
+GROUP = 8  # stages that one tile computes, row by row
+TILE_H, TILE_W = 256, 1280
+WEIGHTS = [(dy, dx, (dy + 3) * (dx + 3)) for dy in range(-2, 3) for dx in range(-2, 3)]
+
+
+def case() -> Case:
+    # A picture that has the border of all stages, so that all peers do the same.
+    padded = np.random.default_rng(0).integers(0, 65536, (HEIGHT + 4 * STAGES, WIDTH + 4 * STAGES), np.uint16)
+
+    def out() -> np.ndarray:
+        return np.zeros((HEIGHT, WIDTH), np.uint16)
+
+    def halo_chain(scheduled: bool) -> Run:
+        stages, result = funcs(), out()
+        if scheduled:
+            schedule(stages)
+        kernel = stages[-1].compile(img=padded)
+        return lambda: kernel(padded, out=result)
+
+    def halide() -> Run:
+        kernel, result = halide_chain(), out()
+
+        def run() -> np.ndarray:
+            kernel(padded, result)
+            return result
+
+        return run
+
+    def numba() -> Run:
+        stage = numba_stage()
+        whole = [np.zeros((HEIGHT + 4 * k, WIDTH + 4 * k), np.uint16) for k in range(STAGES - 1, -1, -1)]
+
+        def run() -> np.ndarray:
+            for source, target in zip([padded, *whole], whole, strict=False):
+                stage(source, target)
+            return whole[-1]
+
+        return run
+
+    return Case("stencil_chain", lambda: numpy_chain(padded),
+                {"halo": lambda: halo_chain(True), "default": lambda: halo_chain(False), "halide": halide, "numba": numba,
+                 "numpy": lambda: lambda: numpy_chain(padded)},
+                bytes=4 * HEIGHT * WIDTH, flops=0)  # fmt: skip
+
+
+def funcs() -> list[halo.Func]:
+    def after(source: Any) -> halo.Func:
+        @halo.func
+        def stage(y, x):
+            return sum(w * source[y + 2 + dy, x + 2 + dx] for dy, dx, w in WEIGHTS)
+
+        return stage
+
+    stages = [after(halo.Input("img", halo.u16, ndim=2))]
+    for _ in range(STAGES - 1):
+        stages.append(after(stages[-1]))
+    return stages
+
+
+def schedule(stages: list[halo.Func]) -> None:
+    # Tiles that overlap; down a tile each row of a stage is computed once, and the few that the next one reads are kept.
+    for last in range(STAGES - 1, 0, -GROUP):
+        tiled = stages[last].compute_root()
+        tiled.tile("y", "x", "yo", "xo", "y", "x", TILE_H, TILE_W).fuse("yo", "xo", "t").parallel("t").vectorize(
+            "x", 32
+        )
+        for stage in stages[max(last - GROUP + 1, 0) : last]:
+            stage.store_at(tiled, "t").compute_at(tiled, "y").vectorize("x", 32)
+
+
+def halide_chain() -> Any:
+    import halide as hl
+
+    x, y, xi, yi, xo, yo, t = map(hl.Var, ("x", "y", "xi", "yi", "xo", "yo", "t"))
+    img = hl.ImageParam(hl.UInt(16), 2, "img")
+    stages = [img]
+    for k in range(STAGES):
+        stage = hl.Func(f"stage_{k}")
+        stage[x, y] = sum((hl.u16(w) * stages[-1][x + 2 + dx, y + 2 + dy] for dy, dx, w in WEIGHTS), hl.u16(0))
+        stages.append(stage)
+    del stages[0]
+    for last in range(STAGES - 1, 0, -GROUP):
+        tiled = stages[last].compute_root()
+        tiled.tile(x, y, xo, yo, xi, yi, TILE_W, TILE_H).fuse(xo, yo, t).parallel(t).vectorize(xi, 32)
+        for stage in stages[max(last - GROUP + 1, 0) : last]:
+            stage.store_at(tiled, t).compute_at(tiled, yi).vectorize(x, 32)
+    return stages[-1].compile_to_callable([img], hl.get_jit_target_from_environment())
+
+
+def numba_stage() -> Any:
+    import numba
+
+    @numba.njit(parallel=True, fastmath=True)
+    def stage(p, out):
+        for y in numba.prange(out.shape[0]):
+            for x in range(out.shape[1]):
+                total = np.uint16(0)
+                for dy in range(5):
+                    for dx in range(5):
+                        total += np.uint16((dy + 1) * (dx + 1)) * p[y + dy, x + dx]
+                out[y, x] = total
+
+    return stage
+
+
+def numpy_chain(p: np.ndarray) -> np.ndarray:
+    for _ in range(STAGES):
+        height, width = p.shape[0] - 4, p.shape[1] - 4
+        p = sum(np.uint16(w) * p[dy + 2 : dy + 2 + height, dx + 2 : dx + 2 + width] for dy, dx, w in WEIGHTS)
+    return p
