@@ -149,7 +149,9 @@ class _Schedule:
                 before = [s for g in self.funcs if g is not loops.func for s in self.stages.get(id(g), ())]
                 if before:
                     other = rng.choice(before)
-                    self._try(label, stage, "compute_with", other.stage, rng.choice(other.names or [v]))
+                    at = rng.choice(other.names or [v])
+                    align = rng.choice(("none", "none", "start", "end", {at: rng.choice(("start", "end"))}))
+                    self._try(label, stage, "compute_with", other.stage, at, align=align)
         if accepted is not None:
             loops.names += [m for m in made if m not in loops.names]
 
@@ -222,7 +224,10 @@ class _Schedule:
         lo = (self.case.origin[axis] if k == 0 else 0) if fits else rng.randint(-2, 2)
         extent = self.case.shapes[k][axis] if fits else n
         match rng.choice(("fold", "bound", "bound_extent", "bound_storage", "align_bounds", "align_extent", "align_storage",
-                          "reorder", "in")):  # fmt: skip
+                          "reorder", "in", "promise")):  # fmt: skip
+            case "promise":
+                what, value = rng.choice((("extent", extent), ("min", lo), ("stride", rng.choice((1, n, extent)))))
+                self._try(label, f, "promise_output", what, axis, value, rng.randrange(f.size or 1))
             case "fold":
                 self._try(label, f, "fold_storage", v, n)
             case "bound":
