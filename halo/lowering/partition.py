@@ -113,8 +113,10 @@ def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, t
             if isinstance(c, Op) and c.name == "le" and c.args[0].type is index:
                 seen.add(c)
                 yield c, True, inner
+    once = isinstance(s, For) and s.kind in ("serial", "parallel")  # a shorter last tile needs no loops of its own
     for e in exprs(s):
-        yield from ((c, False, inner) for c in reversed(tuple(_undecided(e, seen))))
+        found = reversed(tuple(_undecided(e, seen)))
+        yield from ((c, False, inner) for c in found if not (once and c.name in ("min", "max")))
     if isinstance(s, For):
         inner = (Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index))), *inner)
     for t in substmts(s):
