@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
-from ..ir.facts import const_bounds
+from ..ir.facts import LOOSE, const_bounds
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 from ..types import index
 
@@ -57,12 +57,12 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
                 return Block(())
             if isinstance(extent, Const) and extent.value == 1:
                 return _visit(s.body, values.having(s.var, values(s.lo)), keep)
-            # every loop gets a variable of its own: what is proven of it must not be said of another one
-            var = Var(s.var.name, s.var.type, s.var.lo, s.var.hi)
+            lo = values(s.lo)
+            var = _variable(s.var, lo, extent)
             body = _visit(s.body, values.having(s.var, var), False)
             if isinstance(body, Block) and not body.stmts:
                 return body
-            return For(var, values(s.lo), extent, s.kind, body, s.partition, s.label)
+            return For(var, lo, extent, s.kind, body, s.partition, s.label)
         case Let():
             value = values(s.value)
             if s.var.type is not index:  # a value, taken before something is stored
@@ -101,6 +101,16 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
         case Evaluate():
             return Evaluate(values(s.value))
     raise TypeError(type(s))
+
+
+def _variable(v: Var, lo: Expr, extent: Expr) -> Var:
+    """A variable for a loop in place of `v`, with the constant bounds that the loop gives it: every loop has one of its
+    own, for what is proven of it must not be said of another one."""
+    least, end = const_bounds(lo)[0], const_bounds(A.add(lo, extent))[1]
+    least = v.lo if least is None else least if v.lo is None else max(v.lo, least)
+    if end is None or end > LOOSE:
+        return Var(v.name, v.type, least, v.hi)
+    return Var(v.name, v.type, least, end - 1 if v.hi is None else min(v.hi, end - 1))
 
 
 def _known(cond: Expr, values: Values) -> Values:
