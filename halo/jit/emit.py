@@ -9,7 +9,6 @@ unrolled already: the text says what the machine is to do, and LLVM selects inst
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,14 +53,13 @@ class Module:
         self.functions: list[str] = []
         self.globals: list[str] = []
         self.declarations = list(_DECLARATIONS)
-        self.tasks = 0
         self.tables: dict[Buffer, str] = {}
         self.zeros = 0  # bytes of zero that some load needs
         self.literals: dict[tuple[Any, str], str] = {}
         self.numbers: dict[Buffer, int] = {}
         self.reads: dict[Expr, int] = {}
-        self.accesses: dict[Buffer, str] = {}
-        self.apart: dict[Buffer, set[Buffer]] = {}  # buffers with lower numbers that are accessed in the same loops
+        self.scopes: dict[tuple[int, ...], int] = {}  # lists of alias scopes, and their places among the metadata
+        self.tasks: dict[str, str] = {}  # what is inside of the functions of parallel loops, and their names
 
     # -- constants ---------------------------------------------------------------------------------------------------
 
@@ -115,25 +113,24 @@ class Module:
             found = self.numbers[buffer] = len(self.numbers)
         return found
 
-    def access(self, buffer: Buffer) -> str:
-        """The metadata of a load or store: different buffers do not overlap; inputs do not change."""
-        found = self.accesses.get(buffer)
-        if found is None:
-            first = _METADATA + 2 * self.number(buffer)
-            found = self.accesses[buffer] = f", !alias.scope !{first}, !noalias !{first + 1}"
-        return found
-
-    def separate(self, buffers: Iterable[Buffer]) -> None:
-        """Record that `buffers` are accessed in one loop nest, where it matters that they do not overlap."""
-        ordered = sorted(buffers, key=self.number)
-        for k, buffer in enumerate(ordered):
-            self.apart.setdefault(buffer, set()).update(ordered[:k])
+    def scope_list(self, scopes: tuple[int, ...]) -> int:
+        """The metadata node that lists these scopes: numbers of the buffers of a function, of whichever function."""
+        return _METADATA + self.scopes.setdefault(scopes, len(self.scopes))
 
     # -- text --------------------------------------------------------------------------------------------------------
 
-    def add(self, function: Function) -> None:
-        self.separate(function.nearby)
-        self.functions.append(function.finish())
+    def add(self, function: Function) -> str:
+        """The name under which `function` is called. Loops that do the same with other buffers, as the levels of a
+        pyramid do, are one function."""
+        body = function.body()
+        if function.parent is None:
+            self.functions.append(function.defined(function.name, body))
+            return function.name
+        name = self.tasks.get(body)
+        if name is None:
+            name = self.tasks[body] = f"{self.name}.{len(self.tasks) + 1}"
+            self.functions.append(function.defined(name, body))
+        return name
 
     def text(self) -> str:
         if self.zeros:
@@ -148,16 +145,14 @@ class Module:
         return f"attributes #0 = {{ nounwind{cpu}{features}{width} }}"
 
     def _metadata(self) -> list[str]:
-        """One alias scope a buffer, named by its own list. The later of two buffers names the earlier."""
+        """Lists of alias scopes, and the scopes."""
         lines = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 2000}', '!2 = !{!"branch_weights", i32 2000, i32 1}',
                  "!3 = distinct !{!3}"]  # fmt: skip
-        lists = _METADATA + 2 * len(self.numbers)
-        for buffer, n in self.numbers.items():
-            scope, others = lists + n, sorted(self.number(b) for b in self.apart.get(buffer, ()))
-            lines += [f"!{_METADATA + 2 * n} = !{{!{scope}}}",
-                      f"!{_METADATA + 2 * n + 1} = !{{{', '.join(f'!{lists + k}' for k in others)}}}",
-                      f"!{scope} = distinct !{{!{scope}, !3}}"]  # fmt: skip
-        return lines
+        first = _METADATA + len(self.scopes)
+        for scopes, place in self.scopes.items():
+            lines.append(f"!{_METADATA + place} = !{{{', '.join(f'!{first + n}' for n in scopes)}}}")
+        count = 1 + max((n for scopes in self.scopes for n in scopes), default=-1)
+        return [*lines, *(f"!{first + n} = distinct !{{!{first + n}, !3}}" for n in range(count))]
 
 
 _METADATA = 4  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain

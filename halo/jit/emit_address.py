@@ -9,7 +9,7 @@ from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Ramp
 from .emit_function import MEMORY, Function
 from .emit_vector import linear, pick
 
-__all__ = ["Level", "Place", "address", "affine", "best_run", "lanes_of", "metadata", "place_of", "pointers_of", "reverse",
+__all__ = ["Level", "Place", "address", "affine", "best_run", "lanes_of", "place_of", "pointers_of", "reverse",
            "shared", "starts_of", "suffix"]  # fmt: skip
 
 _ALIGNED = 64
@@ -23,7 +23,7 @@ def address(f: Function, buffer: Buffer, index: Expr) -> str:
         terms, const = _split(index)
         found = _pointer(f, buffer, terms)
         if const:
-            found = f.new(f"getelementptr i8, ptr {found}, i64 {const * buffer.type.bytes}")
+            found = f.same(f"getelementptr i8, ptr {found}, i64 {const * buffer.type.bytes}")
         if not f.reads_of(index):
             f.bind(key, found)
     return found
@@ -48,9 +48,9 @@ def _pointer(f: Function, buffer: Buffer, terms: tuple[tuple[Expr, int], ...]) -
         inner = tuple(t for t, level in zip(terms, levels, strict=True) if level == last)
         base = _pointer(f, buffer, outer)
         if outer:
-            base = f.new(f"call ptr @llvm.strip.invariant.group.p0(ptr {base})")
+            base = f.same(f"call ptr @llvm.strip.invariant.group.p0(ptr {base})")
         offset = linear(f, inner)
-        found = f.new(f"getelementptr {MEMORY[buffer.type.name]}, ptr {base}, i64 {offset}")
+        found = f.same(f"getelementptr {MEMORY[buffer.type.name]}, ptr {base}, i64 {offset}")
         if not any(f.reads_of(atom) for atom, _ in terms):
             f.bind(key, found)
     return found
@@ -82,11 +82,6 @@ def place_of(f: Function, buffer: Buffer, index: Expr) -> Place:
         terms, const = _split(index)
         align = math.gcd(_ALIGNED, const * size, *(coef * size for _, coef in terms))
     return Place(buffer, address(f, buffer, index), align)
-
-
-def metadata(f: Function, buffer: Buffer) -> str:
-    f.nearby.add(buffer)
-    return f.module.access(buffer)
 
 
 # -- what a vector index looks like ----------------------------------------------------------------------------------

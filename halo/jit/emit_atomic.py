@@ -98,12 +98,12 @@ def _instruction(f: Function, s: Store, operand: Expr, pointer: str, k: int) -> 
     assert isinstance(e, Op)
     name = _INSTRUCTIONS.get(e.name) or ("" if e.type.kind == "int" else "u") + e.name
     x = permute(f, type, [(f.value(operand), operand.lanes)], [k]) if operand.lanes > 1 else f.value(operand)
-    f.do(f"atomicrmw {name} ptr {pointer}, {type} {x} monotonic, align {s.buffer.type.bytes}{_access(f, s.buffer)}")
+    f.do(f"atomicrmw {name} ptr {pointer}, {type} {x} monotonic, align {s.buffer.type.bytes}{f.access(s.buffer)}")
 
 
 def _swap(f: Function, s: Store, old: Load, pointer: str, k: int) -> None:
     """Until nobody came between: read, compute, and write if memory still holds what was read."""
-    size, access = s.buffer.type.bytes, _access(f, s.buffer)
+    size, access = s.buffer.type.bytes, f.access(s.buffer)
     bits, again, done = f"i{8 * size}", f.label(), f.label()
     first = f.new(f"load atomic {bits}, ptr {pointer} monotonic, align {size}{access}")
     before = f.block
@@ -120,7 +120,7 @@ def _swap(f: Function, s: Store, old: Load, pointer: str, k: int) -> None:
 
 
 def _plain(f: Function, s: Store, old: Load | None, pointer: str, k: int) -> None:
-    type, align, access = MEMORY[s.buffer.type.name], s.buffer.type.bytes, _access(f, s.buffer)
+    type, align, access = MEMORY[s.buffer.type.name], s.buffer.type.bytes, f.access(s.buffer)
     before = f.new(f"load {type}, ptr {pointer}, align {align}{access}") if old is not None else ""
     value = pack(f, s.buffer.type, 1, _compute(f, s, old, before and unpack(f, s.buffer.type, 1, before), k))
     f.do(f"store {type} {value}, ptr {pointer}, align {align}{access}")
@@ -146,8 +146,3 @@ def _bits(f: Function, buffer: Buffer, v: str) -> str:
 def _of_bits(f: Function, buffer: Buffer, v: str) -> str:
     type, bits = MEMORY[buffer.type.name], f"i{8 * buffer.type.bytes}"
     return unpack(f, buffer.type, 1, v if type == bits else f.new(f"bitcast {bits} {v} to {type}"))
-
-
-def _access(f: Function, buffer: Buffer) -> str:
-    f.nearby.add(buffer)
-    return f.module.access(buffer)

@@ -7,6 +7,7 @@ Text is appended in program order. A value is its operand as text: a register (`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ REGISTER = {"bool_": "i1", "i8": "i8", "u8": "i8", "i16": "i16", "u16": "i16", "
             "u64": "i64", "index": "i64", "f16": "float", "bf16": "float", "f32": "float", "f64": "double"}  # fmt: skip
 MEMORY = {**REGISTER, "bool_": "i8", "f16": "i16", "bf16": "i16"}
 
+_SCOPES = re.compile(r"!alias\.scope <(\d+)>")
 LOCKS = "locks"  # likewise, where the locks of a call are
 LOCK_COUNT = 1024
 ERROR = "error"  # the key under which a function knows where a failed check leaves its values
@@ -69,7 +71,9 @@ class Function:
         self.readers: dict[int, list[Any]] = {}  # bit -> values to forget when its buffer is stored to
         self.levels: dict[Expr, int] = {}  # the depth of the loop that a variable, or what is made of it, varies in
         self.depth = 0
-        self.nearby: set[Buffer] = set()  # accessed in the present outermost loop
+        self.scopes: dict[Buffer, int] = {}  # alias scopes: buffers by their first access
+        self.apart: dict[int, set[int]] = {}  # scopes with lower numbers that are accessed in the same loops
+        self.nearby: set[int] = set()  # accessed in the present outermost loop
         self.captures: list[Any] = []
         self.owned: set[Buffer] = set()  # allocated here: no other thread sees them
         self.exits: list[tuple[str, str]] = []  # what to undo on leaving: (instruction, label of the exit that does it)
@@ -86,6 +90,14 @@ class Function:
         name = f"%v{n}"
         self.lines.append(f"{name} = {text}")
         return name
+
+    def same(self, text: str) -> str:
+        """As `new`, of an instruction without effects: one that was given before on every way here is not repeated."""
+        found = self.values.get(text)
+        if found is None:
+            found = self.new(text)
+            self.bind(text, found)
+        return found
 
     def do(self, text: str) -> None:
         self.lines.append(text)
@@ -134,13 +146,38 @@ class Function:
         yield
         self.lines, self.head = self.head, self.lines
 
-    def finish(self) -> str:
-        """The whole function as text."""
+    def body(self) -> str:
+        """What the function does, as text: the same for functions that do the same."""
+        self.separate()
         if self.used_exits:
             self.head.append("%status = alloca i32")
             self.tail += ["leave:", "%left = load i32, ptr %status", "ret i32 %left"]
-        body = "\n".join([*self.head, "br label %start", "start:", *self.lines, "ret i32 0", *self.tail])
-        return f"define {'internal ' if self.parent else ''}i32 @{self.name}({self.parameters}) #0 {{\n{body}\n}}"
+        text = "\n".join([*self.head, "br label %start", "start:", *self.lines, "ret i32 0", *self.tail])
+        return _SCOPES.sub(self._scopes_of, text)
+
+    def defined(self, name: str, body: str) -> str:
+        return f"define {'internal ' if self.parent else ''}i32 @{name}({self.parameters}) #0 {{\n{body}\n}}"
+
+    # -- alias scopes ------------------------------------------------------------------------------------------------
+
+    def access(self, buffer: Buffer) -> str:
+        """The metadata of a load or store: different buffers do not overlap. Its lists are known at the end."""
+        scope = self.scopes.setdefault(buffer, len(self.scopes))
+        self.nearby.add(scope)
+        return f", !alias.scope <{scope}>"
+
+    def separate(self) -> None:
+        """The buffers nearby are accessed in one loop nest, where it matters that they do not overlap: the later of two
+        names the earlier."""
+        ordered = sorted(self.nearby)
+        for k, scope in enumerate(ordered):
+            self.apart.setdefault(scope, set()).update(ordered[:k])
+        self.nearby = set()
+
+    def _scopes_of(self, found: re.Match[str]) -> str:
+        scope = int(found[1])
+        own, others = self.module.scope_list((scope,)), self.module.scope_list(tuple(sorted(self.apart.get(scope, ()))))
+        return f"!alias.scope !{own}, !noalias !{others}"
 
     # -- error exits -------------------------------------------------------------------------------------------------
 

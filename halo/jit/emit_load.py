@@ -18,7 +18,6 @@ from .emit_address import (
     affine,
     best_run,
     lanes_of,
-    metadata,
     place_of,
     pointers_of,
     reverse,
@@ -233,7 +232,7 @@ def _gather(f: Function, e: Load, mask: str | None) -> str:
     pointers, wide, name = pointers_of(f, e.buffer, e.index), vec(type, lanes), f"{suffix(type, lanes)}.v{lanes}p0"
     return f.new(f"call {wide} @llvm.masked.gather.{name}(<{lanes} x ptr> {pointers}, i32 {e.type.bytes}, "
                  f"<{lanes} x i1> {mask or 'splat (i1 true)'}, {wide} zeroinitializer)"
-                 f"{metadata(f, e.buffer)}")  # fmt: skip
+                 f"{f.access(e.buffer)}")  # fmt: skip
 
 
 # -- runs of neighbours ----------------------------------------------------------------------------------------------
@@ -284,7 +283,7 @@ def _dense(f: Function, place: Place, lanes: int, mask: str | None) -> str:
     if mask is not None and not f.module.target.masks(place.buffer.type.bytes):
         with f.borrowing():
             return _dense_each(f, place, lanes, mask)
-    type, access = vec(place.type, lanes), metadata(f, place.buffer)
+    type, access = vec(place.type, lanes), f.access(place.buffer)
     if mask is not None:
         return f.new(f"call {type} @llvm.masked.load.{suffix(place.type, lanes)}.p0(ptr {place.pointer}, "
                      f"i32 {place.align}, {vec('i1', lanes)} {mask}, {type} zeroinitializer){access}")  # fmt: skip

@@ -122,26 +122,23 @@ def _serial(f: Function, s: For, work: Work) -> None:
         f.stored_all()
         f.depth -= 1
         if f.depth == 0:
-            f.module.separate(f.nearby)
-            f.nearby = set()
+            f.separate()
 
     work += [end, s.body]
 
 
 def _parallel(f: Function, s: For) -> None:
     """The body as a function of its own, `i32 task(i64 var, ptr closure)`; the closure holds 8 bytes a value."""
-    module = f.module
-    module.tasks += 1
-    task = Function(module, f"{module.name}.{module.tasks}", "i64 %i, ptr noalias readonly %closure", parent=f)
+    task = Function(f.module, f"{f.module.name}.task", "i64 %i, ptr noalias readonly %closure", parent=f)
     task.values[s.var] = "%i"
     emit_body(task, s.body)
-    module.add(task)
+    name = f.module.add(task)
     lo, extent = f.value(s.lo), f.value(s.extent)
     closure = f.at_entry(f"alloca [{max(len(task.captures), 1)} x i64], align 8")
     for k, (key, type) in enumerate(task.captures):
         where = f.new(f"getelementptr i64, ptr {closure}, i64 {k}") if k else closure
         f.do(f"store {type} {_captured(f, key)}, ptr {where}, align 8")
-    status = f.new(f"call i32 @halo_par_for(ptr @{task.name}, ptr {closure}, i64 {lo}, i64 {extent})")
+    status = f.new(f"call i32 @halo_par_for(ptr @{name}, ptr {closure}, i64 {lo}, i64 {extent})")
     f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
     f.stored_all()
 

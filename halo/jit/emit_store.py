@@ -14,7 +14,6 @@ from .emit_address import (
     affine,
     best_run,
     lanes_of,
-    metadata,
     place_of,
     pointers_of,
     starts_of,
@@ -47,7 +46,7 @@ def store(f: Function, s: Store) -> None:
         name, pointers = f"{suffix(type, lanes)}.v{lanes}p0", pointers_of(f, s.buffer, s.index)
         f.do(f"call void @llvm.masked.scatter.{name}({vec(type, lanes)} {value}, <{lanes} x ptr> {pointers}, "
              f"i32 {s.buffer.type.bytes}, <{lanes} x i1> {mask or 'splat (i1 true)'})"
-             f"{metadata(f, s.buffer)}")  # fmt: skip
+             f"{f.access(s.buffer)}")  # fmt: skip
     f.stored(s.buffer)
 
 
@@ -65,9 +64,14 @@ def _store_runs(f: Function, start: Place, levels: list[Level], run: int, value:
 
 
 def _store_dense(f: Function, place: Place, value: str, lanes: int, mask: str | None) -> None:
-    type, access = vec(place.type, lanes), metadata(f, place.buffer)
+    type, access = vec(place.type, lanes), f.access(place.buffer)
     if mask is None:
-        f.do(f"store {type} {value}, ptr {place.pointer}, align {place.align}{access}")
+        natural = f.module.target.natural_lanes(place.buffer.type)
+        for first in range(0, lanes, natural):  # upwards, which LLVM would not: caches and prefetchers like it better
+            n = min(natural, lanes - first)
+            part = permute(f, place.type, [(value, lanes)], range(first, first + n))
+            to = place.moved(f, first)
+            f.do(f"store {vec(place.type, n)} {part}, ptr {to.pointer}, align {to.align}{access}")
     elif not f.module.target.masks(place.buffer.type.bytes):
         with f.borrowing():
             _each(f, place.buffer, value, mask, lanes,
@@ -85,7 +89,7 @@ def _store_each(f: Function, s: Store, value: str, mask: str) -> None:
 
 def _each(f: Function, buffer: Buffer, value: str, mask: str, lanes: int, pointer: Callable[[Var], str]) -> None:
     """Where no instruction stores under a mask: lane by lane, in a loop. `pointer` gives the address of a lane."""
-    type, access = MEMORY[buffer.type.name], metadata(f, buffer)
+    type, access = MEMORY[buffer.type.name], f.access(buffer)
     values, cond = f.room(vec(type, lanes)), each_flag(f, mask, lanes)
     f.do(f"store {vec(type, lanes)} {value}, ptr {values}, align 64")
 

@@ -23,11 +23,11 @@ def linear(f: Function, terms: Sequence[tuple[Expr, int]]) -> str:
     for atom, coef in sorted(terms, key=lambda t: f.level(t[0])) if len(terms) > 1 else terms:
         value = f.value(atom)
         if coef == -1 and total:
-            total = f.new(f"sub nsw i64 {total}, {value}")
+            total = f.same(f"sub nsw i64 {total}, {value}")
             continue
         if coef != 1:
-            value = f.new(f"mul nsw i64 {value}, {coef}")
-        total = f.new(f"add nsw i64 {total}, {value}") if total else value
+            value = f.same(f"mul nsw i64 {value}, {coef}")
+        total = f.same(f"add nsw i64 {total}, {value}") if total else value
     return total
 
 

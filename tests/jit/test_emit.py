@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+import halo
 from halo.ir.expr import Buffer, Expr, Load, Op, Var
 from halo.ir.node import interning
 from halo.ir.stmt import Allocate, For, Store, block
@@ -111,3 +112,19 @@ def test_index_reductions_of_large_arrays() -> None:
     got = np.zeros(4, np.int64)
     assert kernel(np.zeros(3, np.int64), got) == 0
     assert got[0] == 3 << 32
+
+
+def test_loops_that_do_the_same_with_other_buffers_are_one_function() -> None:
+    y, x = halo.vars("y x")
+    roots = []
+    for k in range(4):
+        f, img = halo.Func(f"f{k}"), halo.Input(f"img{k}", halo.f32, ndim=2)
+        f[y, x] = halo.sqrt(img[y, x])
+        roots.append(f.compute_root().parallel("y").vectorize("x", 8))
+    product = halo.Func("product")
+    product[y, x] = roots[0][y, x] * roots[1][y, x] * roots[2][y, x] * roots[3][y, x]
+    text = product.serial("y").inspect_llvm()
+    assert text.count("call i32 @halo_par_for(") == 4
+    assert text.count("define internal") == 1
+    arrays = np.random.default_rng(0).random((4, 5, 37), np.float32)
+    np.testing.assert_allclose(product(*arrays), np.prod(np.sqrt(arrays), axis=0), rtol=1e-6)

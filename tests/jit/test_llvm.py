@@ -111,6 +111,7 @@ def test_many_threads_at_once() -> None:
     assert not failures
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_child_compiles_although_another_thread_did_at_the_fork() -> None:
     stop = threading.Event()
