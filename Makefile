@@ -25,8 +25,9 @@ format: $(VENV)/.ready
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
-bench: $(VENV)/.ready  ## the times that README states
-	$(bin)/python -m benchmarks
+bench: $(VENV)/.ready  ## the times that README states, and docs/benchmarks.md
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(bin)/python -m benchmarks --docs docs
 
 fuzz: $(VENV)/.ready  ## random pipelines under random schedules: make fuzz CASES=20000 SEED=1
 	$(bin)/python -m halo.fuzz --cases $(CASES) --seed $(SEED)

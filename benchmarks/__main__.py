@@ -2,7 +2,7 @@
 
 Every pipeline is checked against NumPy first, then timed beside its peers in one process, turn by turn; without
 `--threads`, with all threads and with one. The names `start` and `calls` are what a program waits for, and what a call
-costs. `make bench` writes docs/benchmarks.md.
+costs. `make bench` writes docs/benchmarks.md and docs/benchmarks.svg.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS[1:]), help="who else runs, by default all that are installed")
     parser.add_argument("--threads", type=int, help="how many each may use, by default all and then one")
     parser.add_argument("--json", type=Path, help="write the rows there")
-    parser.add_argument("--markdown", type=Path, help="write the table there")
+    parser.add_argument(
+        "--docs", type=Path, help="write the table (benchmarks.md) and a plot (benchmarks.svg) into this folder"
+    )
     args = parser.parse_args()
     unknown = set(args.names) - {*FIGURES, *PIPELINES}
     if unknown:
@@ -56,9 +58,11 @@ def main() -> None:
     print("\n".join(_summary(rows)))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
-    if args.markdown:
-        args.markdown.parent.mkdir(exist_ok=True)
-        args.markdown.write_text(_markdown(rows))
+    if args.docs and rows:
+        from .plot import plot
+
+        (args.docs / "benchmarks.md").write_text(_markdown(rows))
+        plot(rows, args.docs / "benchmarks.svg")
 
 
 def _measured(name: str, peers: str, threads: int) -> Iterator[Row]:
@@ -71,7 +75,11 @@ def _measured(name: str, peers: str, threads: int) -> Iterator[Row]:
 
 
 def _line(r: Row) -> str:
-    compiled = "" if r["peer_compile_ms"] is None else f"   first call {r['halo_compile_ms']:6.0f} : {r['peer_compile_ms']:6.0f}"
+    compiled = (
+        ""
+        if r["peer_compile_ms"] is None
+        else f"   first call {r['halo_compile_ms']:6.0f} : {r['peer_compile_ms']:6.0f}"
+    )
     return (f"{r['name']:<16} {r['threads']} threads  halo {r['halo_ms']:9.3f} ms ({r['roof']:4.0%} of the roof)   "
             f"{r['peer']:<8} {r['peer_ms']:9.3f} ms   ratio {r['ratio']:6.3f}{compiled}")  # fmt: skip
 
@@ -95,10 +103,11 @@ def _mean(ratios: list[float]) -> float:
 
 def _markdown(rows: list[Row]) -> str:
     head = ["# Benchmarks", "", "`make bench`: medians of interleaved rounds, in ms; ratio is halo's time to the peer's.", "",
+            "![ratios](benchmarks.svg)", "",
             "| pipeline | threads | halo | of the roof | peer | time | ratio | first call, halo | first call, peer |",
             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    body = [f"| {r['name']} | {r['threads']} | {r['halo_ms']:.3f} | {r['roof']:.0%} | {r['peer']} | {r['peer_ms']:.3f} | {r['ratio']:.3f} "
-            f"| {r['halo_compile_ms'] or 0:.0f} | {r['peer_compile_ms'] or 0:.0f} |" for r in rows]  # fmt: skip
+    body = [f"| {r['name']} | {r['threads']} | {r['halo_ms']:.3f} | {r['roof']:.0%} | {r['peer']} | {r['peer_ms']:.3f} "
+            f"| {r['ratio']:.3f} | {r['halo_compile_ms'] or 0:.0f} | {r['peer_compile_ms'] or 0:.0f} |" for r in rows]  # fmt: skip
     return "\n".join([*head, *body, "", *_summary(rows), ""])
 
 

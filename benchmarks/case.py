@@ -36,7 +36,14 @@ class Case:
     def check(self, peer: str, got: np.ndarray) -> None:
         """AssertionError where the result of `peer` is wrong."""
         want = self.wanted
-        assert got.shape == want.shape and got.dtype == want.dtype, (self.name, peer, got.dtype, got.shape, want.dtype, want.shape)
+        assert (got.dtype, got.shape) == (want.dtype, want.shape), (self.name, peer)
+            self.name,
+            peer,
+            got.dtype,
+            got.shape,
+            want.dtype,
+            want.shape,
+        )
         if not self.tolerance:
             assert np.array_equal(got, want), (self.name, peer)
             return

@@ -84,6 +84,7 @@ def schedule(harris: halo.Func) -> None:
         harris[name].store_at(harris, "y").compute_at(harris, "yi").vectorize("x", 16)
     harris["gradient_x"].compute_with(harris["gradient_y"], "x")
     harris["tensor"].compute_inline()
+    harris.specialize(harris.inputs["img"].shape[2] == 3)  # then the stride of x is known
 
 
 def halide_harris() -> Any:

@@ -68,7 +68,7 @@ def schedule(matmul: halo.Func) -> None:
 def halide_product() -> Any:
     import halide as hl
 
-    x, y, xi, yi, yo = map(hl.Var, ("x", "y", "xi", "yi", "yo"))
+    x, y, xi, yi = map(hl.Var, ("x", "y", "xi", "yi"))
     a, b = hl.ImageParam(hl.Float(32), 2, "a"), hl.ImageParam(hl.Float(32), 2, "b")
     k = hl.RDom([(0, N)], "k")
     prod, out = hl.Func("prod"), hl.Func("out")

@@ -47,7 +47,9 @@ def best(f: Callable[[], object], seconds: float = 1.0) -> float:
     return min(times)
 
 
-def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int = 9, seconds: float = 0.02) -> dict[str, list[float]]:
+def interleaved(
+    runs: Mapping[str, Callable[[], object]], rounds: int = 9, seconds: float = 0.02
+) -> dict[str, list[float]]:
     """Seconds of one call of each of `runs`, A B A B, for `rounds` rounds. A turn is as many calls as fit in `seconds`,
     after one that is not counted; its time is their median."""
     times: dict[str, list[float]] = {name: [] for name in runs}

@@ -76,11 +76,11 @@ def func() -> halo.Func:
 
 def schedule(unsharp: halo.Func) -> None:
     # Down a strip each row of the grey picture and of the two blurs is computed once; seven of the first are kept.
-    unsharp.bound("c", 0, 3).split("y", "yo", "yi", 32).parallel("yo").vectorize("x", 16).unroll("c")
-    unsharp.reorder("yo", "yi", "x", "c", "x_v")
+    unsharp.bound("c", 0, 3).split("y", "yo", "yi", 32).parallel("yo").vectorize("x", 16).vectorize("c")
     for name in ("grey", "blur_y", "ratio"):
         unsharp[name].store_at(unsharp, "yo").compute_at(unsharp, "yi").vectorize("x", 16)
     unsharp["blur_x"].compute_inline()
+    unsharp.specialize(unsharp.inputs["img"].shape[2] == 3)  # then the stride of x is known
 
 
 def halide_unsharp() -> Any:
@@ -99,7 +99,7 @@ def halide_unsharp() -> Any:
     img.dim(1).set_stride(3)
     unsharp.output_buffer().dim(0).set_bounds(0, 3).set_stride(1)
     unsharp.output_buffer().dim(1).set_stride(3)
-    unsharp.split(y, yo, yi, 32).parallel(yo).reorder(c, x, yi, yo).vectorize(x, 16).unroll(c)
+    unsharp.split(y, yo, yi, 32).parallel(yo).reorder(c, x, yi, yo).vectorize(x, 16).vectorize(c)
     for f in (grey, blur_y, ratio):
         f.store_at(unsharp, yo).compute_at(unsharp, yi).vectorize(x, 16)
     return unsharp.compile_to_callable([img], hl.get_jit_target_from_environment())
