@@ -37,13 +37,6 @@ class Case:
         """AssertionError where the result of `peer` is wrong."""
         want = self.wanted
         assert (got.dtype, got.shape) == (want.dtype, want.shape), (self.name, peer)
-            self.name,
-            peer,
-            got.dtype,
-            got.shape,
-            want.dtype,
-            want.shape,
-        )
         if not self.tolerance:
             assert np.array_equal(got, want), (self.name, peer)
             return
