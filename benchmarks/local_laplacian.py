@@ -94,6 +94,7 @@ def func(scheduled: bool) -> halo.Func:
 
 def schedule(result: halo.Func, inputs: list[halo.Func], remaps: list[halo.Func], outputs: list[halo.Func]) -> None:
     result.bound("c", 0, 3).split("y", "yo", "y", 64).parallel("yo").vectorize("x", 16).vectorize("c")
+    result.never_partition("yo", "y")
     result["table"].compute_root().vectorize("x", 16)
     inputs[0].compute_root().parallel("y", 32).vectorize("x", 16)
     outputs[0].compute_at(result, "y").vectorize("x", 16)
@@ -108,6 +109,9 @@ def schedule(result: halo.Func, inputs: list[halo.Func], remaps: list[halo.Func]
             outputs[j].store_at(result, "yo").compute_at(result, "y").vectorize("x", 16)
         else:
             outputs[j].compute_root()
+        if j > 2:  # of little work, a small body is compiled sooner
+            for f in (inputs[j], remaps[j], outputs[j]):
+                f.never_partition()
     # Of the finest level the output needs two intensities; the pyramids get all of them, row by row, from a copy.
     remaps[0].compute_inline()
     finest = remaps[0].clone_in(result["remapped_1_rows"])

@@ -76,9 +76,11 @@ def halide_product() -> Any:
     prod[x, y] += a[k, y] * b[x, k]
     out[x, y] = prod[x, y]
     out.bound(x, 0, N).bound(y, 0, N)
-    out.tile(x, y, xi, yi, 64, 5).vectorize(xi, 16).unroll(xi).unroll(yi).parallel(y, 8)
-    prod.compute_at(out, x).vectorize(x, 16).unroll(x).unroll(y)
+    out.tile(x, y, xi, yi, 64, 6).reorder(xi, yi, y, x).vectorize(xi, 16).unroll(xi).unroll(yi).parallel(x)
+    prod.compute_at(out, y).vectorize(x, 16).unroll(x).unroll(y)
     prod.update().reorder(x, y, k).vectorize(x, 16).unroll(x).unroll(y)
+    columns = b.in_(prod)
+    columns.compute_at(out, x).vectorize(columns.args()[0], 16).unroll(columns.args()[0])
     return out.compile_to_callable([a, b], hl.get_jit_target_from_environment())
 
 
