@@ -117,8 +117,8 @@ def test_index_reductions_of_large_arrays() -> None:
 def test_loops_that_do_the_same_with_other_buffers_are_one_function() -> None:
     y, x = halo.vars("y x")
     roots = []
-    for k in range(4):
-        f, img = halo.Func(f"f{k}"), halo.Input(f"img{k}", halo.f32, ndim=2)
+    for n in range(4):
+        f, img = halo.Func(f"f{n}"), halo.Input(f"img{n}", halo.f32, ndim=2)
         f[y, x] = halo.sqrt(img[y, x])
         roots.append(f.compute_root().parallel("y").vectorize("x", 8))
     product = halo.Func("product")
