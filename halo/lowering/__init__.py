@@ -12,6 +12,7 @@ from ..ir.pipeline import CheckInfo, Lowered, Pipeline, Port
 from ..ir.stmt import Stmt
 from .build_nest import build_nest
 from .checks import closed_boxes, entry_checks
+from .deinterleave import deinterleave
 from .expand_math import expand_math
 from .flatten import flatten
 from .fold_storage import fold_storage
@@ -139,6 +140,7 @@ PASSES = (
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
     Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
+    Pass("deinterleave", "strided loads side by side share dense loads", lambda s: s.on_stmt(deinterleave, s.lanes)),
     Pass("lifetimes", "memory is taken before its first use and goes back after its last", _on_stmt(lifetimes)),
 )  # fmt: skip
 

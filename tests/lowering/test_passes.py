@@ -132,6 +132,13 @@ def chain() -> halo.Func:
     return stages[-1].serial("x")
 
 
+def halved() -> halo.Func:
+    x = halo.Var("x")
+    img, f = halo.Input("img", halo.u16, ndim=1), halo.Func("f")
+    f[x] = img[2 * x] + 2 * img[2 * x + 1] + img[2 * x + 2]
+    return f.vectorize("x", 4, tail="round_up")
+
+
 CASES = [
     ("inline", "build_nest", tiled),
     ("guard_reads", "build_nest", guarded),
@@ -156,6 +163,7 @@ CASES = [
     ("flatten_of_a_fold", "flatten", sliding),
     ("vectorize", "vectorize", tiled),
     ("interleave", "interleave", colours),
+    ("deinterleave", "deinterleave", halved),
     ("lifetimes", "lifetimes", chain),
 ]
 
