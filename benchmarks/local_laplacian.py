@@ -11,7 +11,7 @@ import halo
 from .case import Case, Run
 
 HEIGHT, WIDTH = 1536, 2560
-PYRAMID, LEVELS = 8, 8
+PYRAMID, LEVELS = 8, 8  # Beyond the picture every level of a pyramid is constant but for two cells: all peers use that.
 TABLE = 256  # entries of the remapping table to an intensity
 ALPHA, BETA = float(np.float32(1 / 7)), 1.0
 GREY = np.float32(np.array((0.299, 0.587, 0.114)) / 65535).tolist()
@@ -71,10 +71,14 @@ def func(scheduled: bool) -> halo.Func:
     entry = halo.clamp(halo.i32(grey[y, x] * float((LEVELS - 1) * TABLE)), 0, (LEVELS - 1) * TABLE)
     remapped = define("remapped_0", (k, y, x), BETA * (grey[y, x] - level) + level + table[entry - TABLE * k])
 
+    ends = [(-2, (n + 7) // 8 + 4) for n in img.shape[:2]]
     inputs, remaps = [grey], [remapped]
     for j in range(1, PYRAMID):
-        inputs.append(down(f"grey_{j}", inputs[-1]))
-        remaps.append(down(f"remapped_{j}", remaps[-1], k))
+        finer = inputs[-1], remaps[-1]
+        if j == 4:
+            finer = halo.pad(finer[0], "edge", bounds=ends), halo.pad(finer[1], "edge", bounds=[None, *ends])
+        inputs.append(down(f"grey_{j}", finer[0]))
+        remaps.append(down(f"remapped_{j}", finer[1], k))
 
     outputs: list[halo.Func] = []
     for j in reversed(range(PYRAMID)):
@@ -109,9 +113,9 @@ def schedule(result: halo.Func, inputs: list[halo.Func], remaps: list[halo.Func]
             outputs[j].store_at(result, "yo").compute_at(result, "y").vectorize("x", 16)
         else:
             outputs[j].compute_root()
-        if j > 2:  # of little work, a small body is compiled sooner
+        if j > 2:  # where there is little work, less code is compiled sooner
             for f in (inputs[j], remaps[j], outputs[j]):
-                f.never_partition()
+                f.never_partition("x")
     # Of the finest level the output needs two intensities; the pyramids get all of them, row by row, from a copy.
     remaps[0].compute_inline()
     finest = remaps[0].clone_in(result["remapped_1_rows"])
@@ -152,9 +156,13 @@ def halide_laplacian() -> Any:
     remapped = define("remapped_0", (x, y, k), BETA * (grey[x, y] - level) + level + table[entry - TABLE * k])
 
     inputs, remaps = [grey], [remapped]
+    ends = [hl.Range(-2, (img.dim(d).extent() + 7) // 8 + 4) for d in (1, 2)]
     for j in range(1, PYRAMID):
-        inputs.append(down(f"grey_{j}", inputs[-1])[1])
-        rows, coarser = down(f"remapped_{j}", remaps[-1], k)
+        finer = inputs[-1], remaps[-1]
+        if j == 4:
+            finer = tuple(hl.BoundaryConditions.repeat_edge(f, ends) for f in finer)
+        inputs.append(down(f"grey_{j}", finer[0])[1])
+        rows, coarser = down(f"remapped_{j}", finer[1], k)
         remaps.append(coarser)
         if j == 1:
             finest = remapped.clone_in(rows)
@@ -288,7 +296,6 @@ def numba_laplacian() -> Any:
     return laplacian
 
 
-# Beyond the picture every level of a pyramid is constant but for its first two cells.
 MARGIN = 4
 
 
