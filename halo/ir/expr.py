@@ -44,12 +44,13 @@ __all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Lin", "Load
 class Expr(Node):
     """A value of `type`, `lanes` wide. `uid` grows in order of creation and breaks ties."""
 
-    __slots__ = ("cached_bounds", "cached_cases", "cached_free", "lanes", "type", "uid")
+    __slots__ = ("cached_arrays", "cached_bounds", "cached_cases", "cached_free", "lanes", "type", "uid")
     type: Type
     lanes: int
     uid: int
     cached_bounds: Any
     cached_cases: int
+    cached_arrays: frozenset[Array]
     cached_free: Any
 
     def __bool__(self) -> bool:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..types import Type, index
-from .expr import Broadcast, Cast, Const, Expr, Lin, Op, Ramp, Read, Var, children
+from .expr import Array, Broadcast, Cast, Const, Expr, Lin, Op, Ramp, Read, Var, children
 from .linear import linear, parts
 
 Bounds = tuple[Any, Any]  # (lo, hi): Python numbers, inclusive; None is unbounded
@@ -29,6 +29,19 @@ def free_vars(e: Expr) -> frozenset[Expr]:
         free = frozenset() if not sets else sets[0].union(*sets[1:])
     e.cached_free = free
     return free
+
+
+def arrays_read(e: Expr) -> frozenset[Array]:
+    """The arrays that `e` reads."""
+    try:
+        return e.cached_arrays
+    except AttributeError:
+        pass
+    sets = [s for c in children(e) if (s := arrays_read(c))]
+    if isinstance(e, Read):
+        sets.append(frozenset((e.array,)))
+    e.cached_arrays = frozenset() if not sets else sets[0].union(*sets[1:])
+    return e.cached_arrays
 
 
 def const_bounds(e: Expr) -> Bounds:

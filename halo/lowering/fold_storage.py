@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..errors import ScheduleError
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, reads
-from ..ir.facts import const_bounds, free_vars
+from ..ir.facts import arrays_read, const_bounds, free_vars
 from ..ir.interval import Range, monotonic, upper
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt
@@ -165,7 +165,9 @@ def _at_once(s: Stmt, what: Array, d: int, lanes: frozenset[Expr]) -> bool:
         lanes |= {s.var}
     if isinstance(s, Provide) and s.what is what and not lanes.isdisjoint(free_vars(s.indices[d])):
         return True
-    if any(r.array is what and not lanes.isdisjoint(free_vars(r.indices[d])) for r in reads(exprs(s))):
+    if _reads(s, what) and any(
+        r.array is what and not lanes.isdisjoint(free_vars(r.indices[d])) for r in reads(exprs(s))
+    ):
         return True
     return any(_at_once(t, what, d, lanes) for t in substmts(s))
 
@@ -188,10 +190,15 @@ def _uses(s: Stmt, what: Array) -> bool:
             return True
         if isinstance(t, Extern) and what in t.inputs:
             return True
-        if any(r.array is what for r in reads(exprs(t))):
+        if _reads(t, what):
             return True
         stack.extend(substmts(t))
     return False
+
+
+def _reads(s: Stmt, what: Array) -> bool:
+    """Whether an expression of `s` itself reads `what`."""
+    return any(what in arrays_read(e) for e in exprs(s))
 
 
 def _touched(s: Stmt, what: Array) -> Box:
@@ -216,7 +223,8 @@ def _boxes(s: Stmt, what: Array, under: tuple[Expr, ...]) -> Boxes:
             if s.orelse is not None:
                 boxes.merge(_boxes(s.orelse, what, (*under, *A.conjuncts(A.not_(s.cond)))))
         case Provide():
-            boxes = touched(s, under)
+            if s.what is what or _reads(s, what):
+                boxes = touched(s, under)
         case Extern():
             for a, needed in zip(s.inputs, s.function.required(s.box), strict=True):
                 boxes.touch("read", a, tuple((lo, last_of(lo, n)) for lo, n in needed))

@@ -10,6 +10,7 @@ production, in terms of its readers' regions at that site:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from itertools import repeat
 
 from ..errors import BoundsError, Location
@@ -333,11 +334,30 @@ def boxes_of_exprs(
 ) -> Boxes:
     """The boxes of all reads under `roots`; a read at the very index that is being stored (`at`) needs nothing more."""
     boxes = Boxes()
+    points: dict[tuple[Array, tuple[Expr, ...]], list[tuple[Expr, ...]]] = {}
     for e in reads(roots):
         if e.array.kind != "table" and at != (e.array, e.indices):
             conditions = under if e.pred is None else (*under, *A.conjuncts(e.pred))
-            boxes.touch("read", e.array, box_of(e.indices, conditions))
+            points.setdefault((e.array, conditions), []).append(e.indices)
+    for (array, conditions), indices in points.items():
+        boxes.touch("read", array, tuple(_hull(axis, conditions) for axis in zip(*indices, strict=True)))
     return boxes
+
+
+def _hull(indices: Iterable[Expr], under: tuple[Expr, ...]) -> tuple[End, End]:
+    """(lo, hi) of all of `indices`; of those that differ by constants, the first and the last have them."""
+    first: dict[object, Expr] = {}
+    last: dict[object, Expr] = {}
+    for i in dict.fromkeys(indices):
+        terms, _ = parts(i)
+        first[terms] = min(first.get(terms, i), i, key=_constant)
+        last[terms] = max(last.get(terms, i), i, key=_constant)
+    ends: Iterator[Box] = (((_clamped(first[terms], under)[0], _clamped(last[terms], under)[1]),) for terms in first)
+    return reduce(join, ends)[0]
+
+
+def _constant(e: Expr) -> int:
+    return parts(e)[1]
 
 
 def box_of(indices: tuple[Expr, ...], under: tuple[Expr, ...]) -> Box:

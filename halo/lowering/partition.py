@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from functools import reduce
 
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Op, Var, children, is_true
+from ..ir.expr import Const, Expr, Op, Var, children, is_false, is_true
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, slacks, solve
 from ..ir.stmt import Block, For, If, Realize, Stmt, block
@@ -113,14 +113,25 @@ def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, t
             if isinstance(c, Op) and c.name == "le" and c.args[0].type is index:
                 seen.add(c)
                 yield c, True, inner
-    once = isinstance(s, For) and s.kind in ("serial", "parallel")  # a shorter last tile needs no loops of its own
     for e in exprs(s):
         found = reversed(tuple(_undecided(e, seen)))
-        yield from ((c, False, inner) for c in found if not (once and c.name in ("min", "max")))
+        yield from ((c, False, inner) for c in found if not _is_paid_once(s, c))
     if isinstance(s, For):
         inner = (Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index))), *inner)
     for t in substmts(s):
         yield from _candidates(t, inner)
+
+
+def _is_paid_once(s: Stmt, e: Op) -> bool:
+    """Whether `e` is an end of a loop that repeats much more: a shorter last tile needs no loops of its own, and rows that
+    only the first iteration computes are no reason to write all of it twice."""
+    if not (isinstance(s, For) and s.kind in ("serial", "parallel")):
+        return False
+    return e.name in ("min", "max") or any(_has_loops(t) for t in substmts(s))
+
+
+def _has_loops(s: Stmt) -> bool:
+    return (isinstance(s, For) and s.kind in ("serial", "parallel")) or any(map(_has_loops, substmts(s)))
 
 
 def _undecided(e: Expr, seen: set[Expr]) -> Iterator[Op]:
@@ -173,6 +184,8 @@ def _decide(
                 lo, extent = loops[v]
                 end = A.sub(A.add(lo, extent), Const(1, index))
                 always = A.le(Const(0, index), part)
+                if is_false(always):
+                    return None
                 if not is_true(always):
                     highs.append(A.select(always, end, A.sub(lo, Const(1, index))))
                 continue
