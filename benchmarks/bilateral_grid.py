@@ -67,16 +67,18 @@ def func() -> halo.Func:
     def blur_y(c, z, y, x):
         return binomial(*(blur_x[c, z, y + k, x] for k in range(-2, 3)))
 
-    def plane(c, z, y, x):
-        fy, fx = (y % S) / S, (x % S) / S
-        rows = [halo.lerp(blur_y[c, z, y // S + j, x // S], blur_y[c, z, y // S + j, x // S + 1], fx) for j in range(2)]
-        return halo.lerp(rows[0], rows[1], fy)
+    @halo.func
+    def rows(c, z, y, x):
+        return halo.lerp(blur_y[c, z, y // S, x], blur_y[c, z, y // S + 1, x], (y % S) / S)
 
     @halo.func
     def between(c, y, x, *, img: halo.f32[:, ::1]):
         value = halo.clamp(img[y, x], 0.0, 1.0) * LEVELS
         cell = halo.clamp(halo.i32(value), 0, LEVELS)
-        return halo.lerp(plane(c, cell, y, x), plane(c, cell + 1, y, x), value - cell)
+        near = [
+            halo.lerp(rows[c, cell + k, y, x // S], rows[c, cell + k, y, x // S + 1], (x % S) / S) for k in range(2)
+        ]
+        return halo.lerp(near[0], near[1], value - cell)
 
     @halo.func
     def smoothed(y, x):
@@ -86,27 +88,28 @@ def func() -> halo.Func:
 
 
 def schedule(smoothed: halo.Func) -> None:
-    grid, blur_z, blur_x, blur_y = (smoothed[name] for name in ("grid", "blur_z", "blur_x", "blur_y"))
+    grid, blur_z, blur_x, blur_y, rows = (smoothed[name] for name in ("grid", "blur_z", "blur_x", "blur_y", "rows"))
     smoothed.parallel("y", 8).vectorize("x", 16)
     smoothed["between"].compute_inline()
-    # What eight lanes of a pixel's row look up in blur_y is near one another.
+    # A pixel looks up four pairs of a row that is interpolated along y, and they are near one another.
+    rows.compute_at(smoothed, "y_p").reorder("y", "x", "z", "c").vectorize("z", 4).vectorize("c", 2)
+    rows.reorder_storage("y", "x", "z", "c")
     blur_y.compute_at(smoothed, "y").reorder("y", "z", "x", "c").vectorize("x", 8).unroll("c")
     blur_y.reorder_storage("y", "x", "z", "c")
     blur_x.compute_root().reorder("y", "z", "x", "c").parallel("y").vectorize("x", 8).unroll("c")
     blur_z.compute_at(blur_x, "y").reorder("y", "x", "z", "c").vectorize("x", 8).unroll("c")
-    grid.compute_at(blur_x, "y")
+    grid.compute_at(blur_x, "y").vectorize("x", 16)
     grid.update(0).reorder("y", "x", "dy", "dx", "c").unroll("c")
 
 
 def halide_grid() -> Any:
     import halide as hl
 
-    x, y, z, c = map(hl.Var, ("x", "y", "z", "c"))
+    x, y, z, c, yi = map(hl.Var, ("x", "y", "z", "c", "yi"))
     img = hl.ImageParam(hl.Float(32), 2, "img")
     bordered = hl.BoundaryConditions.repeat_edge(img)
-    grid, blur_z, blur_x, blur_y, between, smoothed = map(
-        hl.Func, ("grid", "blur_z", "blur_x", "blur_y", "between", "smoothed")
-    )
+    names = ("grid", "blur_z", "blur_x", "blur_y", "rows", "between", "smoothed")
+    grid, blur_z, blur_x, blur_y, rows, between, smoothed = map(hl.Func, names)
     r = hl.RDom([(0, S), (0, S)], "r")
     value = hl.clamp(bordered[x * S + r.x - S // 2, y * S + r.y - S // 2], 0.0, 1.0)
     grid[x, y, z, c] = 0.0
@@ -121,20 +124,18 @@ def halide_grid() -> Any:
     value = hl.clamp(img[x, y], 0.0, 1.0) * LEVELS
     cell = hl.i32(value)
     fz, fy, fx = value - cell, hl.f32(y % S) / S, hl.f32(x % S) / S
-    iy, ix = y // S, x // S
-
-    def plane(z: Any) -> Any:
-        rows = [hl.lerp(blur_y[ix, iy + j, z, c], blur_y[ix + 1, iy + j, z, c], fx) for j in range(2)]
-        return hl.lerp(rows[0], rows[1], fy)
-
-    between[x, y, c] = hl.lerp(plane(cell), plane(cell + 1), fz)
+    rows[x, y, z, c] = hl.lerp(blur_y[x, y // S, z, c], blur_y[x, y // S + 1, z, c], fy)
+    near = [hl.lerp(rows[x // S, y, cell + k, c], rows[x // S + 1, y, cell + k, c], fx) for k in range(2)]
+    between[x, y, c] = hl.lerp(near[0], near[1], fz)
     smoothed[x, y] = between[x, y, 0] / between[x, y, 1]
-    smoothed.parallel(y, 8).vectorize(x, 8)
+    smoothed.split(y, y, yi, S).parallel(y).vectorize(x, 16)
+    rows.compute_at(smoothed, yi).store_in(hl.MemoryType.Stack).reorder(c, z, x, y).reorder_storage(c, z, x, y)
+    rows.vectorize(z, 4).vectorize(c)
     blur_y.compute_at(smoothed, y).store_in(hl.MemoryType.Stack).reorder(c, x, y, z).reorder_storage(c, z, x, y)
     blur_y.vectorize(x, 8).unroll(c)
     blur_x.compute_root().reorder(c, x, z, y).parallel(y).vectorize(x, 8).unroll(c)
     blur_z.compute_at(blur_x, y).reorder(c, z, x, y).vectorize(x, 8).unroll(c)
-    grid.compute_at(blur_x, y)
+    grid.compute_at(blur_x, y).vectorize(x, 16)
     grid.update().reorder(c, r.x, r.y, x, y).unroll(c)
     return smoothed.compile_to_callable([img], hl.get_jit_target_from_environment())
 
