@@ -309,6 +309,9 @@ class Directive:
         converted = {}
         for f in cls.arguments():
             value = values.get(f.name, f.default)
+            if value is dataclasses.MISSING:  # of any number, none
+                raise ScheduleError(f"{receiver}.{cls.name}: no {f.name} are named", loc=loc,
+                                    hint=f"{receiver}.{cls.name}(*{f.name})")  # fmt: skip
             try:
                 converted[f.name] = f.metadata["kind"].convert(value)
             except Choice as e:

@@ -74,3 +74,11 @@ def test_every_directive_is_a_method(name: str) -> None:
     assert method.__name__ == name
     assert method.__doc__ == registry[name].__doc__
     assert next(iter(inspect.signature(method).parameters)) == "self"
+
+
+@pytest.mark.parametrize("name", ["reorder", "never_partition", "always_partition", "reorder_storage"])
+def test_any_number_of_loops_is_at_least_one(name: str) -> None:
+    f, x = halo.Func("f"), halo.Var("x")
+    f[x] = x
+    with pytest.raises(halo.ScheduleError, match=rf"f\.{name}: no (loops|axes) are named"):
+        getattr(f, name)()
