@@ -79,10 +79,9 @@ def func() -> halo.Func:
 
 def schedule(harris: halo.Func) -> None:
     # Down a strip of rows each row of the grey picture and of its gradient is computed once, and three are kept.
-    harris.split("y", "y", "yi", 32).parallel("y").vectorize("x", 16)
+    harris.split("y", "y", "yi", 64).parallel("y").vectorize("x", 16)
     for name in ("grey", "gradient_y", "gradient_x"):
         harris[name].store_at(harris, "y").compute_at(harris, "yi").vectorize("x", 16)
-    harris["gradient_x"].compute_with(harris["gradient_y"], "x")
     harris["tensor"].compute_inline()
     harris.specialize(harris.inputs["img"].shape[2] == 3)  # then the stride of x is known
 
@@ -105,7 +104,7 @@ def halide_harris() -> Any:
     harris[x, y] = sxx * syy - sxy * sxy - K * (sxx + syy) * (sxx + syy)
     img.dim(0).set_bounds(0, 3).set_stride(1)
     img.dim(1).set_stride(3)
-    harris.split(y, y, yi, 32).parallel(y).vectorize(x, 16)
+    harris.split(y, y, yi, 64).parallel(y).vectorize(x, 16)
     for f in (grey, gradient_x, gradient_y):
         f.store_at(harris, y).compute_at(harris, yi).vectorize(x, 16)
     gradient_x.compute_with(gradient_y, x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -186,6 +188,18 @@ def test_26_interleaved_stores_are_dense_stores(channels: int) -> None:
     text = f.inspect_llvm(img=data)
     assert f"store <{16 * channels} x i8>" in text
     assert "llvm.masked.scatter" not in text
+
+
+def test_26_a_wide_store_is_a_store_for_each_register() -> None:
+    c = halo.Var("c")
+    img = halo.Input("img", halo.f64, ndim=3)
+    f = func("f", (Y, X, c), img[c, Y, X] + 1)
+    f.bound("c", 0, 3).unroll("c").vectorize("x", 16, tail="round_up")
+    data = RNG.random((3, 3, 64))
+    np.testing.assert_array_equal(f(img=data), np.moveaxis(data, 0, 2) + 1)
+    stores = re.findall(r"store <(\d+) x double>", f.inspect_llvm(img=data))
+    assert stores
+    assert max(map(int, stores)) <= 8  # of 512 bits, the widest register of any target
 
 
 def test_26_a_transposed_tile_has_no_gather() -> None:
