@@ -62,7 +62,7 @@ def funcs() -> halo.Func:
 
     @halo.func
     def shift(i):
-        return halo.i16(cumulative[i] * 255 // cumulative[255]) - halo.i16(i)
+        return halo.i32(cumulative[i] * 255 // cumulative[255]) - halo.i32(i)  # 32 bits: what can be gathered
 
     @halo.func
     def equalised(c, y, x, *, img: halo.u8[:, :, :]):
@@ -100,7 +100,7 @@ def halide_equalise() -> Any:
     k = hl.RDom([(1, 255)], "k")
     cumulative[i] = histogram[i]
     cumulative[k.x] += cumulative[k.x - 1]
-    shift[i] = hl.i16(cumulative[i] * hl.u32(255) // cumulative[255]) - hl.i16(i)
+    shift[i] = hl.i16(cumulative[i] * hl.u32(255) // cumulative[255]) - hl.i16(i)  # 32 bits are slower here
     out[x, y, c] = hl.u8_sat(hl.i16(img[x, y, c]) + shift[hl.i32(luma[x, y])])
 
     yo, yi, xo, xi = map(hl.RVar, ("yo", "yi", "xo", "xi"))
