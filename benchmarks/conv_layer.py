@@ -62,7 +62,7 @@ def funcs() -> halo.Func:
 
 def schedule(relu: halo.Func) -> None:
     conv = relu["conv"]
-    relu.split("c", "co", "c", 64).split("x", "xo", "x", 5).reorder("n", "y", "co", "xo", "x", "c")
+    relu.split("c", "co", "c", 32).split("x", "xo", "x", 10).reorder("n", "y", "co", "xo", "x", "c")
     relu.vectorize("c", 16).unroll("c").unroll("x").fuse("n", "y", "ny").parallel("ny")
     relu.bound("n", 0, N).bound("y", 0, HEIGHT).bound("x", 0, WIDTH).bound("c", 0, CHANNELS)
     conv.compute_at(relu, "xo").vectorize("c", 16).unroll("c").unroll("x")  # 20 registers of sums
@@ -93,7 +93,7 @@ def halide_layer() -> Any:
         for d, size in enumerate(shape):
             buffer.dim(d).set_bounds(0, size).set_stride(stride)
             stride *= size
-    relu.split(c, co, c, 64).split(x, xo, x, 5).reorder(c, x, xo, co, y, n)
+    relu.split(c, co, c, 32).split(x, xo, x, 10).reorder(c, x, xo, co, y, n)
     relu.vectorize(c, 16).unroll(c).unroll(x).fuse(y, n, ny).parallel(ny)
     conv.compute_at(relu, xo).vectorize(c, 16).unroll(c).unroll(x)
     conv.update().reorder(c, x, y, n, r.x, r.y, r.z).vectorize(c, 16).unroll(c).unroll(x).unroll(r.x, 2)
