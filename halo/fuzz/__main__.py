@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 CHUNK = 100
+STEPS = 20  # lines of progress, on stderr
 SECONDS = 1800  # for a chunk: what takes longer hangs
 
 
@@ -29,13 +30,17 @@ def main() -> int:
         for seed in seeds:
             print(f"# seed {seed}\n{Case(seed).text}\n")
         return 0
-    start, failures, stop = time.monotonic(), 0, False
+    start, done, failures, stop = time.monotonic(), 0, 0, False
 
     def run(chunk: range) -> None:
-        nonlocal failures, stop
+        nonlocal done, failures, stop
+        size = len(chunk)
         while chunk and not stop:
             failed, text = _run(chunk, "garbage" if args.garbage else "check")
             if failed is None:
+                before, done = done, done + size
+                if done * STEPS // args.cases > before * STEPS // args.cases:
+                    print(f"{done} of {args.cases}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
                 return
             failures += 1
             stop = stop or not args.keep_going
