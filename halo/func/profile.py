@@ -9,12 +9,11 @@ from html import escape
 from typing import Any
 
 from ..errors import ArgumentError, here
-from ..ir.expr import Const
 from ..ir.node import interning
 from ..ir.pipeline import Lowered
 from ..ir.stmt import Allocate
 from ..jit import profile as counting
-from ..jit.emit_stmt import STACK_ARRAY
+from ..jit.emit_stmt import stack_bytes
 from ..jit.kernel import Kernel, compile_kernel
 from ..jit.target import Target
 from ..lowering.instrument import Calls, instrument
@@ -133,5 +132,4 @@ class _Instrumented:
 
 def _on_heap(s: Allocate) -> bool:
     """Whether memory is asked for: small arrays of known size live on the stack."""
-    size = s.size.value if isinstance(s.size, Const) else s.bound
-    return size is None or max(size, 1) * s.buffer.type.bytes > STACK_ARRAY
+    return stack_bytes(s) is None

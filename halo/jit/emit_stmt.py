@@ -15,10 +15,13 @@ from .emit_function import ERROR, LOCKS, Function, memory_type
 from .emit_lock import lock
 from .emit_store import store
 
-__all__ = ["emit_body"]
+__all__ = ["emit_body", "stack_bytes"]
 
 STACK_ARRAY = 16 << 10  # bytes up to which an array of known size lives on the stack...
-STACK_FRAME = 256 << 10  # ... and all arrays of one function together
+STACK_FRAME = 256 << 10  # ... and all arrays of one function together;
+ASKED_FRAME = (
+    1 << 20
+)  # with those that the schedule wants there (vectors of tiles make them larger): a thread has a few of these
 MOST_BYTES = 1 << 47  # more than `halo_malloc` ever gives
 
 Work = list[Any]  # statements, and functions to call between them
@@ -154,19 +157,24 @@ def _captured(f: Function, key: Any) -> str:
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
-def _allocate(f: Function, s: Allocate, work: Work) -> None:
-    """On the stack where the size is known and small, else from the pool."""
+def stack_bytes(s: Allocate) -> int | None:
+    """The size of what belongs on the stack, if there is room; None of what does not."""
     size = s.size.value if isinstance(s.size, Const) else s.bound
-    bytes = None if size is None else max(size, 1) * s.buffer.type.bytes
-    fits = bytes is not None and bytes <= STACK_ARRAY and f.stack_bytes + bytes <= STACK_FRAME
+    bytes = None if size is None else int(max(size, 1)) * s.buffer.type.bytes
+    return bytes if bytes is None or bytes <= STACK_ARRAY or s.buffer.kind == "stack" else None
+
+
+def _allocate(f: Function, s: Allocate, work: Work) -> None:
+    """On the stack where the size is known and small, or that is asked for; else, or if that is full, from the pool."""
+    bytes, asked = stack_bytes(s), s.buffer.kind == "stack"
     f.owned.add(s.buffer)
     mark = f.mark()
-    if bytes is not None and (fits or s.buffer.kind == "stack"):
+    if bytes is not None and f.stack_bytes + bytes <= (ASKED_FRAME if asked else STACK_FRAME):
         f.stack_bytes += bytes
         f.bind(s.buffer, f.at_entry(f"alloca [{bytes} x i8], align 64"))
         work += [lambda: f.restore(mark), s.body]
         return
-    if s.buffer.kind == "stack":
+    if asked and bytes is None:
         raise CompileError(f"the size of {s.buffer.name} on the stack has no constant bound")
     pointer = f.new(f"call noalias ptr @halo_malloc(i64 {_wanted(f, s)})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")

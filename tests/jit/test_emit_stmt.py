@@ -234,3 +234,17 @@ def test_vectors_bound_by_lets() -> None:
 
     run(make, out)
     assert out.tolist() == [1, 4, 9, 16, 25, 36, 49, 64]
+
+
+def test_what_the_stack_has_no_room_for_comes_from_the_pool() -> None:
+    with interning():
+        dst = port("out", u8, "output")
+        body: Stmt = Store(dst.buffer, k(0), k(3, u8))
+        for j in range(50):
+            b = Buffer(f"b{j}", u8, "stack")
+            body = Allocate(b, k(200_000), block(Store(b, k(199_999), k(1, u8)), body))
+        kernel = Kernel(body, [dst])
+    out = np.zeros(1, np.uint8)
+    assert kernel(out) == 0
+    assert out[0] == 3
+    assert kernel.runtime.count == 50 - (1 << 20) // 200_000

@@ -97,3 +97,26 @@ def test_a_function_inline_in_a_stage_and_in_a_producer_inside_it() -> None:
         h(shape=(4, 5)),
         (i + 10 * (j % 3) + 1) * (2 * (i + 10 * j + 11) + i + 10 * j + 2) + i + 10 * j - 1,
     )
+
+
+def test_storage_of_many_stages_in_lanes_does_not_overflow_the_stack():
+    """12 stages of 16 kB each inside of a vector of 64 lanes crashed the process."""
+
+    def total():
+        x, k = halo.vars("x k")
+        a, f, terms, stages = halo.Input("a", halo.u8, ndim=1), halo.Func("f"), [], []
+        for j in range(12):
+            g, r = halo.Func(f"g{j}"), halo.rdom(16000, names=f"r{j}")
+            g[x, k] = a[x] + halo.u8(k + j)
+            terms.append(halo.sum(g[x, r[0]], r))
+            stages.append(g)
+        f[x] = sum(terms[1:], terms[0])
+        return f, stages
+
+    a = np.arange(130, dtype=np.uint8)
+    plain, _ = total()
+    scheduled, stages = total()
+    scheduled.vectorize("x", 64)
+    for g in stages:
+        g.compute_at(scheduled, "x_v")
+    np.testing.assert_array_equal(scheduled(a=a), plain(a=a))
