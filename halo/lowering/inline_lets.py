@@ -6,6 +6,8 @@ loop variable can now be seen, which `partition` and `vectorize` need. Loops of 
 
 from __future__ import annotations
 
+import math
+
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
 from ..ir.facts import LOOSE, const_bounds
@@ -20,28 +22,51 @@ def inline_lets(s: Stmt) -> Stmt:
 class Values(dict[Var, Expr]):
     """Variables to replace, with the memo that one set of replacements shares."""
 
-    def __init__(self, values: dict[Var, Expr], zeros: tuple[Expr, ...] = ()) -> None:
+    def __init__(self, values: dict[Var, Expr], zeros: tuple[Expr, ...] = (), positive: tuple[Expr, ...] = ()) -> None:
         super().__init__(values)
         self.memo: dict[Expr, Expr] = {}
         self.zeros = zeros  # expressions that are known to be 0
+        self.positive = positive  # and those that are known to be 0 or more
 
     def __call__(self, e: Expr) -> Expr:
         return A.substitute(e, self, self.memo) if self else e
 
     def without(self, v: Var) -> Values:
-        return Values({k: e for k, e in self.items() if k is not v}, self.zeros) if v in self else self
+        return Values({k: e for k, e in self.items() if k is not v}, self.zeros, self.positive) if v in self else self
 
     def having(self, v: Var, e: Expr) -> Values:
-        return Values({**self, v: e}, self.zeros)
+        return Values({**self, v: e}, self.zeros, self.positive)
 
     def extent(self, e: Expr) -> Expr:
         """`e` with its variables replaced; a constant where what is known makes it one."""
         e = self(e)
+        if self.positive and not isinstance(e, Const):
+            e = A.rewrite(e, self._decided, {})
         for z in self.zeros:
             for known in (A.sub(e, z), A.add(e, z)):
                 if isinstance(known, Const):
                     return known
         return e
+
+    def _decided(self, e: Expr) -> Expr | None:
+        """The arm of a `min` or `max` of two that what is known decides for."""
+        if not (isinstance(e, Op) and e.name in ("min", "max") and e.type is index and e.lanes == 1):
+            return None
+        a, b = (A.rewrite(x, self._decided, {}) for x in e.args)
+        if self._never_more(a, b):
+            return a if e.name == "min" else b
+        if self._never_more(b, a):
+            return b if e.name == "min" else a
+        return None
+
+    def _never_more(self, a: Expr, b: Expr) -> bool:
+        above = A.sub(b, a)
+        return any(_least(A.sub(above, p)) >= 0 for p in self.positive)
+
+
+def _least(e: Expr) -> float:
+    low = const_bounds(e)[0]
+    return -math.inf if low is None else low
 
 
 def substitute(s: Stmt, values: dict[Var, Expr], outside_loops: bool = False) -> Stmt:
@@ -86,7 +111,7 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
         case Produce():
             return Produce(s.what, _visit(s.body, values, keep))
         case Realize():
-            bounds = tuple((values(lo), values(n)) for lo, n in s.bounds)
+            bounds = tuple((values(lo), values.extent(n)) for lo, n in s.bounds)
             return Realize(s.what, bounds, _visit(s.body, values, keep), s.memory, s.fold)
         case Hoist():
             return Hoist(s.what, _visit(s.body, values, keep), tuple(values(n) for n in s.extents))
@@ -118,9 +143,16 @@ def _known(cond: Expr, values: Values) -> Values:
     for c in A.conjuncts(cond):
         if isinstance(c, Op) and c.name == "eq" and isinstance(c.args[0], Var) and isinstance(c.args[1], Const):
             fact: dict[Var, Expr] = {c.args[0]: c.args[1]}
-            values = Values({**{v: A.substitute(e, fact) for v, e in values.items()}, **fact}, values.zeros)
+            values = Values(
+                {**{v: A.substitute(e, fact) for v, e in values.items()}, **fact}, values.zeros, values.positive
+            )
         elif isinstance(c, Op) and c.name == "eq" and c.args[0].type is index:
-            values = Values(values, (*values.zeros, A.sub(*c.args)))
+            values = Values(values, (*values.zeros, A.sub(*c.args)), values.positive)
+        elif isinstance(c, Op) and c.name in ("le", "lt") and c.args[0].type is index:
+            apart = A.sub(c.args[1], c.args[0])
+            values = Values(
+                values, values.zeros, (*values.positive, apart if c.name == "le" else A.sub(apart, Const(1, index)))
+            )
     return values
 
 

@@ -67,6 +67,12 @@ class _Lanes:
     def varies(self, e: Expr, done: Expr) -> bool:
         return done.lanes != e.lanes
 
+    def bind(self, var: Var, value: Expr) -> None:
+        """`var` is `value` from here on. Copies of a loop may share a variable that is not the same in their lanes."""
+        if self.memo.get(var, value) is not value:
+            self.memo.clear()
+        self.values[var] = value
+
     def expr(self, e: Expr) -> Expr:
         found = self.memo.get(e)
         if found is None:
@@ -196,10 +202,14 @@ class _Lanes:
     def _let(self, s: Let, mask: Expr | None) -> Stmt:
         value = self.expr(s.value)
         if value.lanes == s.value.lanes:
+            self.bind(s.var, s.var)
             return Let(s.var, value, self.stmt(s.body, mask))
+        if isinstance(value, Ramp) and value.type is index:  # written out, so that it cancels in addresses
+            self.bind(s.var, value)
+            return self.stmt(s.body, mask)
         wide = Var(s.var.name, s.var.type)
         wide.lanes = value.lanes
-        self.values[s.var] = wide
+        self.bind(s.var, wide)
         return Let(wide, value, self.stmt(s.body, mask))
 
     def _if(self, s: If, mask: Expr | None) -> Stmt:
@@ -226,14 +236,20 @@ class _Lanes:
 
     def _for(self, s: For, mask: Expr | None) -> Stmt:
         lo, extent = self.expr(s.lo), self.expr(s.extent)
+        if lo.lanes > 1:  # each lane counts from its own start
+            count = Var(s.var.name, index, 0)
+            self.bind(s.var, A.add(lo, A.broadcast(count, lo.lanes)))
+            return self._over(s, count, Const(0, index), extent, mask)
+        self.bind(s.var, s.var)
+        return self._over(s, s.var, lo, extent, mask)
+
+    def _over(self, s: For, var: Var, lo: Expr, extent: Expr, mask: Expr | None) -> Stmt:
         kind = "serial" if s.kind == "parallel" else s.kind
-        if lo.lanes > 1:
-            raise _NotInLanes
         if extent.lanes == 1:
-            return For(s.var, lo, extent, kind, self.stmt(s.body, mask), s.partition, s.label)
-        inside = A.lt(A.broadcast(s.var, self.n), A.add(A.broadcast(lo, self.n), extent))
+            return For(var, lo, extent, kind, self.stmt(s.body, mask), s.partition, s.label)
+        inside = A.lt(A.broadcast(var, self.n), A.add(A.broadcast(lo, self.n), extent))
         longest = Reduce("max", extent, 1)
-        return For(s.var, lo, longest, kind, self.stmt(s.body, self._and(mask, inside)), s.partition, s.label)
+        return For(var, lo, longest, kind, self.stmt(s.body, self._and(mask, inside)), s.partition, s.label)
 
     def _store(self, s: Store, mask: Expr | None) -> Stmt:
         at = self._at(s.buffer, s.index)
