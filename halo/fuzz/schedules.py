@@ -212,6 +212,8 @@ class _Schedule:
                 self._try(label, f, "hoist_storage", target, rng.choice(loops.names))
             else:
                 self._try(label, f, "hoist_storage_root")
+            if rng.random() < 0.5:
+                self._try(label, f, "ring_buffer", rng.choice((1, 2, 3, 4)))
 
     def _storage(self, f: Any, label: str) -> None:
         rng, vars = self.rng, list(NAMES[len(NAMES) - (f.ndim or 0) :])

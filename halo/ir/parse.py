@@ -233,13 +233,16 @@ class _Statements:
             body = self.body(depth)
         return For(v, lo, A.sub(hi, lo), kind or "serial", body, partition or "auto")
 
-    def realize(self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, colon: str) -> Stmt:
+    def realize(
+        self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, slot: str | None, colon: str
+    ) -> Stmt:
         what = self.scope.array(name)
         axes = [re.sub(r"^\d+ of ", "", n) for n in sizes.split(", ")] if what.ndim else []
         fold = tuple((d, int(m[1])) for d, n in enumerate(sizes.split(", ")) if (m := re.match(r"(\d+) of ", n)))
         los = self.scope.exprs(at) if at else tuple(Const(0, index) for _ in axes)
         bounds = tuple(zip(los, (self.scope.expr(n) for n in axes), strict=True))
-        return Realize(what, bounds, self.body(depth, not colon), memory or "auto", fold)
+        of_ring = self.scope.expr(slot) if slot else None
+        return Realize(what, bounds, self.body(depth, not colon), memory or "auto", fold, of_ring)
 
     def free(self, depth: int, name: str) -> Stmt:
         memory = self.scope.memory(name)
@@ -275,8 +278,9 @@ class _Statements:
     def produce(self, depth: int, name: str) -> Stmt:
         return Produce(self.scope.array(name), self.body(depth))
 
-    def hoist(self, depth: int, name: str, extents: str | None) -> Stmt:
-        return Hoist(self.scope.array(name), self.body(depth), self.scope.exprs(extents) if extents else ())
+    def hoist(self, depth: int, name: str, extents: str | None, ring: str | None) -> Stmt:
+        room = self.scope.exprs(extents) if extents else ()
+        return Hoist(self.scope.array(name), self.body(depth), room, int(ring or 1))
 
     def check(self, depth: int, cond: str, code: str, args: str | None) -> Stmt:
         return Check(self.scope.expr(cond, bool_), int(code), self.scope.exprs(args) if args else ())
@@ -307,10 +311,10 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
      _Statements.loop),
     (r"alloc (?P<type>[a-z]\w*) (?P<name>\S+?)\[(?P<size>.*?)(?: at most (?P<bound>\d+))?\] (?P<kind>\w+)(?P<colon>:?)",
      _Statements.allocate),
-    (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>\w+))?(?P<colon>:?)",
-     _Statements.realize),
+    (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>heap|stack|register))?"
+     r"(?: slot (?P<slot>.+?))?(?P<colon>:?)", _Statements.realize),
     (r"produce (?P<name>\S+):", _Statements.produce),
-    (r"hoist (?P<name>[^[]+)(?:\[(?P<extents>.*)\])?:", _Statements.hoist),
+    (r"hoist (?P<name>\w+)(?:\[(?P<extents>.*)\])?(?: ring (?P<ring>\d+))?:", _Statements.hoist),
     (r"atomic (?P<name>\w+)\[(?P<at>.*)\]:", _Statements.atomic),
     (r"(?P<word>if|elif) (?:likely\((?P<likely>.+)\)|(?P<cond>.+)):", _Statements.conditional),
     (r"check (?P<cond>.+) else (?P<code>\d+)(?:, (?P<args>.+))?", _Statements.check),

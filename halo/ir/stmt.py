@@ -70,22 +70,24 @@ class Produce(Stmt):
 @node
 class Realize(Stmt):
     """Storage for `what` over the box `bounds` (lo and extent an axis) while `body` runs. `fold`: axis -> circular size.
-    `memory`: auto, heap, stack or register."""
+    `memory`: auto, heap, stack or register. `slot`: which place of the ring that the Hoist round it holds."""
 
     what: Array
     bounds: tuple[tuple[Expr, Expr], ...]
     body: Stmt
     memory: str = "auto"
     fold: tuple[tuple[int, int], ...] = ()
+    slot: Expr | None = None
 
 
 @node
 class Hoist(Stmt):
-    """The memory of `what` is allocated here, with room for `extents`, and used by each Realize of it inside."""
+    """The memory of `what` is allocated here, with room for `extents`, `ring` times, and used by each Realize inside."""
 
     what: Array
     body: Stmt
     extents: tuple[Expr, ...] = ()
+    ring: int = 1
 
 
 @node

@@ -254,7 +254,8 @@ class _Printer:
         sizes = self.sizes(s)
         axes = [f"{fold[d]} of {n}" if d in fold else n for d, n in enumerate(sizes)]
         memory = "" if s.memory == "auto" else f" {s.memory}"
-        return s.what, f"alloc {self.bind(s.what)}[{', '.join(axes) or '()'}]{self.corner(s)}{memory}"
+        slot = "" if s.slot is None else f" slot {self.expr(s.slot)}"
+        return s.what, f"alloc {self.bind(s.what)}[{', '.join(axes) or '()'}]{self.corner(s)}{memory}{slot}"
 
     def sizes(self, s: Realize) -> list[str]:
         return [self.expr(n) for _, n in s.bounds]
@@ -281,7 +282,8 @@ class _Printer:
                 return self.conditional(s, depth, "if")
             case Hoist():
                 room = f"[{self._list(s.extents, index)}]" if s.extents else ""
-                return [f"{pad}hoist {self.name(s.what)}{room}:", *self.lines(s.body, depth + 1, last=True)]
+                ring = "" if s.ring == 1 else f" ring {s.ring}"
+                return [f"{pad}hoist {self.name(s.what)}{room}{ring}:", *self.lines(s.body, depth + 1, last=True)]
             case Produce():
                 return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
             case Provide():
@@ -369,7 +371,7 @@ class _LoopPrinter(_Printer):
             case For() if not self._is_whole(s):
                 self._use(s.lo, s.extent)
             case Realize():
-                self._use(*(n for _, n in s.bounds if self._length(n) <= _LONG))
+                self._use(*(n for _, n in s.bounds if self._length(n) <= _LONG), *(() if s.slot is None else (s.slot,)))
             case If(likely=False):
                 self._use(s.cond)
             case Let() if s.var in self.needed:

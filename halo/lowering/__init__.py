@@ -25,6 +25,7 @@ from .lifetimes import lifetimes
 from .outputs import stage_outputs
 from .partition import partition
 from .requirements import requirements
+from .ring_buffers import ring_buffers
 from .skip_stages import skip_stages
 from .slide import slide
 from .tasks import tasks
@@ -125,6 +126,7 @@ PASSES = (
     Pass("build_nest", "one loop nest per stage, in schedule order", lambda s: replace(s, stmt=build_nest(s.pipeline))),
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
     Pass("fold_storage", "keep only what later iterations read", _folded),
+    Pass("ring_buffers", "iterations in turns keep their values apart", _on_stmt(ring_buffers)),
     Pass("skip_stages", "what no reader will use is not computed", _with_pipeline(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
     Pass("trace_stages", "tracing and files that the schedule asks for", _with_pipeline(trace_stages)),

@@ -46,7 +46,7 @@ class _Body:
     def hoist(self, functions: list[Function]) -> None:
         for f in functions:
             if f.array in self.made:
-                self.stmt = Hoist(f.array, self.stmt)
+                self.stmt = Hoist(f.array, self.stmt, ring=f.ring)
 
 
 class _Nest:

@@ -6,7 +6,8 @@ fast variant the last one is 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..ir import algebra as A
 from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var, walk
@@ -36,21 +37,23 @@ from ..types import Type, index
 from .inline_lets import is_plain
 from .walk import map_exprs
 
+LINE = 64  # elements: at least a line of the cache
 STACK_BYTES = 16 * 1024
 MOST_STACK_BYTES = 256 * 1024  # where the schedule asks for the stack: that of a thread has room for a few of these
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where element `item` of an Array lies: buffers[item][sum((i - mins) % fold * strides)]."""
+    """Where element `item` of an Array lies: buffers[item][first + sum((i - mins) % fold * strides)]."""
 
     buffers: tuple[Buffer, ...]
     mins: tuple[Expr, ...]
     strides: tuple[tuple[Expr, ...], ...]  # an item each
     fold: dict[int, int]
+    first: Expr = field(default_factory=lambda: Const(0, index))  # where the place in a ring begins
 
     def at(self, indices: tuple[Expr, ...], item: int) -> Expr:
-        total: Expr = Const(0, index)
+        total = self.first
         for d, (i, lo, stride) in enumerate(zip(indices, self.mins, self.strides[item], strict=True)):
             offset = A.mod(i, Const(self.fold[d], index)) if d in self.fold else A.sub(i, lo)
             total = A.add(total, A.mul(offset, stride))
@@ -101,10 +104,17 @@ def is_pixels(port: Port, p: Pipeline) -> bool:
     return port.ndim > 2 and promised_strides(port, p).keys().isdisjoint((port.ndim - 2, port.ndim - 1))
 
 
+class _Hoisted(NamedTuple):
+    """Memory that is allocated further out, in places of `size` elements each."""
+
+    buffers: tuple[Buffer, ...]
+    size: Expr
+
+
 class _Flatten:
     def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function], packed: dict[Var, Var]) -> None:
         self.layouts, self.functions, self.packed = layouts, functions, packed
-        self.hoisted: dict[Array, tuple[Buffer, ...]] = {}
+        self.hoisted: dict[Array, _Hoisted] = {}
         self.memo: dict[Expr, Expr] = {}
 
     def expr(self, e: Expr) -> Expr:
@@ -205,15 +215,19 @@ class _Flatten:
             strides[d] = named(f"{f.name}.stride{d}", size)
             n: Expr = Const(fold[d], index) if d in fold else extents[d]
             size = A.mul(strides[d], _padded(n, align.get(d, 1)))
-        buffers = self.hoisted.get(s.what) or _buffers(f, const_bounds(size)[1])
+        hoisted = self.hoisted.get(s.what)
+        buffers = _buffers(f, const_bounds(size)[1]) if hoisted is None else hoisted.buffers
+        first: Expr = Const(0, index)
+        if hoisted is not None and s.slot is not None:
+            first = named(f"{f.name}.first", A.mul(self.expr(s.slot), hoisted.size))
         outer = self.layouts.get(s.what)  # of a Function that is inline in two stages, one inside the other
-        self.layouts[s.what] = Layout(buffers, mins, (tuple(strides),) * len(buffers), fold)
+        self.layouts[s.what] = Layout(buffers, mins, (tuple(strides),) * len(buffers), fold, first)
         self.memo = {}
         body = self.stmt(s.body)
         if outer is not None:
             self.layouts[s.what] = outer
             self.memo = {}
-        if s.what not in self.hoisted:
+        if hoisted is None:
             body = _allocate(buffers, size, body)
         for var, value in reversed(lets):
             body = Let(var, value, body)
@@ -224,7 +238,17 @@ class _Flatten:
         size: Expr = Const(1, index)
         for d, n in enumerate(s.extents):
             size = A.mul(size, _padded(self.expr(n), dict(f.align_storage).get(d, 1)))
-        self.hoisted[s.what] = buffers = _buffers(f, const_bounds(size)[1])
+        if s.ring == 1:
+            return self.hoist_once(s, f, size, size)
+        size = _padded(A.maximum(size, Const(0, index)), LINE)  # each place begins a line of the cache
+        if is_plain(size):
+            return self.hoist_once(s, f, size, A.mul(size, Const(s.ring, index)))
+        place = Var(f"{f.name}.place", index, *const_bounds(size))
+        return Let(place, size, self.hoist_once(s, f, place, A.mul(place, Const(s.ring, index))))
+
+    def hoist_once(self, s: Hoist, f: Function, place: Expr, size: Expr) -> Stmt:
+        buffers = _buffers(f, const_bounds(size)[1])
+        self.hoisted[s.what] = _Hoisted(buffers, place)
         body = self.stmt(s.body)
         del self.hoisted[s.what]
         return _allocate(buffers, size, body)

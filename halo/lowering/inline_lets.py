@@ -112,9 +112,10 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             return Produce(s.what, _visit(s.body, values, keep))
         case Realize():
             bounds = tuple((values(lo), values.extent(n)) for lo, n in s.bounds)
-            return Realize(s.what, bounds, _visit(s.body, values, keep), s.memory, s.fold)
+            slot = None if s.slot is None else values(s.slot)
+            return s.replace(bounds=bounds, body=_visit(s.body, values, keep), slot=slot)
         case Hoist():
-            return Hoist(s.what, _visit(s.body, values, keep), tuple(values(n) for n in s.extents))
+            return s.replace(body=_visit(s.body, values, keep), extents=tuple(values(n) for n in s.extents))
         case Provide():
             stored = tuple(None if v is None else values(v) for v in s.values)
             pred = None if s.pred is None else values(s.pred)

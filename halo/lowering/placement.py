@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import ScheduleError
 from ..ir.expr import Array, reads
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, Extern, For, Produce, Realize, Stmt
+from ..ir.stmt import Block, Extern, For, Hoist, Produce, Realize, Stmt
 from .outputs import reads_of
 from .walk import exprs, substmts
 
@@ -29,21 +29,25 @@ def check_placed(p: Pipeline, nest: Stmt) -> None:
             stored |= {s.what}
             if functions[s.what].store is not None:
                 _check_not_shared(functions[s.what], s.body)
+        if isinstance(s, Hoist):
+            _check_not_shared(functions[s.what], s.body, Realize)
         if isinstance(s, Produce):
             made |= {s.what}
         stack.extend((t, made, stored) for t in substmts(s))
 
 
-def _check_not_shared(f: Function, s: Stmt) -> None:
-    """Storage outside of a parallel or vectorised loop that its values are computed in would be written by all at once."""
+def _check_not_shared(f: Function, s: Stmt, user: type[Produce | Realize] = Produce) -> None:
+    """Storage outside of a parallel or vectorised loop that its values are computed in would be written by all at once;
+    so would memory outside of one that they are kept in."""
     stack: list[tuple[Stmt, For | None]] = [(s, None)]
     while stack:
         s, loop = stack.pop()
-        if isinstance(s, Produce) and s.what is f.array:
+        if isinstance(s, user) and s.what is f.array:
             if loop is not None:
+                outer, what = (f.store, "computed") if user is Produce else (f.hoist, "kept")
                 raise ScheduleError(
-                    f"{f.name} is stored outside of the {_KINDS[loop.kind]} loop {loop.label} that it is computed in: "
-                    "a race", loc=(f.store or f.compute).loc or f.loc,
+                    f"{f.name} is stored outside of the {_KINDS[loop.kind]} loop {loop.label} that it is {what} in: "
+                    "a race", loc=(outer or f.compute).loc or f.loc,
                     hint=f"store it inside that loop, or make {loop.label} serial",
                 )  # fmt: skip
             continue

@@ -61,7 +61,7 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
         case If():
             return (s.cond,)
         case Realize():
-            return tuple(e for pair in s.bounds for e in pair)
+            return tuple(e for e in (*(e for pair in s.bounds for e in pair), s.slot) if e is not None)
         case Hoist():
             return s.extents
         case Provide():
@@ -100,9 +100,9 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
         case If():
             return If(f(s.cond), map_exprs(s.then, f), None if s.orelse is None else map_exprs(s.orelse, f), s.likely)
         case Realize():
-            return Realize(s.what, pairs(s.bounds), map_exprs(s.body, f), s.memory, s.fold)
+            return s.replace(bounds=pairs(s.bounds), body=map_exprs(s.body, f), slot=optional(s.slot))
         case Hoist():
-            return Hoist(s.what, map_exprs(s.body, f), tuple(f(n) for n in s.extents))
+            return s.replace(body=map_exprs(s.body, f), extents=tuple(f(n) for n in s.extents))
         case Provide():
             values = tuple(optional(v) for v in s.values)
             return Provide(s.what, tuple(f(i) for i in s.indices), values, optional(s.pred), s.atomic)

@@ -13,7 +13,16 @@ from ..ir.pipeline import Function, Pipeline, Place
 from .directive import Directive, label, listed, nearest, quoted
 from .loops import Loops
 from .nesting import adjective
-from .placement import ComputeAt, ComputeInline, ComputeWith, HoistStorage, HoistStorageRoot, StoreAt, StoreRoot
+from .placement import (
+    ComputeAt,
+    ComputeInline,
+    ComputeWith,
+    HoistStorage,
+    HoistStorageRoot,
+    RingBuffer,
+    StoreAt,
+    StoreRoot,
+)
 from .rewrite import arrays_read
 from .traces import DebugToFile, TraceRealizations
 
@@ -23,7 +32,7 @@ Marks = dict[str, Directive]  # the directive that last changed each loop
 Given = Mapping[str, Sequence[Directive]]
 
 _PLACES = ("compute_root()", "compute_at(f, v)")
-_STORING = (StoreAt, StoreRoot, HoistStorage, HoistStorageRoot)
+_STORING = (StoreAt, StoreRoot, HoistStorage, HoistStorageRoot, RingBuffer)
 
 
 def check_function(label: str, loops: Loops, marks: Marks) -> None:
@@ -140,6 +149,20 @@ class _Places:
             self.outside(f, f.store, f.compute, "computed", (StoreAt, StoreRoot))
         if f.hoist is not None and f.name not in self.p.outputs:
             self.outside(f, f.hoist, f.store or f.compute, "kept", (HoistStorage, HoistStorageRoot))
+        if f.ring > 1 and f.name not in self.p.outputs and f.compute.kind != "inline":
+            self.ring(f)
+
+    def ring(self, f: Function) -> None:
+        """Refuse a ring of storage without a loop whose iterations could take turns."""
+        d, kept = self.last(f, RingBuffer), f.store or f.compute
+        hoists = ("hoist_storage(f, v)", "hoist_storage_root()")
+        legal = ("compute_at(f, v)",) if kept.kind == "root" else hoists
+        if f.hoist is None:
+            d.refuse(f.name, "nothing is allocated further out than the values are kept, so that no two iterations "
+                     "share it", legal=legal, hint=f"{f.name}.hoist_storage_root()" if legal is hoists else "")  # fmt: skip
+        if (f.hoist.kind, f.hoist.func, f.hoist.loop) == (kept.kind, kept.func, kept.loop):
+            d.refuse(f.name, f"it is allocated where its values are kept, {_where(kept)}: there is no loop between them",
+                     legal=legal, hint=f"{f.name}.hoist_storage_root()" if legal is hoists else "")  # fmt: skip
 
     def outside(self, f: Function, outer: Place, inner: Place, what: str, kinds: tuple[type[Directive], ...]) -> None:
         if inner.kind == "root" and outer.kind == "at":

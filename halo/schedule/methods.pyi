@@ -188,6 +188,17 @@ class FuncMethods:
     def hoist_storage_root(self) -> Self:
         """Allocate once a run, further out than the values are kept.
         """
+    def ring_buffer(self, n: int) -> Self:
+        """Keep the values of the last `n` iterations apart: `n` times the storage, taken in turns. (Halide's `ring_buffer`.)
+
+            f.compute_at(g, "y").hoist_storage_root().ring_buffer(2)   ->   hoist f ring 2:
+                                                                              for y:
+                                                                                alloc f[...] slot y % 2
+                                                                                ...
+
+        The iterations are those of the loops between where `hoist_storage` allocates and where the values are kept, counted
+        through all of them.
+        """
     def trace_loads(self) -> Self:
         """Print each value of this Func when it is read: `7 loaded from f[2, 5]`.
         """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir.pipeline import INLINE, ROOT, Function, Place
-from .directive import ALIGN, LOOP, TARGET, Directive, Stage, Target, arg, directive
+from .directive import ALIGN, COUNT, LOOP, TARGET, Directive, Stage, Target, arg, directive
 
 __all__ = ["ComputeAt", "ComputeInline", "ComputeRoot", "ComputeWith", "HoistStorage", "HoistStorageRoot", "Placement",
-           "StoreAt", "StoreRoot"]  # fmt: skip
+           "RingBuffer", "StoreAt", "StoreRoot"]  # fmt: skip
 
 
 class Placement(Directive):
@@ -113,6 +113,25 @@ class HoistStorageRoot(Placement):
 
     def place(self, function: Function) -> Function:
         return replace(function, hoist=replace(ROOT, loc=self.loc))
+
+
+@directive("ring_buffer", on="func")
+class RingBuffer(Placement):
+    """Keep the values of the last `n` iterations apart: `n` times the storage, taken in turns. (Halide's `ring_buffer`.)
+
+        f.compute_at(g, "y").hoist_storage_root().ring_buffer(2)   ->   hoist f ring 2:
+                                                                          for y:
+                                                                            alloc f[...] slot y % 2
+                                                                            ...
+
+    The iterations are those of the loops between where `hoist_storage` allocates and where the values are kept, counted
+    through all of them.
+    """
+
+    n: int = arg(COUNT)
+
+    def place(self, function: Function) -> Function:
+        return replace(function, ring=self.n)
 
 
 @directive("compute_with")

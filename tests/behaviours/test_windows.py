@@ -271,7 +271,7 @@ def test_03_a_fold_under_an_extern_stage_is_refused() -> None:
         g(shape=(10, 10))
 
 
-# 29: hoisted storage (ring buffers and async stages: the next issue) ---------------------------------------------------
+# 29: hoisted storage and ring buffers (async stages: the next issue) ------------------------------------------------------
 
 
 def test_29_hoisted_storage_is_one_allocation_and_no_window() -> None:
@@ -294,3 +294,42 @@ def test_29_hoisted_storage_keeps_its_window() -> None:
     assert count(g, (5, 40)).stores == before
     y, x = np.mgrid[:5, :40]
     np.testing.assert_array_equal(g(shape=(5, 40)), (y + 1) * 1000 + x - 1 + (y - 1) * 1000 + x)
+
+
+@pytest.mark.parametrize("places", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("tail", ["guard", "shift_inwards", "round_up"])
+def test_29_a_ring_buffer_keeps_iterations_apart(places: int, tail: str) -> None:
+    f, g = crossed()
+    g.split("y", "yo", "yi", 4, tail=tail)
+    f.compute_at(g, "yi").hoist_storage_root().ring_buffer(places).vectorize("x", 8)
+    assert heap_allocations(g, (50, 40000))["f"] == 1
+    y, x = np.mgrid[:50, :37]
+    np.testing.assert_array_equal(g(shape=(50, 37)), (y + 1) * 1000 + x - 1 + (y - 1) * 1000 + x)
+
+
+def test_29_a_ring_buffer_of_windows() -> None:
+    f, g = crossed()
+    g.split("y", "yo", "yi", 8)
+    f.store_at(g, "yo").compute_at(g, "yi").hoist_storage_root().ring_buffer(2)
+    assert count(g, (64, 40)).stores["f"] == 8 * 10 * 41
+    y, x = np.mgrid[:64, :40]
+    np.testing.assert_array_equal(g(shape=(64, 40)), (y + 1) * 1000 + x - 1 + (y - 1) * 1000 + x)
+
+
+def test_29_a_ring_buffer_takes_as_many_times_the_memory() -> None:
+    bytes = []
+    for places in (1, 2, 3):
+        f, g = crossed()
+        f.compute_at(g, "y").hoist_storage_root().ring_buffer(places)
+        bytes.append(next(s.bytes for s in g.profile(shape=(16, 64 * 1000 - 1), runs=1) if s.name == "f"))
+    assert bytes == [bytes[0], 2 * bytes[0], 3 * bytes[0]]
+
+
+def test_29_memory_is_not_shared_by_the_iterations_of_a_parallel_loop() -> None:
+    f, g = crossed()
+    h = func("h", (Y, X), g[Y, X] + g[Y + 1, X])
+    g.compute_at(h, "y")
+    f.compute_at(g, "y").hoist_storage_root()
+    h.parallel("y")
+    with pytest.raises(halo.ScheduleError, match=r"stored outside of the parallel loop h\.y that it is kept in"):
+        h(shape=(8, 8))

@@ -55,6 +55,12 @@ STATEMENTS = [
         blur_x[y, x] = 1
     """,
     """
+    hoist blur_x[h, w] ring 2:
+      for y in 0..h:
+        alloc blur_x[4 of h, w] at [y, 0] heap slot y % 2
+        blur_x[y, x] = 1
+    """,
+    """
     atomic tmp[x + 1]:
       tmp[x + 1] = 7
     """,

@@ -73,6 +73,10 @@ STORAGE = {
     "reorder_storage": lambda f, g: g.compute_root().reorder_storage("x", "y"),
     "align_storage": lambda f, g: g.compute_root().align_storage("x", 16),
     "fold_storage": lambda f, g: (f.compute_root(), g.store_root().compute_at(f, "y").fold_storage("y", 4)),
+    "ring_buffer": lambda f, g: (
+        f.split("y", "yo", "yi", 8),
+        g.compute_at(f, "yi").hoist_storage_root().ring_buffer(2),
+    ),
     "store_in_heap": lambda f, g: g.compute_at(f, "y").store_in("heap"),
     "store_in_stack": lambda f, g: (f.split("x", "xo", "xi", 16), g.compute_at(f, "xo").store_in("stack")),
     "bound": lambda f, g: f.bound("y", 0, 37).bound("x", 0, 53),

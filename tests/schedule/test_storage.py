@@ -29,6 +29,7 @@ def test_storage() -> None:
     assert stored('align_storage("x", 16)').align_storage == ((1, 16),)
     assert stored('fold_storage("y", 4).fold_storage("c", 2).fold_storage("y", 2)').fold == ((0, 2), (2, 2))
     assert stored('store_in("stack")').memory == "stack"
+    assert stored('compute_at(g, "x").hoist_storage(g, "y").ring_buffer(2)').ring == 2
     assert stored('align_bounds("x", 16, -1).align_bounds("y", 2)').align_bounds == ((0, 2, 0), (1, 16, 15))
     assert stored('align_extent("x", 16)').align_extent == ((1, 16),)
 
@@ -71,6 +72,11 @@ REFUSED = {
     "an unknown parameter": 'f.compute_root().bound("c", 0, Param("n", i32))',
     "too few estimates": "f.set_estimates([(0, 9)])",
     "estimates that are no pairs": "f.set_estimates([0, 9])",
+    "a ring of what is inline": "f.ring_buffer(2)",
+    "a ring that nothing goes round in": 'f.compute_at(g, "y").ring_buffer(2)',
+    "a ring at the root": "f.compute_root().ring_buffer(2)",
+    "a ring between the same loops": 'f.compute_at(g, "x").store_at(g, "y").hoist_storage(g, "y").ring_buffer(2)',
+    "a ring of no places": 'f.compute_at(g, "x").hoist_storage(g, "y").ring_buffer(0)',
     "the extent of another stage": 'f.compute_root().bound("c", 0, f.shape[2])',
 }
 
