@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ArgumentError, BoundsError, HaloError, TypeMismatchError, here
+from ..ir.expr import Expr
 from ..ir.node import interning
 from ..ir.pipeline import Pipeline
 from ..ir.text import loops_text, to_text
@@ -21,9 +22,21 @@ from .program import Program, machine
 from .runnable import Runnable
 from .signature import Signature, named, signature
 
-__all__ = ["InputRegions", "asm", "inputs", "llvm", "loops", "source", "typed_call"]
+__all__ = [
+    "InputRegions",
+    "asm",
+    "assumed",
+    "for_some_type",
+    "inputs",
+    "llvm",
+    "loops",
+    "required",
+    "source",
+    "typed_call",
+]
 
 Box = tuple[tuple[str, str], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,21 +71,21 @@ def loops(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> str:
     if args or types or r._last is not None:
         return _loops(*typed_call(r, args, types))
     program = r.program()
-    return _for_some_type(lambda t: _loops(program, _assumed(program, t)))
+    return for_some_type(lambda t: _loops(program, assumed(program, t)))
 
 
 def _loops(program: Program, s: Signature) -> str:
     return str(program.with_lowered(s, lambda low: loops_text(low.nest)))
 
 
-def _assumed(program: Program, t: Type) -> Signature:
+def assumed(program: Program, t: Type) -> Signature:
     """Types of inputs of which nothing is known."""
     known = signature(program.arguments, {}, complete=False)
     arrays = tuple((name, program.arguments[name].type or t) for name, _ in known.arrays)
     return Signature(arrays, known.scalars)
 
 
-def _for_some_type(show: Callable[[Type], str]) -> str:
+def for_some_type(show: Callable[[Type], T]) -> T:
     """`show` for f32 inputs; where the definitions are of integers for i32; where these are subscripts for u8."""
     failed: HaloError | None = None
     for t in (f32, i32, u8):
@@ -109,18 +122,25 @@ def asm(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Ta
 
 def inputs(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> InputRegions:
     program, s = typed_call(r, args, types)
-    found: dict[str, Box] = {}
+    with interning():
+        boxes = required(program, program.typed(s))
+        found = {n: tuple((_end(lo, "-inf"), _end(hi, "inf")) for lo, hi in box) for n, box in boxes.items()}
+    return InputRegions({name: found[name] for name, _ in s.arrays if name in found})
+
+
+def required(program: Program, p: Pipeline) -> dict[str, tuple[tuple[Expr | None, Expr | None], ...]]:
+    """What the typed pipeline `p` needs of each input, axis by axis: the first and the last index, None where nothing
+    bounds them, in terms of the outputs' regions. Inside `interning()`."""
+    found = {}
 
     def observe(step: Any, state: Any) -> None:
         if step.name == "infer_bounds":
             for (kind, array), box in closed_boxes(state.stmt, state.boxes).items():
                 if kind == "read" and array.kind == "input":
-                    found[array.name] = tuple((_end(lo, "-inf"), _end(hi, "inf")) for lo, hi in box)
+                    found[array.name] = box
 
-    with interning():
-        p = program.typed(s)
-        lower(apply(p, _plain_loops(p)), observe=observe)
-    return InputRegions({name: found[name] for name, _ in s.arrays if name in found})
+    lower(apply(p, _plain_loops(p)), observe=observe)
+    return found
 
 
 def _plain_loops(p: Pipeline) -> dict[str, list[tuple[int, Directive]]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .profile import Profile
     from .program import Program
     from .signature import Signature
+    from .trace import Trace
 
 __all__ = ["Runnable", "changed", "changes"]
 
@@ -247,6 +248,22 @@ class Runnable:
         from .profile import profile
 
         return profile(self, args, inputs, out, shape, runs)
+
+    def trace(self, *args: Any, out: Any = None, shape: Any = None, origin: Any = None, **inputs: Any) -> Trace:
+        """Run as a call does, as Python, and write down every load, store and allocation, in their order.
+
+        What it returns has them as a NumPy record array, and prints a summary.
+
+        >>> import halo
+        >>> f, x = halo.Func("f"), halo.Var("x")
+        >>> f[x] = x + 1
+        >>> done = f.serial("x").trace(shape=2)
+        >>> list(done)
+        [('store', 'f', (0,)), ('store', 'f', (1,))]
+        """
+        from .trace import trace
+
+        return trace(self, args, inputs, out, shape, origin)
 
 
 def _fast_key(args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:

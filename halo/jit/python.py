@@ -29,7 +29,7 @@ from .python_dialects import NumbaCode, NumPyCode
 from .python_expr import Expressions
 from .python_share import shared
 
-__all__ = ["Stopped", "compile_function", "function_source", "run", "to_source"]
+__all__ = ["Nest", "Stopped", "call_kernel", "compile_function", "function_source", "run", "to_source"]
 
 BACKENDS = {"python": NumPyCode, "numba": NumbaCode}
 _AUGMENTED = {"add": ast.Add, "sub": ast.Sub, "mul": ast.Mult}
@@ -48,7 +48,7 @@ def to_source(lowered: Lowered, backend: str = "python", origin: bool = False) -
     extern stages are free names of the source.
     """
     with interning(), deep_recursion():
-        return _Kernel(lowered, backend, origin).text()
+        return Nest(lowered, backend, origin).text()
 
 
 def run(
@@ -62,12 +62,23 @@ def run(
 
     Returns the status and, where a check failed, its values.
     """
+    return call_kernel(_kernel(lowered, backend, any(map(any, mins or ()))), lowered, backend, arrays, params, mins)
+
+
+def call_kernel(
+    kernel: Any,
+    lowered: Lowered,
+    backend: str,
+    arrays: Sequence[np.ndarray[Any, Any]],
+    params: Sequence[Any],
+    mins: Sequence[Sequence[int]] | None,
+) -> tuple[int, list[int]]:
+    """`run`, with the function that the source defines."""
     outputs = [p for p in lowered.ports if p.kind == "output"]
     flat = [int(m) for own in mins or () for m in own]
     origin = any(flat)
     if len(arrays) != len(lowered.ports) or (origin and len(flat) != sum(p.ndim for p in outputs)):
         raise CompileError("a kernel is run with one array a port, and one origin an axis of its outputs")
-    kernel = _kernel(lowered, backend, origin)
     args: list[Any] = [_array(a, p.type, backend) for a, p in zip(arrays, lowered.ports, strict=True)]
     args += flat if origin else []
     args += [_scalar(v, p.var.type, backend) for v, p in zip(params, lowered.params, strict=True)]
@@ -89,10 +100,7 @@ def _kernel(lowered: Lowered, backend: str, origin: bool) -> Any:
     made = _kernels.setdefault(lowered, {})
     if (backend, origin) not in made:
         with interning(), deep_recursion():
-            printed = _Kernel(lowered, backend, origin)
-            source = printed.text()
-        free = linked.functions() | {n: f for f, n in printed.functions.items()}
-        made[backend, origin] = compile_function("kernel", source, free)
+            made[backend, origin] = Nest(lowered, backend, origin).function()
     return made[backend, origin]
 
 
@@ -174,14 +182,14 @@ def _walk(s: Stmt | None) -> Iterator[Stmt]:
         yield from _walk(s.body)
 
 
-class _Kernel:
+class Nest:
     """One nest being printed. Each `_stmt` method returns the Python statements of one node."""
 
-    def __init__(self, lowered: Lowered, backend: str, origin: bool) -> None:
+    def __init__(self, lowered: Lowered, backend: str, origin: bool, code: Expressions | None = None) -> None:
         if backend not in BACKENDS:
             raise CompileError(f"there is no backend {backend!r}", legal=tuple(BACKENDS))
         self.lowered, self.backend, self.origin = lowered, backend, origin
-        self.code: Expressions = BACKENDS[backend]()
+        self.code = code or BACKENDS[backend]()
         self.code.locate = self.locate
         self.names = self.code.names
         self.arrays: dict[tuple[Array, int], str] = {}
@@ -190,6 +198,15 @@ class _Kernel:
         self.live = _live(lowered.nest)
         self.memo: dict[Expr, Expr] = {}
         self.functions: dict[Any, str] = {}  # of extern stages: free names of the source
+
+    def function(self) -> Any:
+        """What the source defines."""
+        source = self.text()
+        return compile_function("kernel", source, self.free_names())
+
+    def free_names(self) -> dict[str, Any]:
+        """The values of the source's free names. Once it is written."""
+        return linked.functions() | {n: f for f, n in self.functions.items()}
 
     def text(self) -> str:
         parameters = self._signature()

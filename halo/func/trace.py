@@ -1,0 +1,103 @@
+"""`f.trace(...)`: every load, store and allocation of a call, in the order in which the loop nest makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, here
+from ..ir.node import interning
+from ..jit.kernel import Kernel, compile_kernel
+from ..jit.python_trace import ALLOCATE, COORDINATES, FREE, LOAD, STORE, Traced
+from .program import VARIANTS, Program
+from .runnable import Runnable
+from .running import program_of
+from .signature import Signature, named, signature
+
+__all__ = ["Trace", "trace"]
+
+EVENTS = {LOAD: "load", STORE: "store", ALLOCATE: "allocate", FREE: "free"}
+
+RECORD = np.dtype(
+    [("step", "i8"), ("event", "i8"), ("array", "i8"), ("stage", "i8"), ("at", "i8", (COORDINATES,))]
+)  # as it is written down
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """What a call did. `events` is a record array, one record an event:
+
+    - `step`: the events of one point, or of all lanes of one vector, share a number;
+    - `event`: 0 load, 1 store, 2 allocate, 3 free (`halo.func.trace.EVENTS` has the names);
+    - `array`: which of `arrays`, the names of stages and inputs;
+    - `stage`: of a store, 0 for the pure definition, k + 1 for `update(k)`;
+    - `at`: the coordinates, outermost axis first (of an allocation: its extents), as many as `ndim[array]`.
+    """
+
+    events: np.recarray[Any, Any]
+    arrays: tuple[str, ...]
+    ndim: tuple[int, ...]
+    result: Any
+
+    def of(self, name: str, event: str = "store", stage: int | None = None) -> np.recarray[Any, Any]:
+        """The events of one kind of the stage or input `name`. ArgumentError if there is none of that name."""
+        if name not in self.arrays:
+            raise ArgumentError(f"nothing happens to {name!r}", legal=self.arrays, loc=here())
+        kinds = {said: kind for kind, said in EVENTS.items()}
+        if event not in kinds:
+            raise ArgumentError(f"there is no event {event!r}", legal=tuple(kinds), loc=here())
+        e = self.events
+        chosen = (e.array == self.arrays.index(name)) & (e.event == kinds[event])
+        chosen = chosen if stage is None else chosen & (e.stage == stage)
+        chosen_events: np.recarray[Any, Any] = e[chosen]
+        return chosen_events
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __iter__(self) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """(event, name, coordinates) of each event in turn."""
+        for e in self.events:
+            yield EVENTS[e.event], self.arrays[e.array], tuple(int(i) for i in e.at[: self.ndim[e.array]])
+
+    def __repr__(self) -> str:
+        lines = [f"{len(self)} events in {int(self.events.step[-1]) + 1 if len(self) else 0} steps"]
+        for name in self.arrays:
+            counts = ((len(self.of(name, event)), event) for event in ("load", "store", "allocate"))
+            lines.append(f"  {name}: " + ", ".join(f"{n} {event}s" for n, event in counts if n))
+        return "\n".join(lines)
+
+
+def trace(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Trace:
+    """Run `r` as Python that writes down what it does."""
+    program = program_of(r, args, inputs, shape, out)
+    run = _Run(program, signature(program.arguments, named(r.name, program.arguments, args, inputs)))
+    kernel = run.kernel(VARIANTS[0])
+    if origin is None:
+        result = kernel(*args, out=out, shape=shape, **inputs)
+    else:
+        result = kernel.realize(shape, origin, **inputs)
+    written = np.frombuffer(run.code.events, RECORD).view(np.recarray) if run.code.events else np.recarray(0, RECORD)
+    arrays = run.code.arrays
+    return Trace(written, tuple(a.name for a in arrays), tuple(a.ndim for a in arrays), result)
+
+
+class _Run:
+    """The kernels of one trace: a call may fall back to a more cautious one, whose events alone count."""
+
+    def __init__(self, program: Program, s: Signature) -> None:
+        self.program, self.signature = program, s
+        self.schedule = program.schedule()
+        self.code: Traced
+
+    def kernel(self, variant: str) -> Kernel:
+        more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
+        with interning():
+            p = self.program.typed(self.signature, "python")
+            lowered = self.program.variant(p, self.schedule, "python", variant)
+            binder = compile_kernel(p, "python", lambda: lowered, self.program.options(p)).binder
+        self.code = Traced(lowered)
+        return Kernel(binder, self.code, (lambda: self.kernel(more_cautious[0])) if more_cautious else None)

@@ -1,0 +1,5 @@
+"""Pictures of schedules: what a loop nest does, in which order, and what the compiler makes of it."""
+
+from .order import Grid, Order, order
+
+__all__ = ["Grid", "Order", "order"]
