@@ -264,7 +264,7 @@ class _Lanes:
                 at, value = self._guarded(at, mask), self._guarded(value, mask)
             return Store(s.buffer, at, value, mask, False)
         value = self.expr(s.value)
-        if value.lanes == s.value.lanes and mask is None:
+        if value.lanes == s.value.lanes and mask is None and not self._reads(s.value, s.buffer):
             return Store(s.buffer, at, value, None, s.atomic)
         return self._reduction(s, at, mask)
 

@@ -42,3 +42,45 @@ def test_atomic_updates_of_tuples(schedule) -> None:
         np.testing.assert_array_equal(squares, [(v[where == k].astype(int) ** 2).sum() for k in range(3)])
         for got, want in zip(product(v=v, where=where, shape=(3,)), wanted, strict=True):
             np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("schedule", [lambda u: u.vectorize("r"), lambda u: u.vectorize("r", 4, tail="guard"),
+                                      lambda u: u.vectorize("r", 4).unroll("r")],
+                         ids=["whole", "tail", "unrolled"])  # fmt: skip
+def test_each_lane_counts_though_all_add_the_same(schedule) -> None:
+    """What does not depend on the loop is still added, multiplied or flipped once for each of its iterations."""
+
+    @halo.func
+    def total(*, c: halo.i32):
+        total[()] = 1
+        for r in halo.rdom(6):
+            total[()] += c
+
+    @halo.func
+    def power(*, c: halo.i32):
+        power[()] = 1
+        for r in halo.rdom(6):
+            power[()] *= c
+
+    @halo.func
+    def parity(*, c: halo.i32):
+        parity[()] = True
+        for r in halo.rdom(6):
+            parity[()] ^= c > 0
+
+    @halo.func
+    def less(*, c: halo.i32):
+        less[()] = 1
+        for r in halo.rdom(6):
+            less[()] -= c
+
+    @halo.func
+    def pair(*, c: halo.i32):
+        pair[()] = 0, 1
+        for r in halo.rdom(6):
+            pair[()] = pair[()][0] + 1, pair[()][1] * c
+
+    for f in (total, power, parity, less, pair):
+        schedule(f.update(0).atomic())
+    assert (total(c=3), power(c=3), parity(c=3), less(c=3)) == (19, 729, True, -17)
+    assert tuple(map(int, pair(c=3))) == (6, 729)
