@@ -9,6 +9,7 @@ unrolled already: the text says what the machine is to do, and LLVM selects inst
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,13 @@ from .target import Target
 __all__ = ["Module", "emit"]
 
 
-def emit(lowered: Lowered, target: Target, name: str) -> str:
+def emit(lowered: Lowered, target: Target, name: str, loops: Mapping[int, int] | None = None) -> str:
     """The LLVM IR of `lowered` as text: one kernel `name`, and a function a parallel loop.
 
+    `loops` numbers For statements by their `id`: labels, also those of the assembly, then tell which loop they are of.
     Raises CompileError for a body that is not flattened.
     """
-    module = Module(target, name, kernel_slots(lowered))
+    module = Module(target, name, kernel_slots(lowered), loops or {})
     kernel = Function(module, name, "ptr noalias readonly %slots, ptr noalias %error")
     emit_body(kernel, lowered.body)
     module.add(kernel)
@@ -48,8 +50,8 @@ def kernel_slots(lowered: Lowered) -> dict[Any, int]:
 class Module:
     """What the functions of one kernel share: constants, tables, buffers' numbers, alias scopes."""
 
-    def __init__(self, target: Target, name: str, slots: dict[Any, int]) -> None:
-        self.target, self.name, self.slots = target, name, slots
+    def __init__(self, target: Target, name: str, slots: dict[Any, int], loops: Mapping[int, int]) -> None:
+        self.target, self.name, self.slots, self.loops = target, name, slots, loops
         self.functions: list[str] = []
         self.globals: list[str] = []
         self.declarations = list(_DECLARATIONS)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
+from ..ir.stmt import For
 from ..types import Type, index
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ class Function:
     def label(self) -> str:
         self.count += 1
         return f"b{self.count}"
+
+    def loop(self, loop: For) -> tuple[str, str]:
+        """Labels for the body of a loop and for what follows; they tell its number, where the module's loops have any."""
+        number = self.module.loops.get(id(loop))
+        body, after = self.label(), self.label()
+        return (body, after) if number is None else (f"loop.{number}.{body}", f"after.{number}.{after}")
 
     def begin(self, label: str) -> None:
         """Start the block `label`."""

@@ -101,7 +101,7 @@ def _serial(f: Function, s: For, work: Work) -> None:
     """A loop that tests at its end, behind a test whether it runs at all."""
     lo, extent = f.value(s.lo), f.value(s.extent)
     hi = extent if isinstance(s.lo, Const) and s.lo.value == 0 else f.new(f"add nsw i64 {lo}, {extent}")
-    body, done = f.label(), f.label()
+    body, done = f.loop(s)
     if isinstance(s.extent, Const):
         f.do(f"br label %{body}")
     else:

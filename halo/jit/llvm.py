@@ -122,9 +122,14 @@ def compile_ir(text: str, target: Target) -> bytes:
     return bytes(_module(text, target, lambda machine, module: machine.emit_object(module)))
 
 
-def asm(text: str, target: Target) -> str:
-    """The assembly of the LLVM IR `text`."""
-    return str(_module(text, target, lambda machine, module: machine.emit_assembly(module)))
+def asm(text: str, target: Target, verbose: bool = False) -> str:
+    """The assembly of the LLVM IR `text`; if `verbose`, with the names of its blocks, and LLVM's remarks, as comments."""
+
+    def emitted(machine: Any, module: Any) -> str:
+        machine.set_asm_verbosity(verbose)
+        return str(machine.emit_assembly(module))
+
+    return _module(text, target, emitted)
 
 
 def optimized(text: str, target: Target) -> str:
