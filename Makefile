@@ -5,7 +5,7 @@ CASES ?= 20000
 SEED ?= 1
 bin = $(VENV)/bin
 
-.PHONY: demo test slow lint format bench fuzz coverage clean
+.PHONY: demo test slow lint format bench models fuzz coverage clean
 
 demo: $(VENV)/.ready  ## blur and local Laplacian of a real photograph: pictures, times, loop nest
 	$(bin)/python -m examples.demo
@@ -28,6 +28,10 @@ format: $(VENV)/.ready
 bench: $(VENV)/.ready  ## the times that README states, and docs/benchmarks.md
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	$(bin)/python -m benchmarks --docs docs
+
+models: $(VENV)/.ready  ## the networks that benchmarks run, with seeded weights, outside of this directory
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,onnx]"
+	$(bin)/python -m benchmarks.models
 
 fuzz: $(VENV)/.ready  ## random pipelines under random schedules: make fuzz CASES=20000 SEED=1
 	$(bin)/python -m halo.fuzz --cases $(CASES) --seed $(SEED)

@@ -107,6 +107,9 @@ from .ir.functions import (
     widening_mul,
     widening_sub,
 )
+from .ir.shapes import (
+    Dim,
+)
 from .ir.surface import (
     Expr,
     Input,
@@ -153,6 +156,7 @@ __all__ = [
     "BoundsError",
     "CompileError",
     "DefinitionError",
+    "Dim",
     "Expr",
     "Func",
     "HaloError",

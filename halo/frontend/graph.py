@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from ..errors import DefinitionError, Location
+from ..ir.shapes import Extents, shown
 from ..ir.surface import Access, Define, Expr, Extent, Function, Indexable, Input, Param, Table
 from ..ir.surface_walk import base, roots, walk
 from ..types import Type
@@ -29,6 +30,7 @@ class Argument:
     contiguous: bool = False
     default: Any = None
     loc: Location | None = None
+    shape: Extents | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ def _argument(source: Input | Param, rank: int | None, loc: Location | None) -> 
     if rank is None:
         raise DefinitionError(f"the rank of {source.name} is not known: it is never subscripted", loc=source.loc,
                               hint=f"halo.Input({source.name!r}, ndim=2)")  # fmt: skip
-    return Argument(source.name, source, source.type, rank, source.contiguous, loc=loc or source.loc)
+    return Argument(source.name, source, source.type, rank, source.contiguous, loc=loc or source.loc,
+                    shape=source.extents)  # fmt: skip
 
 
 def _merge(merged: dict[str, Argument], new: Argument) -> None:
@@ -189,16 +192,18 @@ def _merge(merged: dict[str, Argument], new: Argument) -> None:
         raise _disagree(new.name, "of type", old.type, new.type, old.source.loc, new.source.loc)
     if old.default is not None and new.default is not None and repr(old.default) != repr(new.default):
         raise _disagree(new.name, "by default", old.default, new.default, old.source.loc, new.source.loc)
+    if old.shape is not None and new.shape is not None and old.shape != new.shape:
+        raise _disagree(new.name, "of shape", old.shape, new.shape, old.source.loc, new.source.loc)
     default = old.default if old.default is not None else new.default
     merged[new.name] = Argument(old.name, old.source, old.type or new.type, old.ndim, old.contiguous or new.contiguous,
-                                default, old.loc)  # fmt: skip
+                                default, old.loc, new.shape if old.shape is None else old.shape)  # fmt: skip
 
 
 def _disagree(name: str, what: str, a: Any, b: Any, first: Location | None, second: Location | None) -> DefinitionError:
     if what == "subscripted by":
         a, b = ("nothing (a scalar)" if v is None else f"{v} indices" for v in (a, b))
     else:
-        a, b = repr(a), repr(b)
+        a, b = (shown(v) if what == "of shape" else repr(v) for v in (a, b))
     related = () if first is None else ((first, f"here {what} {a}"),)
     message = f"the input {name} is {what} {a} in one place and {b} in another"
     return DefinitionError(message, loc=second, related=related, hint="give different inputs different names")

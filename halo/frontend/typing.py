@@ -95,7 +95,8 @@ class _Builder:
             else:
                 type = input_types.get(name, a.type) or f32
                 promised = a.contiguous or name in contiguous
-                self.arrays[name] = Array(name, (type,), a.ndim, "input", contiguous=promised)
+                shape = None if a.shape is None else tuple(n if isinstance(n, int) else n.name for n in a.shape)
+                self.arrays[name] = Array(name, (type,), a.ndim, "input", contiguous=promised, shape=shape)
 
     def pipeline(self) -> Pipeline:
         for f in self.graph.functions:

@@ -330,9 +330,9 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         return text(self)
 
     def _repr_html_(self) -> str:
-        from ..show.reprs import func
+        from .show import html
 
-        return func(self, repr(self))
+        return html(self)
 
 
 class Made(Func):

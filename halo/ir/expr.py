@@ -209,13 +209,15 @@ class Array:
     """Something that is indexed with one index an axis: an input, a stage's values, or a constant table.
 
     `extents` and `strides` (in elements) are variables for inputs and outputs, which come from the call;
-    `table` is the data of a constant table (a C-contiguous ndarray).
+    `table` is the data of a constant table (a C-contiguous ndarray). `shape` is what every call gives of an input: None,
+    or an entry an axis that is an extent, a name that equal extents share, or None.
     """
 
-    __slots__ = ("contiguous", "extents", "kind", "mins", "name", "ndim", "strides", "table", "types")
+    __slots__ = ("contiguous", "extents", "kind", "mins", "name", "ndim", "shape", "strides", "table", "types")
 
     def __init__(self, name: str, types: tuple[Type, ...], ndim: int, kind: str = "func", table: Any = None,
-                 contiguous: bool = False) -> None:  # fmt: skip
+                 contiguous: bool = False, shape: Any = None) -> None:  # fmt: skip
+        self.shape = shape
         self.name, self.types, self.ndim, self.kind, self.table, self.contiguous = (
             name,
             types,

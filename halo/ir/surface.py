@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
 from ..types import Type, as_type
+from .shapes import as_extents
 from .ufuncs import UFUNCS
 
 __all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "External", "Function", "IndexVar",
@@ -195,11 +196,6 @@ class Expr(Located):
 
         return text(self)
 
-    def _repr_html_(self) -> str:
-        from ..show.reprs import expression
-
-        return expression(repr(self))
-
 
 class Literal(Expr):
     """A number. `type` None: a Python number, which takes the type of what it meets."""
@@ -269,8 +265,7 @@ class Access(Expr):
     def __init__(self, target: Indexable, indices: tuple[Expr, ...], item: int | None = None) -> None:
         self.target, self.indices, self.item, self._where = target, indices, item, _site()
         if target.ndim is not None and len(indices) != target.ndim:
-            axes = "one axis" if target.ndim == 1 else f"{target.ndim} axes"
-            message = f"{target.name} has {axes} and is subscripted by {len(indices)}"
+            message = f"{target.name} has {_axes(target.ndim)} and is subscripted by {len(indices)}"
             raise DefinitionError(message, loc=self.loc)
 
     def __getitem__(self, key: Any) -> Expr:
@@ -389,10 +384,13 @@ class Shape(Sequence[Expr]):
 
 
 class Input(Indexable):
-    """An array input: `halo.Input("img", halo.u8, ndim=2)`. What is left out comes from the argument of the call."""
+    """An array input: `halo.Input("img", halo.u8, ndim=2)`. What is left out comes from the argument of the call.
+    `shape=("n", 3)`: every call gives that extent; code is made for packed arrays, and a copy of it for others."""
 
-    def __init__(self, name: str, dtype: Any = None, ndim: int | None = None, contiguous: bool = False) -> None:
-        self.name, self.ndim, self.contiguous = _identifier(name), ndim, contiguous
+    def __init__(self, name: str, dtype: Any = None, ndim: int | None = None, contiguous: bool = False,
+                 shape: Any = None) -> None:  # fmt: skip
+        self.name, self.contiguous, self.extents = _identifier(name), contiguous, as_extents(shape)
+        self.ndim = ndim if self.extents is None else len(self.extents)
         self.type = None if dtype is None else as_type(dtype)
         self.directives: list[Any] = []
         self._where = _site()
@@ -405,8 +403,8 @@ class Table(Indexable):
     """Constant data that a definition subscripts: `data` is an ndarray."""
 
     def __init__(self, data: Any, name: str = "table") -> None:
-        self.data = data if isinstance(data, np.ndarray) or not hasattr(data, "__dlpack__") else np.from_dlpack(data)
-        self.data = np.asarray(self.data)
+        foreign = not isinstance(data, np.ndarray) and hasattr(data, "__dlpack__")
+        self.data = np.asarray(np.from_dlpack(data) if foreign else data)
         self.type = as_type(self.data.dtype)
         self.name, self.ndim, self._where = name, self.data.ndim, _site()
 
@@ -592,6 +590,10 @@ def _identifier(name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise DefinitionError(f"a name is an identifier, not {name!r}", loc=_place.loc or _caller())
     return name
+
+
+def _axes(n: int) -> str:
+    return "one axis" if n == 1 else f"{n} axes"
 
 
 def _describe(value: Any) -> str:

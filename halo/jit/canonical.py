@@ -111,7 +111,7 @@ def _parts(item: Any) -> tuple[str, tuple[Any, ...] | None]:
     if isinstance(item, Node):
         return type(item).__name__, tuple(getattr(item, name) for name in item.fields)
     if isinstance(item, Array):
-        return "Array", (item.name, item.types, item.ndim, item.kind, item.contiguous, item.table)
+        return "Array", (item.name, item.types, item.ndim, item.kind, item.contiguous, item.shape, item.table)
     if isinstance(item, Buffer):
         return "Buffer", (item.name, item.type, item.kind, item.table)
     if isinstance(item, np.ndarray):

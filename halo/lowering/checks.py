@@ -12,8 +12,8 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Var, is_true
 from ..ir.pipeline import CheckInfo, Pipeline, Port
 from ..ir.stmt import Check, Let, Stmt, block
-from ..types import index
-from .flatten import PIXEL, is_pixels, promised_strides
+from ..types import i64, index
+from .flatten import PIXEL, is_pixels, packed_strides, promised_strides
 from .infer_bounds import Boxes, closed, last_of, unbounded
 from .outputs import reads_of
 
@@ -24,6 +24,7 @@ def entry_checks(
     """`s` after its checks, and what each of them (by its status, from 1) is about."""
     checks = _Checks()
     mine = closed_boxes(s, boxes)
+    lets = _check_shapes(checks, p)
     for cond, message in p.requirements:
         checks.add(cond, CheckInfo("require", message=message))
     for a in p.inputs:
@@ -33,12 +34,14 @@ def entry_checks(
         scheduled = mine.get(("read", a))
         if scheduled is not None and scheduled != needed:
             _check_input(checks, a, scheduled, p, "fallback")
-    lets = _check_promises(checks, mine, p)
+    lets += _check_promises(checks, mine, p)
     lets += _check_outputs(checks, p, ports, {var for var, _ in lets})
     if dense:
         for port in ports:
             if port.ndim and not port.array.contiguous and port.ndim - 1 not in promised_strides(port, p):
                 checks.add(A.eq(port.strides[-1], Const(1, index)), CheckInfo("fallback", port.name, port.ndim - 1))
+            if port.array.shape is not None:
+                _check_packed(checks, port)
             if is_pixels(port, p):
                 channels = port.extents[-1]
                 packed = A.or_(A.lt(Const(PIXEL, index), channels), A.eq(port.strides[-2], channels))
@@ -81,6 +84,40 @@ def _check_input(
         assert lo is not None and hi is not None
         fits = A.and_(A.le(Const(0, index), lo), A.lt(hi, a.extents[d]))
         checks.add(A.or_(fits, empty), CheckInfo(kind, a.name, d, loc=reader), lo, hi, a.extents[d])
+
+
+def _check_shapes(checks: _Checks, p: Pipeline) -> list[tuple[Var, Expr]]:
+    """Inputs have the shapes that they are declared with; what is then known of extents, as definitions."""
+    lets: list[tuple[Var, Expr]] = []
+    named: dict[str, tuple[Array, int]] = {}
+    for a in p.inputs:
+        for d, n in enumerate(a.shape or ()):
+            if isinstance(n, int):
+                other: Expr = Const(n, index)
+                message = f"{a.name} is declared with {n} entries along axis {d}, and has {{}}"
+            elif n in named:
+                b, e = named[n]
+                other, message = (
+                    b.extents[e],
+                    f"axis {d} of {a.name} and axis {e} of {b.name} are both {n}: {{}} and {{}}",
+                )
+            else:
+                named[n] = a, d
+                continue
+            info = CheckInfo("require", message=message, types=(i64, i64, i64))
+            same = A.eq(a.extents[d], other)
+            checks.add(same, info, a.extents[d], a.extents[d], other)
+            lets.append((a.extents[d], other))
+    return lets
+
+
+def _check_packed(checks: _Checks, port: Port) -> None:
+    """The strides of an input of declared shape are those that `flatten` takes them for."""
+    for d, n in enumerate(packed_strides(port.array)[:-1]):
+        if n is not None:
+            short = A.le(port.extents[d], Const(1, index))  # nothing is read at another index
+            packed = A.or_(short, A.eq(port.strides[d], Const(n, index)))
+            checks.add(packed, CheckInfo("fallback", port.name, d))
 
 
 def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Var, Expr]]:

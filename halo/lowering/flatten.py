@@ -80,6 +80,10 @@ def _strides(port: Port, dense: bool, p: Pipeline) -> tuple[Expr, ...]:
     if port.ndim and dense_axis(port, dense):
         strides = (*strides[:-1], Const(1, index))
     bound = {d: n for f in p.functions if f.array is port.array for d, _, n in f.bound}.get(port.ndim - 1)
+    if dense and port.array.shape is not None:
+        return tuple(
+            s if n is None else Const(n, index) for s, n in zip(strides, packed_strides(port.array), strict=True)
+        )
     if dense and is_pixels(port, p) and isinstance(bound, Const) and bound.value <= PIXEL:
         strides = (*strides[:-2], bound, strides[-1])
     return tuple(promised.get(d, s) for d, s in enumerate(strides))
@@ -89,6 +93,14 @@ def promised_strides(port: Port, p: Pipeline) -> dict[int, Expr]:
     """What the schedule promises of the strides of an output, axis by axis."""
     promises = (e for f in p.functions if f.array is port.array for e in f.promised)
     return {axis: n for what, axis, n, item in promises if what == "stride" and item == port.item}
+
+
+def packed_strides(a: Array) -> tuple[int | None, ...]:
+    """The strides of an input of a known shape if it is packed, as far as they are constants."""
+    strides: list[int | None] = [1]
+    for n in reversed(a.shape[1:]):
+        strides.append(strides[-1] * n if strides[-1] is not None and isinstance(n, int) else None)
+    return tuple(strides[: -a.ndim - 1 : -1])
 
 
 def dense_axis(port: Port, dense: bool) -> bool:
@@ -101,7 +113,11 @@ PIXEL = 4  # channels, at most
 
 def is_pixels(port: Port, p: Pipeline) -> bool:
     """Whether the last axis may be that of the channels of a pixel; the fast variant then checks that pixels are packed."""
-    return port.ndim > 2 and promised_strides(port, p).keys().isdisjoint((port.ndim - 2, port.ndim - 1))
+    return (
+        port.ndim > 2
+        and port.array.shape is None
+        and promised_strides(port, p).keys().isdisjoint((port.ndim - 2, port.ndim - 1))
+    )
 
 
 class _Hoisted(NamedTuple):

@@ -1,0 +1,16 @@
+"""The graph compiler: whole programs over the operators of `halo.nn`, from ONNX files or built by hand.
+
+model = halo.graph.from_onnx("model.onnx")      # a Module: print it, edit it, compile it
+net = model.compile()
+out = net(data=image)
+"""
+
+from .compile import compile
+from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var
+from .net import Group, Memory, Net
+from .onnx import from_onnx
+from .parse import parse
+from .text import constants
+
+__all__ = ["Call", "Constant", "Expr", "Function", "Global", "Group", "Item", "Memory", "Module", "Net", "Tuple", "Var",
+           "compile", "constants", "from_onnx", "parse"]  # fmt: skip

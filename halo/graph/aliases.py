@@ -1,0 +1,66 @@
+"""Aliases: values that are memory of other values, so that no kernel computes them.
+
+A reshape is the memory of its argument. A concatenation whose parts follow each other in memory is where its parts are
+computed: they are memory of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from halo import nn
+
+from .ir import Call, Expr, Function, Module, walk
+
+__all__ = ["Aliases"]
+
+
+class Aliases:
+    """Of the program `m` in primitive functions: which values lie in others, and which calls need no kernel."""
+
+    def __init__(self, m: Module, primitive: Mapping[str, Function]) -> None:
+        self.primitive = primitive
+        self.fixed = {id(e) for e in m.main.outputs}  # the memory of these is the caller's
+        self.inside: dict[int, tuple[Expr, int]] = {}  # in what, and how many bytes from its start
+        self.free: set[int] = set()
+        for e in walk(m.main.body):
+            if isinstance(e, Call) and id(e) not in self.fixed:
+                self._view(e)
+                self._concatenation(e)
+
+    def owner(self, e: Expr) -> tuple[Expr, int]:
+        """The value whose memory `e` is in, and how many bytes from its start."""
+        offset = 0
+        while id(e) in self.inside:
+            e, more = self.inside[id(e)]
+            offset += more
+        return e, offset
+
+    def _view(self, e: Call) -> None:
+        calls = _calls(self.primitive[e.op.name])
+        source = e.args[0]
+        if not all(isinstance(c.op, nn.Op) and c.op.view for c in calls) or not isinstance(source, Call):
+            return
+        if id(self.owner(source)[0]) not in self.fixed:
+            self.inside[id(e)] = source, 0
+            self.free.add(id(e))
+
+    def _concatenation(self, e: Call) -> None:
+        calls = _calls(self.primitive[e.op.name])
+        if len(calls) != 1 or calls[0].op is not nn.concatenate:
+            return
+        axis = calls[0].attrs["axis"] % e.type.ndim
+        own = {id(a) for a in e.args} - self.fixed - self.inside.keys()
+        movable = len(own) == len(calls[0].args) and all(isinstance(a, Call) for a in e.args)
+        if not movable or math.prod(e.type.static[:axis]) != 1:
+            return
+        offset = 0
+        for a in e.children:
+            self.inside[id(a)] = e, offset
+            offset += a.type.bytes
+        self.free.add(id(e))
+
+
+def _calls(f: Function) -> list[Call]:
+    return [e for e in walk(f.body) if isinstance(e, Call)]

@@ -1,0 +1,127 @@
+"""Compile: a Module becomes one kernel a distinct group of operators, a plan of memory, and the code that drives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+from halo.errors import ArgumentError, here
+from halo.jit.driver import Driver, Step
+
+from . import kernels
+from .aliases import Aliases
+from .ir import Call, Constant, Expr, Function, Module, walk
+from .memory import ALIGNMENT, Lifetime, plan
+from .net import Group, Net, Place
+
+__all__ = ["compile"]
+
+
+def compile(m: Module, *, schedules: Mapping[str, Any] | None = None,
+            progress: Callable[[str], None] | None = None) -> Net:  # fmt: skip
+    """The program as machine code.
+
+    `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
+    `progress`: called with a line of text as passes and kernels are done. Raises ArgumentError for a program whose shapes
+    are not all known, and for a schedule of a group that there is not.
+    """
+    say = progress or (lambda line: None)
+    m = m.run_passes(lambda name, _: say(name))
+    _check_static(m)
+    primitive = {name: f for name, f in m.functions.items() if f.primitive}
+    unknown = set(schedules or ()) - set(primitive)
+    if unknown:
+        raise ArgumentError(f"there is no group {sorted(unknown)[0]!r}", loc=here(), legal=tuple(primitive))
+    calls = [e for e in walk(m.main.body) if isinstance(e, Call)]
+    aliases = Aliases(m, primitive)
+    needed = {e.op.name for e in calls if id(e) not in aliases.free}
+    made = kernels.compiled({n: f for n, f in primitive.items() if n in needed}, schedules or {})
+    say(f"{len(made)} kernels")
+    return _Linker(m, calls, aliases, primitive, made).net()
+
+
+def _check_static(m: Module) -> None:
+    for p in m.main.params:
+        if not all(isinstance(n, int) for n in p.type.shape):
+            raise ArgumentError(f"the shape of {p.name} is not all known: {p.type}", loc=here())
+
+
+class _Linker:
+    """Gives every value its place, and every kernel its slots."""
+
+    def __init__(self, m: Module, calls: list[Call], aliases: Aliases, primitive: Mapping[str, Function],
+                 made: Mapping[str, tuple[nn.Tensor, Any]]) -> None:  # fmt: skip
+        self.m, self.aliases, self.made, self.primitive = m, aliases, made, primitive
+        self.calls = [e for e in calls if id(e) not in aliases.free]
+        self.outputs = m.main.outputs
+        self.constants: dict[int, np.ndarray[Any, Any]] = {}
+
+    def net(self) -> Net:
+        places, arena = self._places()
+        steps, outside, inside, groups, first = [], [], [], [], 0
+        for e in self.calls:
+            out, kernel = self.made[e.op.name]
+            layout = kernel.binder.layout
+            function = self.primitive[e.op.name]
+            values: dict[str, Expr] = {p.name: a for p, a in zip(function.params, e.args, strict=True) if a is not None}
+            slots: list[int] = []
+            for port in layout.ports:
+                value = e if port.is_output else values[port.name]
+                owner, offset = self.aliases.owner(value)
+                place = places[id(owner)]
+                at = first + len(slots)
+                if place.kind == "outside":
+                    outside.append((at, place.index))
+                elif place.kind == "arena":
+                    inside.append((at, place.index + offset))
+                shape = value.type.static
+                address = place.index if place.kind == "constant" else 0
+                slots += [address, *shape, *_strides(shape), *((0,) * len(shape) if port.is_output else ())]
+            steps.append(Step(kernel, first, tuple(slots)))
+            groups.append(Group(e.op.name, e.name, function, out, kernel))
+            first += len(slots)
+        driver = Driver(steps, outside)
+        return Net(self.m, driver, tuple(groups), inside, arena, tuple(self.constants.values()))
+
+    def _places(self) -> tuple[dict[int, Place], int]:
+        """Where the value of each expression is, and the bytes of the arena."""
+        places: dict[int, Place] = {}
+        params = self.m.main.params
+        for k, p in enumerate(params):
+            places[id(p)] = Place("outside", k)
+        for k, e in enumerate(self.outputs):
+            places.setdefault(id(e), Place("outside", len(params) + k))
+        lives: dict[int, Lifetime] = {}  # of what is in the arena, by the id of its owner
+        for step, e in enumerate(self.calls):
+            for a in (*e.children, e):
+                owner, _ = self.aliases.owner(a)
+                if isinstance(owner, Constant) and id(owner) not in places:
+                    self.constants[id(owner)] = array = _aligned(owner.data)
+                    places[id(owner)] = Place("constant", array.ctypes.data)
+                elif id(owner) not in places:
+                    first = lives[id(owner)].first if id(owner) in lives else step
+                    lives[id(owner)] = Lifetime(owner.type.bytes, first, step)
+        offsets, arena = plan(list(lives.values()))
+        places |= {key: Place("arena", offset) for key, offset in zip(lives, offsets, strict=True)}
+        return places, arena
+
+
+def _strides(shape: tuple[int, ...]) -> list[int]:
+    strides = [1]
+    for n in reversed(shape[1:]):
+        strides.append(strides[-1] * n)
+    return strides[::-1][: len(shape)] if shape else []
+
+
+def _aligned(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`a`, packed and on a boundary of `ALIGNMENT` bytes; copied only if it is not."""
+    if a.flags.c_contiguous and a.ctypes.data % ALIGNMENT == 0 and a.dtype.isnative:
+        return a
+    memory = np.empty(a.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    found: np.ndarray[Any, Any] = memory[start : start + a.nbytes].view(a.dtype.newbyteorder("=")).reshape(a.shape)
+    found[...] = a
+    return found

@@ -1,0 +1,268 @@
+"""The graph language: variables, constants, calls, tuples and functions, one immutable class a construct.
+
+An expression is a DAG: what is shared is one object. Its type is known from the moment it is made. An operator of
+`halo.nn` called on graph expressions makes a Call, so a program is built by calling operators:
+
+    x = Var("x", TensorType((1, 3), f32))
+    main = Function((x,), nn.relu(x))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from halo.errors import ArgumentError, here
+from halo.nn import Op, TensorType
+from halo.types import as_type
+
+__all__ = [
+    "Call",
+    "Constant",
+    "Expr",
+    "Function",
+    "Global",
+    "Item",
+    "Module",
+    "Tuple",
+    "Var",
+    "constant",
+    "rewrite",
+    "walk",
+]
+
+Type = Any  # a TensorType, or a tuple of types
+
+
+class Expr:
+    """A value of a program. `type` is a TensorType, or a tuple of types."""
+
+    @property
+    def type(self) -> Type:
+        raise NotImplementedError
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        """The expressions directly under this one."""
+        return ()
+
+    def __halo_op__(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Expr:
+        return Call(op, tuple(None if a is None else constant(a) for a in args), tuple(attrs.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class Var(Expr):
+    """A parameter of a function."""
+
+    name: str
+    annotation: TensorType
+
+    @property
+    def type(self) -> TensorType:
+        return self.annotation
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Expr):
+    """An array that is part of the program. `name` is what it is called in text and files."""
+
+    data: np.ndarray[Any, Any]
+    name: str = "c"
+
+    @cached_property
+    def type(self) -> TensorType:
+        return TensorType(self.data.shape, as_type(self.data.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Global(Expr):
+    """A function of the module, by its name, as what a Call calls."""
+
+    name: str
+    result: Type
+
+
+@dataclass(frozen=True, eq=False)
+class Call(Expr):
+    """`op(*args, **attrs)`: an operator, or a Global, applied. `name` is for people: of the ONNX node that it came from."""
+
+    op: Op | Global
+    args: tuple[Expr | None, ...]
+    attributes: tuple[tuple[str, Any], ...] = ()
+    name: str = field(default="", compare=False)
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return dict(self.attributes)
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return tuple(a for a in self.args if a is not None)
+
+    @cached_property
+    def type(self) -> Type:
+        if isinstance(self.op, Global):
+            return self.op.result
+        return self.op.infer(tuple(None if a is None else a.type for a in self.args), self.attrs)
+
+    def __post_init__(self) -> None:
+        self.type  # a wrong program is refused where it is made  # noqa: B018
+
+
+@dataclass(frozen=True, eq=False)
+class Tuple(Expr):
+    """Several values as one."""
+
+    fields: tuple[Expr, ...]
+
+    @property
+    def type(self) -> Type:
+        return tuple(f.type for f in self.fields)
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.fields
+
+
+@dataclass(frozen=True, eq=False)
+class Item(Expr):
+    """Element `index` of a tuple."""
+
+    value: Expr
+    index: int
+
+    @property
+    def type(self) -> Type:
+        return self.value.type[self.index]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.value,)
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Expr):
+    """`body` as a function of `params`. A primitive one is compiled to one kernel."""
+
+    params: tuple[Var, ...]
+    body: Expr
+    primitive: bool = False
+
+    @property
+    def type(self) -> Type:
+        return self.body.type
+
+    @property
+    def outputs(self) -> tuple[Expr, ...]:
+        return self.body.fields if isinstance(self.body, Tuple) else (self.body,)
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """A program: functions by name, of which `main` is what is called. `outputs` names the results of `main`."""
+
+    functions: Mapping[str, Function]
+    outputs: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Function:
+        return self.functions["main"]
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """The arrays that a call takes, by name."""
+        return {p.name: p.type for p in self.main.params}
+
+    def with_main(self, main: Function, **functions: Function) -> Module:
+        return replace(self, functions={**self.functions, **functions, "main": main})
+
+    def compile(self, **options: Any) -> Any:
+        """Machine code for this program: a `halo.graph.Net`. See `halo.graph.compile`."""
+        from .compile import compile
+
+        return compile(self, **options)
+
+    def run_passes(self, observe: Callable[[str, Module], None] | None = None) -> Module:
+        """The program after all the passes; `observe(name, module)` sees it after each one."""
+        from .passes import run
+
+        return run(self, observe)
+
+    def show_passes(self) -> str:
+        """The program as text before the passes and after each one that changes it."""
+        shown, before = [f"# as it is\n{self}"], [str(self)]
+
+        def observe(name: str, after: Module) -> None:
+            text = str(after)
+            if text != before[0]:
+                shown.append(f"# after {name}\n{text}")
+            before[0] = text
+
+        self.run_passes(observe)
+        return "\n".join(shown)
+
+    def __str__(self) -> str:
+        from .text import module_text
+
+        return module_text(self)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{name}: {t}" for name, t in self.inputs.items())
+        return f"<halo.graph.Module main({inputs}), {sum(isinstance(e, Call) for e in walk(self.main.body))} calls>"
+
+
+def constant(value: Any) -> Expr:
+    """`value` as an expression: an array becomes a Constant."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, bool, int, float, list)):
+        array = np.asarray(value)
+        if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
+            array = array.astype(np.float32)
+        return Constant(array)
+    raise ArgumentError(
+        f"{type(value).__name__} is no value of a graph", loc=here(), legal=("arrays", "graph expressions")
+    )
+
+
+def walk(*roots: Expr) -> Iterator[Expr]:
+    """Every expression under `roots` once, those that others use first. It does not recurse: graphs are deep."""
+    done: set[int] = set()
+    stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(roots)]
+    while stack:
+        e, ready = stack.pop()
+        if id(e) in done:
+            continue
+        if ready:
+            done.add(id(e))
+            yield e
+        else:
+            stack.append((e, True))
+            stack.extend((c, False) for c in reversed(e.children) if id(c) not in done)
+
+
+def rewrite(root: Expr, change: Callable[[Expr, Expr], Expr]) -> Expr:
+    """`root` with `change(new, old)` in place of every expression, those that others use first; `new` is `old` over what
+    became of its children."""
+    new: dict[int, Expr] = {}
+    for e in walk(root):
+        new[id(e)] = change(with_children(e, tuple(new[id(c)] for c in e.children)), e)
+    return new[id(root)]
+
+
+def with_children(e: Expr, children: tuple[Expr, ...]) -> Expr:
+    """`e` over these; itself where they are those it has."""
+    if all(a is b for a, b in zip(children, e.children, strict=True)):
+        return e
+    if isinstance(e, Call):
+        given = iter(children)
+        return replace(e, args=tuple(None if a is None else next(given) for a in e.args))
+    if isinstance(e, Tuple):
+        return Tuple(children)
+    assert isinstance(e, Item)
+    return Item(children[0], e.index)

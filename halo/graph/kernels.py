@@ -1,0 +1,63 @@
+"""Kernels: a primitive function of the graph as one halo pipeline, scheduled by the strategy of its anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import halo
+from halo import nn
+from halo.errors import CompileError
+from halo.jit.target import Target
+from halo.nn.op import Kind, scheduled
+
+from .ir import Call, Function, walk
+
+if TYPE_CHECKING:
+    from halo.jit.kernel import Kernel
+
+__all__ = ["compiled", "pipeline"]
+
+THREADS = 2  # of Python, which lowers one kernel while LLVM compiles another
+
+
+def pipeline(f: Function, name: str = "f") -> nn.Tensor:
+    """The primitive function `f` as a Tensor over Inputs that are named as its parameters are."""
+    target = Target.host()
+    made: dict[int, Any] = {}
+    anchor: Call | None = None
+    for p in f.params:
+        made[id(p)] = nn.tensor(halo.Input(p.name, p.type.dtype, shape=p.type.shape))
+    for e in walk(f.body):
+        if isinstance(e, Call):
+            assert isinstance(e.op, nn.Op)
+            made[id(e)] = e.op.compute(tuple(None if a is None else made[id(a)] for a in e.args), e.attrs)
+            if e.op.kind is Kind.ANCHOR:
+                anchor = e
+    out: nn.Tensor = made[id(f.body)]
+    if anchor is not None:
+        types = tuple(None if a is None else a.type for a in anchor.args)
+        assert isinstance(anchor.op, nn.Op)
+        out = scheduled(anchor.op, out, target, None, types, anchor.attrs)
+    return out
+
+
+def compiled(functions: Mapping[str, Function], schedules: Mapping[str, Any]) -> dict[str, tuple[nn.Tensor, Kernel]]:
+    """The kernel of each primitive function. `schedules`: a halo Schedule, or a function that is given the Func, by name."""
+
+    def one(name: str) -> tuple[nn.Tensor, Kernel]:
+        out = pipeline(functions[name], name)
+        given = schedules.get(name)
+        if callable(given):
+            given(out.func)
+        elif given is not None:
+            out.func.apply(given)
+        kernel = out.func.compile()
+        missing = {p.name for p in functions[name].params} ^ set(kernel.binder.layout.inputs)
+        if missing:
+            raise CompileError(f"the kernel {name} does not read {', '.join(sorted(missing))}")
+        return out, kernel
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(functions, pool.map(one, functions), strict=True))

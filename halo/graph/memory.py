@@ -1,0 +1,50 @@
+"""Plan memory: where in the arena of a call each intermediate is, so that those alive at once do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["ALIGNMENT", "Lifetime", "plan"]
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Memory of so many bytes, from the step that writes it to the last one that reads it."""
+
+    bytes: int
+    first: int
+    last: int
+
+
+def plan(values: Sequence[Lifetime]) -> tuple[list[int], int]:
+    """The offset of each, and the bytes of all together. The largest ones are placed first, each in the smallest gap.
+
+    >>> plan([Lifetime(64, 0, 1), Lifetime(64, 1, 2), Lifetime(64, 2, 3)])
+    ([0, 64, 0], 128)
+    """
+    offsets = [0] * len(values)
+    placed: list[int] = []
+    for k in sorted(range(len(values)), key=lambda k: (-values[k].bytes, values[k].first)):
+        v = values[k]
+        taken = sorted(
+            (offsets[j], offsets[j] + _rounded(values[j].bytes))
+            for j in placed
+            if values[j].first <= v.last and v.first <= values[j].last
+        )
+        best, room, end = -1, 0, 0
+        for lo, hi in taken:
+            gap = lo - end
+            if gap >= _rounded(v.bytes) and (best < 0 or gap < room):
+                best, room = end, gap
+            end = max(end, hi)
+        offsets[k] = end if best < 0 else best
+        placed.append(k)
+    total = max((offsets[k] + _rounded(values[k].bytes) for k in placed), default=0)
+    return offsets, total
+
+
+def _rounded(n: int) -> int:
+    return -(-n // ALIGNMENT) * ALIGNMENT

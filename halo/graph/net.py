@@ -1,0 +1,206 @@
+"""`Net`: a compiled program. Calls of it may come from any number of threads at once."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from halo.errors import ArgumentError, here
+from halo.jit.driver import Driver
+
+from .ir import Call, Function, Module, walk
+from .memory import ALIGNMENT
+
+if TYPE_CHECKING:
+    from halo import Func, nn
+    from halo.jit.kernel import Kernel
+    from halo.schedule.schedule import Schedule
+
+    from .profile import Profile
+
+__all__ = ["Group", "Memory", "Net", "Place"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value is: "outside" number `index`, "arena" at offset `index`, or a "constant" at address `index`."""
+
+    kind: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kernel of the net as it is called: `name` is that of its function, which equal groups share, and `source` that of
+    the node that it comes from."""
+
+    name: str
+    source: str
+    function: Function
+    out: nn.Tensor
+    kernel: Kernel
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The names of the operators in it."""
+        return tuple(e.op.name for e in walk(self.function.body) if isinstance(e, Call))
+
+    @property
+    def func(self) -> Func:
+        """The Func that computes it."""
+        return self.out.func  # type: ignore[no-any-return]
+
+    def schedule(self) -> Schedule:
+        """How it is computed: what `compile(schedules={name: ...})` takes."""
+        return self.func.schedule()
+
+    def __repr__(self) -> str:
+        return f"<group {self.name} -> {self.out.type}>"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: of the intermediates of one call, and of the constants, which all calls share."""
+
+    arena: int
+    constants: int
+
+
+class Frame:
+    """What one call has for itself: the slots of all kernels, and an arena for the intermediates."""
+
+    def __init__(self, slots: np.ndarray[Any, Any], inside: list[tuple[int, int]], arena: int) -> None:
+        self.memory = np.empty(arena + ALIGNMENT, np.uint8)
+        self.base = self.memory.ctypes.data + -self.memory.ctypes.data % ALIGNMENT
+        self.slots = slots.copy()
+        for slot, offset in inside:
+            self.slots[slot] = self.base + offset
+        self.address = self.slots.ctypes.data
+
+
+class Net:
+    """A program as machine code: `net(x)`, `net(data=x)`. Made by `Module.compile`.
+
+    >>> import halo, numpy as np
+    >>> from halo.graph import parse
+    >>> net = parse("def main(%x: f32[2]) -> f32[2] { %0 = relu(%x); %0 }").compile()
+    >>> net(np.array([-1, 2], np.float32))
+    array([0., 2.], dtype=float32)
+    """
+
+    def __init__(self, module: Module, driver: Driver, groups: tuple[Group, ...], inside: list[tuple[int, int]],
+                 arena: int, constants: tuple[np.ndarray[Any, Any], ...]) -> None:  # fmt: skip
+        self.groups, self._driver, self._inside, self._arena, self._constants = groups, driver, inside, arena, constants
+        self.inputs, self.several = module.inputs, len(module.main.outputs) > 1
+        self.outputs = {
+            (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
+            for k, e in enumerate(module.main.outputs)
+        }
+        self._slots = np.array([word for s in driver.steps for word in s.slots] or [0], np.int64)
+        self._free: list[Frame] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Any, out: Any = None, **inputs: Any) -> Any:
+        """Compute. Arrays by position in the order of `inputs` or by name; the result is an array, or a tuple of them.
+
+        `out`: the array (or a tuple of them) to write to. Raises ArgumentError for arrays that do not fit.
+        """
+        arrays = self._arrays(args, inputs)
+        outs = self._outs(out)
+        self._run(arrays, outs)
+        return tuple(outs) if self.several else outs[0]
+
+    def _run(self, arrays: list[np.ndarray[Any, Any]], outs: list[np.ndarray[Any, Any]]) -> None:
+        outside = (ctypes.c_int64 * (len(arrays) + len(outs)))(*(a.ctypes.data for a in (*arrays, *outs)))
+        frame = self._take()
+        try:
+            self._driver.run(frame.address, outside)
+        finally:
+            with self._lock:
+                self._free.append(frame)
+
+    def _take(self) -> Frame:
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+        return Frame(self._slots, self._inside, self._arena)
+
+    def _arrays(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
+        if len(args) > len(self.inputs):
+            raise ArgumentError(
+                f"the net takes {len(self.inputs)} arrays, not {len(args)}", loc=here(), legal=tuple(self.inputs)
+            )
+        given = dict(zip(self.inputs, args, strict=False))
+        for name, value in inputs.items():
+            if name not in self.inputs or name in given:
+                what = "is given twice" if name in given else "is no input of the net"
+                raise ArgumentError(f"{name} {what}", loc=here(), legal=tuple(self.inputs))
+            given[name] = value
+        found = []
+        for name, t in self.inputs.items():
+            if name not in given:
+                raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
+            a = np.asarray(given[name])
+            if a.dtype != t.dtype.dtype or a.shape != t.shape:
+                raise ArgumentError(f"{name} is an array of {t}, not of {a.dtype}{list(a.shape)}", loc=here())
+            found.append(np.ascontiguousarray(a))
+        return found
+
+    def _outs(self, out: Any) -> list[np.ndarray[Any, Any]]:
+        if out is None:
+            return [np.empty(t.static, t.dtype.dtype) for t in self.outputs.values()]
+        given = list(out) if self.several else [out]
+        for a, (name, t) in zip(given, self.outputs.items(), strict=True):
+            if (
+                not isinstance(a, np.ndarray)
+                or a.dtype != t.dtype.dtype
+                or a.shape != t.shape
+                or not a.flags.c_contiguous
+            ):
+                raise ArgumentError(f"out for {name} is a packed array of {t}", loc=here())
+            if not a.flags.writeable:
+                raise ArgumentError(f"out for {name} is read-only", loc=here(), hint="out=out.copy()")
+        return given
+
+    # Looking inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> Memory:
+        """How much memory a call needs, and the constants."""
+        return Memory(self._arena, sum(a.nbytes for a in self._constants))
+
+    def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
+        """The median time of a call, in seconds, of as many as fit."""
+        arrays = self._arrays(args, inputs)
+        outs = self._outs(None)
+        times: list[float] = []
+        end = time.perf_counter() + seconds
+        while len(times) < 5 or time.perf_counter() < end:
+            start = time.perf_counter()
+            self._run(arrays, outs)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times[1:])
+
+    def profile(self, *args: Any, runs: int = 20, **inputs: Any) -> Profile:
+        """The time of each group, with the arithmetic and the bytes that it moves. Random input where none is given."""
+        from .profile import profile
+
+        rng = np.random.default_rng(0)
+        if not args and not inputs:
+            inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
+        arrays, outs = self._arrays(args, inputs), self._outs(None)
+        return profile(self, arrays, outs, runs)
+
+    def __repr__(self) -> str:
+        kernels = len({g.name for g in self.groups})
+        size = math.ceil((self.memory.arena + self.memory.constants) / 2**20)
+        inputs = ", ".join(f"{name}: {t}" for name, t in self.inputs.items())
+        outputs = ", ".join(map(repr, self.outputs.values()))
+        return f"<halo.graph.Net ({inputs}) -> {outputs}: {len(self.groups)} groups of {kernels} kernels, {size} MiB>"

@@ -1,0 +1,5 @@
+"""ONNX: models in, as graph programs. `adapters` has what each operator means, by the opset since which it means that."""
+
+from .importer import from_onnx
+
+__all__ = ["from_onnx"]

@@ -1,0 +1,150 @@
+"""From a model file to a Module: initializers become constants, nodes what their adapters make of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from halo.errors import ArgumentError, HaloError, here
+from halo.ir.shapes import as_extents
+from halo.nn import TensorType
+from halo.types import as_type
+
+from ..ir import Constant, Expr, Function, Module, Tuple, Var
+from . import adapters as _adapters  # noqa: F401  enters them
+from .node import ADAPTERS, Node, adapter_of
+
+__all__ = ["from_onnx"]
+
+
+def from_onnx(model: Any, *, shapes: Mapping[str, Any] | None = None) -> Module:
+    """A Module that computes what an ONNX model does: `model` is a path, the bytes of a file, or an `onnx.ModelProto`.
+
+    `shapes`: those of inputs, by name, where the model leaves them open. Needs the package `onnx` (the extra `[onnx]`).
+    Raises ArgumentError for what is no model, and lists all operators that are not supported at once.
+
+    >>> import numpy as np, onnx.parser
+    >>> from halo import graph
+    >>> model = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["": 18]>
+    ...     g (float[2] x) => (float[2] y) { y = Relu(x) }''')
+    >>> graph.from_onnx(model).compile()(x=np.array([-1, 2], np.float32))
+    array([0., 2.], dtype=float32)
+    """
+    proto = _proto(model)
+    if not proto.graph.output:
+        raise ArgumentError("this is no ONNX model: it has no outputs", loc=here())
+    opsets = {o.domain: o.version for o in proto.opset_import}
+    opset = opsets.get("", opsets.get("ai.onnx", 1))
+    _check_supported(proto.graph, opset)
+    return _Importer(opset, shapes or {}).module(proto)
+
+
+def _proto(model: Any) -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ArgumentError("ONNX models are read with the package onnx", loc=here(),
+                            hint="pip install halo-lang[onnx]") from error  # fmt: skip
+    if isinstance(model, onnx.ModelProto):
+        return model
+    try:
+        if isinstance(model, bytes):
+            return onnx.load_model_from_string(model)
+        return onnx.load(os.fspath(model))
+    except OSError:
+        raise
+    except Exception as error:  # the protobuf library raises what it likes
+        raise ArgumentError(f"this is no ONNX model: {error}", loc=here()) from error
+
+
+def _check_supported(graph: Any, opset: int) -> None:
+    missing: dict[str, int] = {}
+    for n in graph.node:
+        full = n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}.{n.op_type}"
+        if adapter_of(full, opset) is None:
+            missing[full] = missing.get(full, 0) + 1
+    if missing:
+        what = ", ".join(f"{op} ({count})" for op, count in sorted(missing.items()))
+        raise ArgumentError(f"operators of this model are not supported in opset {opset}: {what}", loc=here(),
+                            legal=tuple(sorted(ADAPTERS)))  # fmt: skip
+
+
+class _Importer:
+    def __init__(self, opset: int, shapes: Mapping[str, Any]) -> None:
+        self.opset, self.shapes = opset, shapes
+        self.values: dict[str, Expr] = {}
+
+    def module(self, proto: Any) -> Module:
+        from onnx import numpy_helper
+
+        graph = proto.graph
+        for t in graph.initializer:
+            self.values[t.name] = Constant(_numbers(numpy_helper.to_array(t), t.name), t.name)
+        params = tuple(self._param(v) for v in graph.input if v.name not in self.values)
+        unknown = set(self.shapes) - {p.name for p in params}
+        if unknown:
+            raise ArgumentError(
+                f"{sorted(unknown)[0]} is no input of the model", loc=here(), legal=tuple(p.name for p in params)
+            )
+        self.values |= {p.name: p for p in params}
+        for n in graph.node:
+            self._node(n)
+        outputs = tuple(self._value(o.name, "the model") for o in graph.output)
+        body = outputs[0] if len(outputs) == 1 else Tuple(outputs)
+        metadata = {p.key: p.value for p in proto.metadata_props}
+        return Module({"main": Function(params, body)}, tuple(o.name for o in graph.output), metadata)
+
+    def _param(self, v: Any) -> Var:
+        from onnx import helper
+
+        t = v.type.tensor_type
+        if not v.type.HasField("tensor_type") or not t.elem_type:
+            raise ArgumentError(f"the input {v.name} is no tensor", loc=here())
+        shape: Any = self.shapes.get(v.name)
+        if shape is None:
+            named = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in t.shape.dim]
+            shape = tuple(n if isinstance(n, int) else n if n.isidentifier() else f"d{k}" for k, n in enumerate(named))
+        return Var(v.name, TensorType(as_extents(shape) or (), as_type(helper.tensor_dtype_to_np_dtype(t.elem_type))))
+
+    def _value(self, name: str, reader: str) -> Expr:
+        if name not in self.values:
+            raise ArgumentError(f"{reader} reads {name!r}, which nothing gives before it", loc=here())
+        return self.values[name]
+
+    def _node(self, n: Any) -> None:
+        made = adapter_of(n.op_type, self.opset)
+        assert made is not None
+        reader = f"the {n.op_type} node {n.name or ' '.join(n.output)}"
+        inputs = tuple(self._value(name, reader) if name else None for name in n.input)
+        attrs = {a.name: _attribute(a) for a in n.attribute}
+        outputs = sum(1 for name in n.output if name)
+        node = Node(n.op_type, n.name or (n.output[0] if n.output else ""), inputs, attrs, self.opset, outputs)
+        try:
+            found = made(node)
+        except HaloError as error:
+            if error.message.startswith("the "):
+                raise
+            raise ArgumentError(f"{reader}: {error.message}", loc=here(), legal=error.legal) from error
+        results = found if isinstance(found, tuple) else (found,)
+        for name, value in zip(n.output, results, strict=False):
+            self.values[name] = value
+
+
+def _attribute(a: Any) -> Any:
+    from onnx import helper, numpy_helper
+
+    value = helper.get_attribute_value(a)
+    return numpy_helper.to_array(value) if hasattr(value, "raw_data") and hasattr(value, "dims") else value
+
+
+def _numbers(a: Any, name: str) -> np.ndarray[Any, Any]:
+    try:
+        as_type(a.dtype)
+    except HaloError as error:
+        raise ArgumentError(
+            f"the constant {name} is of {a.dtype}, which is no type of the language", loc=here()
+        ) from error
+    return np.asarray(a)

@@ -1,0 +1,197 @@
+"""Reading back what `text` writes: `parse(str(module), constants(module))` is the same program."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from halo.errors import ArgumentError
+from halo.ir.shapes import as_extents
+from halo.nn import OPS, TensorType
+from halo.types import as_type
+
+from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var
+
+__all__ = ["parse"]
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<value>[%@](?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[\w.]+))|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+    r"|(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)(?!\w))|(?P<name>[A-Za-z_]\w*)|(?P<mark>->|[-(){}\[\],:;=.]))"
+)
+
+
+def parse(text: str, constants: Mapping[str, Any] | None = None, outputs: tuple[str, ...] = ()) -> Module:
+    """The Module that `text` describes. `constants` are the arrays that it refers to, by name. Raises ArgumentError with
+    the line of what is no program, or names an unknown operator, value or constant.
+
+    >>> from halo.graph import parse
+    >>> print(parse("def main(%x: f32[n, 3]) -> f32[n, 3] { %0 = relu(%x); %0 }"))
+    def main(%x: f32[n, 3]) -> f32[n, 3] {
+      %0 = relu(%x);
+      %0
+    }
+    """
+    return _Parser(text, constants or {}).module(outputs)
+
+
+class _Parser:
+    def __init__(self, text: str, constants: Mapping[str, Any]) -> None:
+        self.text, self.at, self.arrays = text, 0, constants
+        self.made: dict[str, Constant] = {}
+        self.functions: dict[str, Function] = {}
+        self.kind, self.word = "", ""
+        self.advance()
+
+    # Tokens
+
+    def advance(self) -> str:
+        """The current token, and on to the next."""
+        word = self.word
+        found = _TOKEN.match(self.text, self.at)
+        if found is None:
+            if self.text[self.at :].strip():
+                self.fail("this is no part of the language")
+            self.kind, self.word = "end", ""
+        else:
+            self.at = found.end()
+            self.kind = str(found.lastgroup)
+            self.word = found.group(self.kind)
+        return word
+
+    def fail(self, why: str) -> None:
+        line = self.text.count("\n", 0, self.at) + 1
+        shown = self.text.splitlines()[line - 1] if self.text else ""
+        raise ArgumentError(f"line {line} of the program: {why}, at {self.word!r}\n  {shown.strip()}")
+
+    def take(self, word: str) -> bool:
+        if self.word == word and self.kind in ("mark", "name"):
+            self.advance()
+            return True
+        return False
+
+    def want(self, word: str) -> None:
+        if not self.take(word):
+            self.fail(f"{word!r} is wanted")
+
+    def named(self, kind: str) -> str:
+        if self.kind != kind:
+            self.fail(f"a {kind} is wanted")
+        return self.advance()
+
+    # Programs
+
+    def module(self, outputs: tuple[str, ...]) -> Module:
+        while self.kind != "end":
+            primitive = self.take("primitive")
+            self.want("def")
+            name = self.named("name")
+            self.functions[name] = self.function(primitive)
+        if "main" not in self.functions:
+            self.fail("there is no main")
+        return Module(self.functions, outputs)
+
+    def function(self, primitive: bool) -> Function:
+        params: list[Var] = []
+        self.want("(")
+        while not self.take(")"):
+            name = _name(self.named("value"))
+            self.want(":")
+            params.append(Var(name, self.type()))
+            self.take(",")
+        self.want("->")
+        declared = self.type()
+        self.want("{")
+        known: dict[str, Expr] = {p.name: p for p in params}
+        while True:
+            word = self.named("value")
+            if self.take("}"):
+                body = self.lookup(word, known)
+                break
+            self.want("=")
+            known[_name(word)] = self.expr(known)
+            self.want(";")
+        if body.type != declared:
+            self.fail(f"the function gives {body.type}, and says {declared}")
+        return Function(tuple(params), body, primitive)
+
+    def lookup(self, word: str, known: Mapping[str, Expr]) -> Expr:
+        name = _name(word)
+        if word[0] == "%":
+            if name not in known:
+                self.fail(f"there is no value %{name}")
+            return known[name]
+        if name not in self.made:
+            if name not in self.arrays:
+                self.fail(f"there is no constant @{name}")
+            self.made[name] = Constant(self.arrays[name], name)
+        return self.made[name]
+
+    def expr(self, known: Mapping[str, Expr]) -> Expr:
+        if self.take("("):
+            fields = []
+            while not self.take(")"):
+                fields.append(self.lookup(self.named("value"), known))
+                self.take(",")
+            return Tuple(tuple(fields))
+        if self.kind == "value":
+            name, _, index = self.advance().rpartition(".")  # %3.0 is one token
+            return Item(self.lookup(name, known), int(index))
+        own = self.take("call")
+        return self.call(self.named("name"), own, known)
+
+    def call(self, name: str, own: bool, known: Mapping[str, Expr]) -> Expr:
+        args: list[Expr | None] = []
+        attrs: dict[str, Any] = {}
+        self.want("(")
+        while not self.take(")"):
+            if self.take("_"):
+                args.append(None)
+            elif self.kind == "value":
+                args.append(self.lookup(self.advance(), known))
+            else:
+                key = self.named("name")
+                self.want("=")
+                attrs[key] = self.literal()
+            self.take(",")
+        if own:
+            if name not in self.functions:
+                self.fail(f"there is no function {name}")
+            return Call(Global(name, self.functions[name].type), tuple(args))
+        if name not in OPS:
+            self.fail(f"there is no operator {name}")
+        op = OPS[name]
+        tensors, attributes = op.bound(tuple(args), attrs)
+        return Call(op, tensors, tuple(attributes.items()))
+
+    def literal(self) -> Any:
+        if self.take("("):
+            items = []
+            while not self.take(")"):
+                items.append(self.literal())
+                self.take(",")
+            return tuple(items)
+        if self.kind == "name":
+            return {"True": True, "False": False, "None": None}.get(self.advance())
+        word = self.advance()
+        return float(word) if word.lstrip("-") in ("inf", "nan") else ast.literal_eval(word)
+
+    def type(self) -> Any:
+        if self.take("("):
+            fields = []
+            while not self.take(")"):
+                fields.append(self.type())
+                self.take(",")
+            return tuple(fields)
+        dtype = as_type(self.named("name"))
+        self.want("[")
+        shape: list[Any] = []
+        while not self.take("]"):
+            shape.append(int(self.advance()) if self.kind == "number" else self.named("name"))
+            self.take(",")
+        return TensorType(as_extents(tuple(shape)) or (), dtype)
+
+
+def _name(word: str) -> str:
+    return str(ast.literal_eval(word[1:])) if word[1:2] in "'\"" else word[1:]

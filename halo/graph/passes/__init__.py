@@ -1,0 +1,48 @@
+"""The passes of the graph compiler, Module -> Module, one a file. `PASSES` is its table of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..ir import Module
+from .choose_layouts import choose_layouts
+from .fold_batch_norm import fold_batch_norm
+from .fold_constants import fold_constants
+from .fuse import fuse
+from .own_outputs import own_outputs
+from .simplify import simplify
+
+__all__ = ["PASSES", "Pass", "run"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One step; `says` is its line in the table of contents."""
+
+    name: str
+    says: str
+    run: Callable[[Module], Module]
+
+
+PASSES = (
+    Pass("simplify", "what changes nothing goes; equal calls are one", simplify),
+    Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
+    Pass(
+        "choose_layouts",
+        "channels in blocks where convolutions are; weights in the order they are read",
+        choose_layouts,
+    ),
+    Pass("fold_constants", "what depends on constants only is computed now: folded and packed weights", fold_constants),
+    Pass("own_outputs", "each result is memory of its own", own_outputs),
+    Pass("fuse", "neighbouring operators become one kernel, by Relay's rule", fuse),
+)
+
+
+def run(m: Module, observe: Callable[[str, Module], None] | None = None) -> Module:
+    """`m` after all passes."""
+    for step in PASSES:
+        m = step.run(m)
+        if observe is not None:
+            observe(step.name, m)
+    return m

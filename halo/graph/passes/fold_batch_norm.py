@@ -1,0 +1,58 @@
+"""Fold batch norm: batch_norm(conv2d(x, w, b)) is a convolution with other weights, if nothing else reads it.
+
+batch_norm(conv2d(x, w, b), scale, bias, mean, variance)
+->  conv2d(x, w * s, (b - mean) * s + bias)     where s = scale / sqrt(variance + epsilon), an entry a channel
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from halo import nn
+
+from ..ir import Call, Constant, Expr, Function, Module, rewrite, walk
+
+
+def fold_batch_norm(m: Module) -> Module:
+    readers = Counter(id(c) for e in walk(m.main.body) for c in e.children)
+    once: set[int] = set()  # of the new expressions, those that one other reads
+
+    def step(e: Expr, old: Expr) -> Expr:
+        if isinstance(e, Call) and e.op is nn.batch_norm:
+            conv = e.args[0]
+            if all(isinstance(c, Constant) for c in e.children[1:]):
+                behind = isinstance(conv, Call) and conv.op is nn.conv2d and id(conv) in once
+                e = _folded(conv, e) if behind and isinstance(conv, Call) else _written_out(e)
+        if readers[id(old)] == 1:
+            once.add(id(e))
+        return e
+
+    return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+
+
+def _scales(norm: Call) -> tuple[Expr, Expr]:
+    """What it multiplies with, and what it adds to that, an entry a channel."""
+    _, scale, shift, mean, variance = norm.args
+    assert scale is not None
+    epsilon = np.asarray(norm.attrs["epsilon"], scale.type.dtype.dtype)
+    s = nn.multiply(scale, nn.rsqrt(nn.add(variance, epsilon)))
+    return s, nn.subtract(shift, nn.multiply(mean, s))
+
+
+def _folded(conv: Call, norm: Call) -> Expr:
+    x, weight, bias = conv.args
+    s, t = _scales(norm)
+    scaled = nn.multiply(weight, nn.reshape(s, shape=(-1, 1, 1, 1)))
+    return Call(
+        conv.op, (x, scaled, t if bias is None else nn.add(nn.multiply(bias, s), t)), conv.attributes, conv.name
+    )
+
+
+def _written_out(norm: Call) -> Expr:
+    x = norm.args[0]
+    assert x is not None
+    shape = (1, -1, *(1,) * (x.type.ndim - 2))
+    s, t = (nn.reshape(v, shape=shape) for v in _scales(norm))
+    return nn.add(nn.multiply(x, s), t)  # type: ignore[no-any-return]

@@ -1,0 +1,181 @@
+"""Fuse: neighbouring operators become one primitive function, by the rule of Relay's FuseOps, phases 0 and 1.
+
+Each edge has the kind of the operator it leads to; a node may fuse into its immediate post-dominator if all the paths
+there allow it: onto an anchor's result elementwise operators, onto elementwise and injective ones their like. Two anchors
+never share a group. Nothing fuses into an anchor's arguments: there it would be computed once for every tap. Equal groups
+become one function of the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from halo.nn import Kind
+
+from ..ir import Call, Expr, Function, Global, Module, Var, walk, with_children
+from ..text import function_text
+
+MOST = 64  # operators in a group
+
+
+def fuse(m: Module) -> Module:
+    nodes = _nodes(m.main.body)
+    _post_dominate(nodes)
+    for phase in (0, 1):
+        for node in nodes:
+            _try(node, phase)
+    return _grouped(m, nodes)
+
+
+@dataclass(eq=False)
+class _Group:
+    """A set of nodes that are to be one kernel, as a union-find tree; `kind` is the largest of theirs."""
+
+    kind: Kind
+    up: _Group | None = None
+    count: int = 1
+
+    def root(self) -> _Group:
+        g = self
+        while g.up is not None:
+            g = g.up
+        return g
+
+
+@dataclass(eq=False)
+class _Node:
+    expr: Expr
+    kind: Kind
+    group: _Group
+    external: bool = False  # it is seen from outside, so nothing fuses through it
+    readers: list[tuple[_Node, Kind]] = field(default_factory=list)
+    parent: _Node | None = None  # the immediate post-dominator
+    reach: Kind = Kind.OPAQUE  # the largest kind on the way there
+    depth: int = 0
+
+
+def _nodes(body: Expr) -> list[_Node]:
+    found: dict[int, _Node] = {}
+    for e in walk(body):
+        kind = e.op.kind if isinstance(e, Call) and not isinstance(e.op, Global) else Kind.OPAQUE
+        node = found[id(e)] = _Node(e, kind, _Group(kind))
+        for c in e.children:
+            edge = kind
+            if kind is Kind.BROADCAST and c.type.shape == e.type.shape:
+                edge = Kind.ELEMENTWISE
+            found[id(c)].readers.append((node, edge))
+    found[id(body)].external = True
+    return list(found.values())
+
+
+def _post_dominate(nodes: list[_Node]) -> None:
+    for node in reversed(nodes):
+        if node.external or not node.readers:
+            continue
+        parent, reach = node.readers[0]
+        common: _Node | None = parent
+        for other, kind in node.readers[1:]:
+            common, reach = _meet(common, other, max(reach, kind))
+        node.parent, node.reach = common, reach
+        node.depth = 1 if common is None else common.depth + 1
+
+
+def _meet(a: _Node | None, b: _Node | None, reach: Kind) -> tuple[_Node | None, Kind]:
+    """Where the ways from `a` and `b` meet for good, and the largest kind on them."""
+    while a is not b:
+        if a is None or b is None:
+            return None, Kind.OPAQUE
+        if a.depth < b.depth:
+            reach, b = max(reach, b.reach), b.parent
+        elif b.depth < a.depth:
+            reach, a = max(reach, a.reach), a.parent
+        else:
+            reach, a, b = max(reach, a.reach, b.reach), a.parent, b.parent
+    return a, reach
+
+
+def _try(node: _Node, phase: int) -> None:
+    sink, kind = node.parent, node.group.kind  # with what fused into it before
+    if sink is None or kind is Kind.OPAQUE or node.group.root() is sink.group.root():
+        return
+    if node.group.root().count + sink.group.root().count > MOST or sink.kind is Kind.ANCHOR:
+        return
+    if kind is Kind.ANCHOR:
+        if phase == 0 and node.reach is Kind.ELEMENTWISE:
+            _commit_if(node, sink, lambda g, last: g <= Kind.BROADCAST)
+    elif kind <= Kind.BROADCAST:
+        if node.reach <= Kind.REDUCTION:
+            _commit_if(node, sink, lambda g, last: g <= (Kind.ANCHOR if last else Kind.INJECTIVE))
+    elif kind is Kind.INJECTIVE and phase == 1:
+        _commit_if(node, sink, lambda g, last: g <= Kind.INJECTIVE)
+
+
+def _commit_if(source: _Node, sink: _Node, allowed: Callable[[Kind, bool], bool]) -> None:
+    """Put what lies between `source` and `sink` into one group, if the groups of all the nodes there are `allowed`."""
+    between: dict[int, _Node] = {}
+    todo = [reader for reader, _ in source.readers]
+    while todo:
+        node = todo.pop()
+        if id(node) in between:
+            continue
+        if not allowed(node.group.root().kind, node is sink):
+            return
+        between[id(node)] = node
+        if node is not sink:
+            todo += [reader for reader, _ in node.readers]
+    for node in (source, *between.values()):
+        _merge(node.group.root(), sink.group.root())
+
+
+def _merge(a: _Group, into: _Group) -> None:
+    if a is not into:
+        a.up = into
+        into.kind = max(into.kind, a.kind)
+        into.count += a.count
+
+
+# Groups become functions ---------------------------------------------------------------------------------------------
+
+
+def _grouped(m: Module, nodes: list[_Node]) -> Module:
+    members: dict[int, list[_Node]] = {}
+    for node in nodes:
+        members.setdefault(id(node.group.root()), []).append(node)
+    new: dict[int, Expr] = {}
+    functions: dict[str, tuple[str, Function]] = {}  # by their text
+    for node in nodes:
+        e = node.expr
+        group = members[id(node.group.root())]
+        if not isinstance(e, Call) or isinstance(e.op, Global):
+            new[id(e)] = with_children(e, tuple(new[id(c)] for c in e.children))
+        elif node is group[-1]:
+            inner = [n.expr for n in group]
+            own = {id(x) for x in inner}
+            args = list({id(c): c for x in inner for c in x.children if id(c) not in own}.values())
+            function = _function(inner, args)
+            key = function_text("_", function, {})
+            if key not in functions:
+                functions[key] = (_name(inner, {name for name, _ in functions.values()}), function)
+            name = functions[key][0]
+            label = next((x.name for x in inner if isinstance(x, Call) and x.name), "")
+            new[id(e)] = Call(Global(name, function.type), tuple(new[id(a)] for a in args), (), label)
+    made = dict(functions.values())
+    return m.with_main(Function(m.main.params, new[id(m.main.body)]), **made)
+
+
+def _function(inner: list[Expr], args: list[Expr]) -> Function:
+    params = tuple(Var(f"p{k}", a.type) for k, a in enumerate(args))
+    made: dict[int, Expr] = {id(a): p for a, p in zip(args, params, strict=True)}
+    for e in inner:
+        made[id(e)] = with_children(e, tuple(made[id(c)] for c in e.children))
+    return Function(params, made[id(inner[-1])], primitive=True)
+
+
+def _name(inner: list[Expr], taken: set[str]) -> str:
+    stem = "_".join(e.op.name for e in inner if isinstance(e, Call))
+    name, k = stem, 0
+    while name in taken or name == "main":
+        k += 1
+        name = f"{stem}_{k}"
+    return name

@@ -1,0 +1,91 @@
+"""Programs as text: stable, readable, and read back by `parse` to the same program. Constants are named references.
+
+def main(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 8, 8] {
+  %0 = conv2d(%x, @w, padding=1);
+  %1 = relu(%0);
+  %1
+}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var, walk
+
+__all__ = ["constants", "function_text", "module_text", "type_text"]
+
+
+def constants(m: Module) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays that the text of `m` refers to, by name: what `parse` wants beside it."""
+    names = _constant_names(m)
+    return {names[id(e)]: e.data for f in m.functions.values() for e in walk(f.body) if isinstance(e, Constant)}
+
+
+def _constant_names(m: Module) -> dict[int, str]:
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for f in m.functions.values():
+        for e in walk(f.body):
+            if isinstance(e, Constant) and id(e) not in names:
+                name, k = e.name, 0
+                while name in taken:
+                    k += 1
+                    name = f"{e.name}.{k}"
+                taken.add(name)
+                names[id(e)] = name
+    return names
+
+
+def module_text(m: Module) -> str:
+    """The functions of `m`, `main` last."""
+    names = _constant_names(m)
+    order = [*(n for n in m.functions if n != "main"), "main"]
+    return "\n".join(function_text(name, m.functions[name], names) for name in order)
+
+
+def function_text(name: str, f: Function, names: Mapping[int, str]) -> str:
+    """One function; `names` are those of its constants by id."""
+    known: dict[int, str] = {id(p): f"%{_quoted(p.name)}" for p in f.params}
+    lines, count = [], 0
+    for e in walk(f.body):
+        if isinstance(e, Constant):
+            known[id(e)] = f"@{_quoted(names[id(e)])}"
+        elif not isinstance(e, Var):
+            known[id(e)] = f"%{count}"
+            lines.append(f"  %{count} = {_expr_text(e, known)};")
+            count += 1
+    params = ", ".join(f"%{_quoted(p.name)}: {type_text(p.type)}" for p in f.params)
+    head = f"{'primitive ' if f.primitive else ''}def {name}({params}) -> {type_text(f.type)} {{"
+    return "\n".join((head, *lines, f"  {known[id(f.body)]}", "}"))
+
+
+def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
+    match e:
+        case Call():
+            args = ["_" if a is None else known[id(a)] for a in e.args]
+            callee = f"call {e.op.name}" if isinstance(e.op, Global) else e.op.name
+            attrs: list[str] = []
+            if not isinstance(e.op, Global):
+                defaults = {n: p.default for n, p in e.op.signature.parameters.items()}
+                attrs = [f"{n}={v!r}" for n, v in e.attributes if v != defaults[n] or type(v) is not type(defaults[n])]
+                while args and args[-1] == "_":
+                    args.pop()
+            return f"{callee}({', '.join((*args, *attrs))})"
+        case Tuple():
+            return f"({', '.join(known[id(f)] for f in e.fields)},)"
+        case Item():
+            return f"{known[id(e.value)]}.{e.index}"
+    raise AssertionError(e)
+
+
+def type_text(t: Any) -> str:
+    return f"({', '.join(map(type_text, t))},)" if isinstance(t, tuple) else repr(t)
+
+
+def _quoted(name: str) -> str:
+    plain = name.replace("_", "a").replace(".", "a").isalnum() and name.isascii()
+    return name if plain and not name[:1].isdigit() else repr(name)

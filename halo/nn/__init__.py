@@ -1,0 +1,74 @@
+"""Operators written in halo: TOPI's, each one with its type rule, strategies, fusion kind and reference in one place.
+
+    from halo import nn
+    out = nn.conv2d(image, weight, strides=1, padding=1)        # arrays: computes now
+    t = nn.relu(nn.conv2d(x, w, padding=1))                     # Inputs and Tensors: an nn.Tensor, to schedule or extend
+
+Floats that one strategy of an operator gives do not depend on the schedule; other strategies may round otherwise.
+"""
+
+from .convolution import conv2d
+from .elementwise import (
+    add,
+    clip,
+    divide,
+    elementwise,
+    exp,
+    identity,
+    maximum,
+    minimum,
+    multiply,
+    relu,
+    rsqrt,
+    sigmoid,
+    sqrt,
+    subtract,
+    tanh,
+)
+from .layouts import Layout, layout_transform
+from .matrix import dense
+from .normalisation import batch_norm, softmax
+from .op import OPS, Kind, Op, Strategy, any_extent, op
+from .pooling import average_pool, global_average_pool, max_pool
+from .shape import concatenate, flatten, reshape, transpose
+from .tensor import Tensor, TensorType, tensor
+
+__all__ = [
+    "OPS",
+    "Kind",
+    "Layout",
+    "Op",
+    "Strategy",
+    "Tensor",
+    "TensorType",
+    "add",
+    "any_extent",
+    "average_pool",
+    "batch_norm",
+    "clip",
+    "concatenate",
+    "conv2d",
+    "dense",
+    "divide",
+    "elementwise",
+    "exp",
+    "flatten",
+    "global_average_pool",
+    "identity",
+    "layout_transform",
+    "max_pool",
+    "maximum",
+    "minimum",
+    "multiply",
+    "op",
+    "relu",
+    "reshape",
+    "rsqrt",
+    "sigmoid",
+    "softmax",
+    "sqrt",
+    "subtract",
+    "tanh",
+    "tensor",
+    "transpose",
+]

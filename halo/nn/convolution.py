@@ -1,0 +1,182 @@
+"""Convolution: direct, on channels in blocks of a vector, the sums of a tile of pixels and channels in registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import halo
+from halo import Func, RDom
+from halo.errors import ArgumentError, here
+from halo.jit.target import Target
+
+from .layouts import Layout, layout_transform
+from .op import Kind, Types, op
+from .schedule import bound, epilogues, tasks
+from .shapes import Window, same_type
+from .tensor import Tensor, TensorType
+from .tiles import register_tile
+
+__all__ = ["conv2d"]
+
+
+def _reference(x: Any, weight: Any, bias: Any = None, *, strides: Any = 1, padding: Any = 0, dilation: Any = 1,
+               groups: int = 1, layout: str = "NCHW", kernel_layout: str = "OIHW", out_layout: str = "") -> Any:  # fmt: skip
+    w = Window.of(weight.shape[2:], strides, padding, dilation)
+    (top, left, bottom, right), (sy, sx), (dy, dx) = w.padding, w.strides, w.dilation
+    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, bottom), (left, right)))
+    o, i, kh, kw = weight.shape
+    h, v = w.extents((x.shape[2] - top - bottom, x.shape[3] - left - right))
+    out = np.zeros((x.shape[0], o, h, v))
+    for ky in range(kh):
+        for kx in range(kw):
+            taps = x[:, :, ky * dy : ky * dy + (h - 1) * sy + 1 : sy, kx * dx : kx * dx + (v - 1) * sx + 1 : sx]
+            for g in range(groups):
+                own = slice(g * o // groups, (g + 1) * o // groups)
+                k = weight[own, :, ky, kx].astype(np.float64)
+                out[:, own] += np.einsum("nihw,oi->nohw", taps[:, g * i : (g + 1) * i], k)
+    return (out if bias is None else out + bias.reshape(-1, 1, 1)).astype(weight.dtype)
+
+
+@op(Kind.ANCHOR, reference=_reference)
+def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, strides: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1, layout: str = "NCHW", kernel_layout: str = "OIHW",
+           out_layout: str = "") -> TensorType:  # fmt: skip
+    """Two-dimensional convolution (correlation): ONNX Conv, TOPI conv2d.
+
+    out[n, o, y, x] = bias[o] + sum over i, ky, kx of x[n, i, y*stride + ky*dilation - top, ...] * weight[o, i, ky, kx],
+    zero outside. `x`: [N, I, H, W]; `weight`: [O, I / groups, KH, KW]; `bias`: [O].
+
+    `strides`, `dilation`: one integer, or (y, x). `padding`: one integer, (y, x), or (top, left, bottom, right).
+    `layout`, `kernel_layout`, `out_layout`: those of the arguments and the result (as `layout`, if left out), also
+    blocked, as in "NCHW16c" with "OIHW16i16o" and a bias "O16o". Raises ArgumentError where shapes do not fit.
+
+    >>> from halo import nn
+    >>> nn.conv2d(np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 3, 3), np.float32), padding=1)[0, 0]
+    array([[4., 6., 4.],
+           [6., 9., 6.],
+           [4., 6., 4.]], dtype=float32)
+    """
+    data, kernel = Layout(layout), Layout(kernel_layout)
+    if x.ndim != len(data.axes) or weight.ndim != len(kernel.axes):
+        raise ArgumentError(f"conv2d takes {layout} and {kernel_layout}, not {x} and {weight}", loc=here())
+    n, i, *spatial = data.logical(x.shape)
+    o, wi, *taps = kernel.logical(weight.shape)
+    if i != wi * groups or o % groups:
+        raise ArgumentError(f"conv2d of {groups} groups takes {wi * groups} channels, and x has {i}", loc=here())
+    if bias is not None and int(np.prod(bias.static)) != o:
+        raise ArgumentError(f"bias has {bias.static} entries for {o} channels", loc=here())
+    h, w = Window.of(tuple(taps), strides, padding, dilation).extents(spatial)
+    return TensorType(Layout(out_layout or layout).physical((n, o, h, w)), same_type("conv2d", x, weight, bias))
+
+
+# Direct --------------------------------------------------------------------------------------------------------------
+
+
+def _blocked(types: Types, attrs: Any, target: Target) -> bool:
+    return attrs["groups"] == 1 and Layout(attrs["out_layout"] or attrs["layout"]).block("C") > 1
+
+
+def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """`out` in tiles of sums that stay in registers; tasks over rows and blocks of channels; padded rows once a task."""
+    f, conv = out.func, out.func["sums"]
+    n, co, y, x, c = f.definitions.vars
+    _, blocks, rows, columns, lanes = out.type.static
+    tile = register_tile(target, rows, columns, blocks)
+    bound(f, out)
+    f.split(x, "xo", x, tile.columns).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
+    f.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
+    for v in (y, x, co):
+        f.unroll(v)
+    task = tasks(f, n, ("coo", -(-blocks // tile.vectors)), ("yo", -(-rows // tile.rows)))
+    epilogues(f, conv)
+    *inner, c = conv.definitions.vars
+    conv.compute_at(f, "xo").vectorize(c, lanes)
+    n, co, y, x = inner
+    update = conv.update(0).reorder("ko", "ky", "kx", "ki", n, y, x, co, c).vectorize(c, lanes)
+    for v in (y, x, co):
+        conv.unroll(v)
+        update.unroll(v)
+    padded = next((g for g in f.program().graph.functions if g.name == "padded"), None)
+    if padded is not None:
+        padded.compute_at(f, task).vectorize(padded.definitions.vars[-1], min(lanes, 16))
+
+
+@conv2d.strategy("direct", when=_blocked, schedule=_schedule_direct)
+def _direct(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, padding: Any, dilation: Any,
+            groups: int, layout: str, kernel_layout: str, out_layout: str) -> Tensor:  # fmt: skip
+    data, kernel = Layout(layout), Layout(kernel_layout)
+    outer, inner, kh, kw = weight.shape[1], kernel.block("I"), *weight.shape[2:4]
+    w = Window.of((kh, kw), strides, padding, dilation)
+    (sy, sx), (dy, dx) = w.strides, w.dilation
+    source = _padded(x, data, w) if w.padded else x.func
+    n, co, y, x_, c = halo.vars("n co y x c")
+    r: RDom = halo.rdom(outer, kh, kw, inner, names="ko ky kx ki")
+    sums = Func("sums")
+    sums[n, co, y, x_, c] = 0.0 if bias is None else bias.func[co, c]
+    at = {"N": n, "C": r.ko * inner + r.ki, "H": y * sy + r.ky * dy, "W": x_ * sx + r.kx * dx}
+    where = (n, r.ko, at["H"], at["W"], r.ki) if data.block("C") == inner and len(data.axes) == 5 else data.index(at)
+    tap = weight.func[(co, r.ko, r.ky, r.kx, *((r.ki,) if inner > 1 else ()), c)]
+    sums[n, co, y, x_, c] += tap * source[where]
+    conv = Func("conv2d")
+    conv[n, co, y, x_, c] = sums[n, co, y, x_, c]
+    (h, v) = w.extents(data.logical(x.shape)[2:])
+    return Tensor(conv, (x.shape[0], weight.shape[0], h, v, Layout(out_layout or layout).block("C")), x.dtype)
+
+
+def _padded(x: Tensor, data: Layout, w: Window) -> Func:
+    """`x` with its margin of zeros, moved so that it begins at 0."""
+    f = Func("padded")
+    i = halo.vars("n co y x c" if len(data.axes) == 5 else "n co y x")
+    bounds: list[Any] = [None] * x.ndim
+    bounds[2], bounds[3] = (0, x.shape[2]), (0, x.shape[3])
+    view = halo.pad(x.func, "constant", 0, bounds=bounds)
+    f[i] = view[(i[0], i[1], i[2] - w.before[0], i[3] - w.before[1], *i[4:])]
+    return f
+
+
+# Plain layouts: through blocks ---------------------------------------------------------------------------------------
+
+
+def _plain(types: Types, attrs: Any, target: Target) -> bool:
+    return bool(attrs["groups"] == 1 and attrs["layout"] == "NCHW" and not attrs["out_layout"])
+
+
+@conv2d.strategy("blocked", when=_plain)
+def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, layout: str, kernel_layout: str, out_layout: str,
+      **attrs: Any) -> Tensor:  # fmt: skip
+    lanes = Target.host().natural_lanes(x.dtype)
+    ib = lanes if weight.shape[1] >= lanes else 1
+    to = {"dst": f"NCHW{ib}c" if ib > 1 else "NCHW"}
+    kernel = f"OIHW{ib}i{lanes}o" if ib > 1 else f"OIHW{lanes}o"
+    packed = _direct(x if ib == 1 else layout_transform(x, src="NCHW", **to),
+                     layout_transform(weight, src="OIHW", dst=kernel),
+                     None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
+                     layout=to["dst"], kernel_layout=kernel, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
+    n, _, h, w, _ = packed.shape
+    return layout_transform(  # type: ignore[no-any-return]
+        packed, src=f"NCHW{lanes}c", dst="NCHW", shape=(n, weight.shape[0], h, w)
+    )
+
+
+# Groups --------------------------------------------------------------------------------------------------------------
+
+
+@conv2d.strategy("grouped")
+def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, padding: Any, dilation: Any, groups: int,
+      layout: str, kernel_layout: str, out_layout: str) -> Tensor:  # fmt: skip
+    o, wi, kh, kw = weight.shape
+    w = Window.of((kh, kw), strides, padding, dilation)
+    (sy, sx), (dy, dx) = w.strides, w.dilation
+    source = _padded(x, Layout(layout), w) if w.padded else x.func
+    n, c, y, x_ = halo.vars("n c y x")
+    r: RDom = halo.rdom(wi, kh, kw, names="k ky kx")
+    conv = Func("conv2d")
+    conv[n, c, y, x_] = 0.0 if bias is None else bias.func[c]
+    conv[n, c, y, x_] += (
+        weight.func[c, r.k, r.ky, r.kx]
+        * source[n, c // (o // groups) * wi + r.k, y * sy + r.ky * dy, x_ * sx + r.kx * dx]
+    )
+    h, v = w.extents(x.shape[2:])
+    return Tensor(conv, (x.shape[0], o, h, v), x.dtype)

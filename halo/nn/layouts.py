@@ -1,0 +1,137 @@
+"""Layouts: `NCHW` names axes from the outermost to the innermost, `NCHW16c` has the channels in blocks of 16 innermost.
+
+A capital letter is an axis, or what is left of it outside its block; a number and a small letter is a block of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import halo
+from halo import Dim, Func
+from halo.errors import ArgumentError, here
+
+from .op import Kind, Types, op
+from .tensor import Tensor, TensorType
+
+__all__ = ["Layout", "layout_transform"]
+
+
+class Layout:
+    """The axes of a layout: (letter, block), block 0 for what is outside.
+
+    >>> Layout("NCHW16c").physical((1, 20, 5, 5))
+    (1, 2, 5, 5, 16)
+    >>> Layout("NCHW16c").logical((1, 2, 5, 5, 16))
+    (1, 32, 5, 5)
+    """
+
+    def __init__(self, text: str) -> None:
+        parts = re.findall(r"([A-Z])|([1-9]\d*)([a-z])", text)
+        self.axes = tuple((outer or inner.upper(), int(size or 0)) for outer, size, inner in parts)
+        self.letters = "".join(a for a, block in self.axes if not block)
+        blocks = [a for a, block in self.axes if block]
+        written = "".join(o or size + inner for o, size, inner in parts)
+        if (
+            written != text
+            or len({*self.letters}) < len(self.letters)
+            or len({*blocks} & {*self.letters}) < len(blocks)
+        ):
+            raise ArgumentError(f"{text!r} is no layout", loc=here(), hint='"NCHW" or "NCHW16c"')
+        self.text = text
+
+    def block(self, letter: str) -> int:
+        """The size of the block of an axis, 1 if it has none."""
+        return next((n for a, n in self.axes if a == letter and n), 1)
+
+    def physical(self, shape: Any) -> tuple[Any, ...]:
+        """The extents in memory of a tensor with these, an entry a letter."""
+        of = dict(zip(self.letters, shape, strict=True))
+        return tuple(n or _blocks(of[a], self.block(a)) for a, n in self.axes)
+
+    def logical(self, shape: Any) -> tuple[Any, ...]:
+        """The extents of the axes with what fills up their last blocks."""
+        of = {a: n for (a, block), n in zip(self.axes, shape, strict=True) if not block}
+        return tuple(of[a] if self.block(a) == 1 else of[a] * self.block(a) for a in self.letters)
+
+    def index(self, of: dict[str, Any]) -> tuple[Any, ...]:
+        """Where the entry at these coordinates (by letter) is."""
+
+        def at(a: str, n: int) -> Any:
+            block = self.block(a)
+            return of[a] % n if n else of[a] if block == 1 else of[a] // block
+
+        return tuple(at(a, n) for a, n in self.axes)
+
+    def coordinates(self, index: tuple[Any, ...]) -> dict[str, Any]:
+        """The coordinates, by letter, of the entry that is there."""
+        of: dict[str, Any] = {}
+        for (a, n), i in zip(self.axes, index, strict=True):
+            if not n:
+                of[a] = i if self.block(a) == 1 else i * self.block(a)
+        for (a, n), i in zip(self.axes, index, strict=True):
+            if n:
+                of[a] = of[a] + i
+        return of
+
+
+def _blocks(n: Any, block: int) -> Any:
+    if block == 1:
+        return n
+    return Dim(f"{n}_{block}") if isinstance(n, Dim) else -(-n // block)
+
+
+def _general(types: Types, attrs: Mapping[str, Any], result: TensorType) -> tuple[Types, Mapping[str, Any]]:
+    """From a plain layout, one kernel for all extents."""
+    (x,) = types
+    if x is None or len(attrs["src"]) > x.ndim:
+        return types, attrs
+    shape = tuple(map(Dim, attrs["src"]))
+    return (TensorType(shape, x.dtype),), {**attrs, "shape": shape}
+
+
+def _reference(x: Any, *, src: str, dst: str, shape: Any = None) -> Any:
+    a, b = Layout(src), Layout(dst)
+    logical = shape or a.logical(x.shape)
+    out = np.zeros(b.physical(logical), x.dtype)
+    for of in np.ndindex(*logical):
+        out[b.index(dict(zip(b.letters, of, strict=True)))] = x[a.index(dict(zip(a.letters, of, strict=True)))]
+    return out
+
+
+@op(Kind.INJECTIVE, reference=_reference, general=_general)
+def layout_transform(x: TensorType, *, src: str, dst: str, shape: tuple[int, ...] | None = None) -> TensorType:
+    """`x` of layout `src` in layout `dst`: TOPI's layout_transform. What fills up a last block is zero.
+
+    `shape`: the logical extents, where the blocks of `src` are not full. Raises ArgumentError for layouts of other axes.
+
+    >>> from halo import nn
+    >>> nn.layout_transform(np.ones((1, 3, 2, 2), np.float32), src="NCHW", dst="NCHW2c").shape
+    (1, 2, 2, 2, 2)
+    """
+    a, b = Layout(src), Layout(dst)
+    if a.letters != b.letters or len(a.axes) != x.ndim:
+        raise ArgumentError(f"a tensor of {x.ndim} axes does not go from {src} to {dst}", loc=here())
+    return TensorType(b.physical(shape or a.logical(x.shape)), x.dtype)
+
+
+@layout_transform.strategy("direct")
+def _(x: Tensor, *, src: str, dst: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    a, b = Layout(src), Layout(dst)
+    logical = shape or a.logical(x.shape)
+    f = Func("layout_transform")
+    i = halo.vars(" ".join(f"{letter.lower()}{'i' if block else ''}" for letter, block in b.axes))
+    of = b.coordinates(i)
+    source = x.func
+    if any(
+        b.block(letter) > 1 and (isinstance(n, Dim) or n % b.block(letter))
+        for letter, n in zip(b.letters, logical, strict=True)
+    ):
+        bounds = [None if block else (0, source.shape[d]) for d, (_, block) in enumerate(a.axes)]
+        source = halo.pad(source, "constant", 0, bounds=bounds)
+    f[i] = source[a.index(of)]
+    return Tensor(f, b.physical(logical), x.dtype)

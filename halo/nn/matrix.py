@@ -1,0 +1,95 @@
+"""Matrix products: the sums of a tile of rows and columns in registers, the weights packed in panels of columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import halo
+from halo import Func, RDom
+from halo.errors import ArgumentError, here
+from halo.jit.target import Target
+
+from .layouts import Layout, layout_transform
+from .op import Kind, Types, op
+from .schedule import bound, epilogues
+from .shapes import same_type
+from .tensor import Tensor, TensorType
+from .tiles import Tile, register_tile
+
+__all__ = ["dense"]
+
+
+def _reference(x: Any, weight: Any, bias: Any = None, *, kernel_layout: str = "OI", units: int | None = None) -> Any:
+    out = x.astype(np.float64) @ weight.astype(np.float64).T
+    return (out if bias is None else out + bias).astype(x.dtype)
+
+
+@op(Kind.ANCHOR, reference=_reference)
+def dense(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, kernel_layout: str = "OI",
+          units: int | None = None) -> TensorType:  # fmt: skip
+    """x @ weight.T + bias: TOPI dense, ONNX Gemm with transB. `x`: [M, I]; `weight`: [O, I]; `bias`: [O].
+
+    `kernel_layout`: also in panels, as "OI32o", which may be filled up: `units` then says how many columns there are.
+
+    >>> from halo import nn
+    >>> nn.dense(np.ones((1, 3), np.float32), np.eye(2, 3, dtype=np.float32))
+    array([[1., 1.]], dtype=float32)
+    """
+    o, i = Layout(kernel_layout).logical(weight.shape)
+    if x.ndim != 2 or x.shape[1] != i:
+        raise ArgumentError(f"dense of {i} inputs does not take {x}", loc=here())
+    return TensorType((x.shape[0], units or o), same_type("dense", x, weight, bias))
+
+
+def panel(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
+    """The tile of sums: its `vectors` are the width of a panel."""
+    lanes = target.natural_lanes(dtype)
+    if isinstance(rows, int) and rows < 4:  # bound by memory: enough sums in flight
+        return Tile(1, rows, min(4, -(-units // lanes)))
+    return register_tile(target, 1, rows if isinstance(rows, int) else 128, -(-units // lanes))
+
+
+def _packed(types: Types, attrs: Any, target: Target) -> bool:
+    return Layout(attrs["kernel_layout"]).block("O") > 1
+
+
+def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    f, product = out.func, out.func["dense"]
+    i, j = f.definitions.vars
+    rows, units = out.shape
+    lanes = target.natural_lanes(out.dtype)
+    width = Layout(attrs["kernel_layout"]).block("O")
+    tile = panel(target, rows, units, out.dtype)
+    bound(f, out)
+    f.split(j, "jo", j, width).split(i, "io", i, tile.columns).reorder("jo", "io", i, j).vectorize(j, lanes).unroll(
+        j
+    ).unroll(i)
+    f.split("jo", "jt", "jo", max(-(-units // width) // 16, 1)).parallel("jt")
+    epilogues(f, product)
+    i, jo, j = product.definitions.vars
+    product.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)
+    product.update(0).reorder("k", jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+
+
+@dense.strategy("packed", when=_packed, schedule=_schedule)
+def _dense(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layout: str, units: int | None) -> Tensor:
+    width = Layout(kernel_layout).block("O")
+    panels, depth, _ = weight.shape
+    product, f = Func("dense"), Func("columns")
+    i, jo, j = halo.vars("i jo j")
+    r: RDom = halo.rdom(depth, names="k")
+    product[i, jo, j] = 0.0
+    product[i, jo, j] += weight.func[jo, r.k, j] * x.func[i, r.k]
+    i, j = halo.vars("i j")
+    f[i, j] = product[i, j // width, j % width] + (0.0 if bias is None else bias.func[j])
+    return Tensor(f, (x.shape[0], units or panels * width), x.dtype)
+
+
+@dense.strategy("plain")
+def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layout: str, units: int | None) -> Tensor:
+    o = weight.shape[0]
+    width = panel(Target.host(), x.shape[0], o, x.dtype).vectors * Target.host().natural_lanes(x.dtype)
+    kernel = f"OI{width}o"
+    return _dense(x, layout_transform(weight, src="OI", dst=kernel), bias, kernel_layout=kernel, units=o)

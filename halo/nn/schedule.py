@@ -1,0 +1,58 @@
+"""What the schedules of several operators share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halo import Func
+
+from .tensor import Tensor
+
+__all__ = ["bound", "epilogues", "tasks"]
+
+TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
+
+
+def bound(f: Func, t: Tensor) -> None:
+    """Promise the extents of `t`, which `f` computes, as far as they are known, and that its array is packed."""
+    stride: int | None = 1
+    for d in reversed(range(t.ndim)):
+        n = t.shape[d]
+        if isinstance(n, int):
+            f.bound(f.definitions.vars[d], 0, n)
+        if stride is not None and d < t.ndim - 1:
+            f.output_buffer().dim(d).set_stride(stride)
+        stride = stride * n if stride is not None and isinstance(n, int) else None
+
+
+def epilogues(f: Func, anchor: Func) -> None:
+    """What lies between the anchor and the last stage is computed at the store."""
+    from halo.frontend.graph import Graph
+
+    todo: list[Any] = [f]
+    graph = Graph((f,))
+    while todo:
+        for g in graph.uses(todo.pop()).functions:
+            if isinstance(g, Func) and g is not anchor and g.name != "constant":
+                g.compute_inline()
+                todo.append(g)
+
+
+def tasks(f: Func, batch: str, *axes: tuple[str, int]) -> str:
+    """Cut the loops `axes` (name, extent), outermost first, into parallel tasks; the name of the loop over them."""
+    names, left = [batch], TASKS
+    inner = []
+    for name, extent in axes:
+        pieces = min(left, extent)
+        size = -(-extent // pieces)
+        f.split(name, f"{name}_t", name, size)
+        names.append(f"{name}_t")
+        inner.append(name)
+        left = max(left // pieces, 1)
+    f.reorder(*names, *inner)
+    task = names[0]
+    for name in names[1:]:
+        f.fuse(task, name, f"{task}_{name}")
+        task = f"{task}_{name}"
+    f.parallel(task)
+    return task

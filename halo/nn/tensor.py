@@ -1,0 +1,156 @@
+"""Tensors: what the operators of `halo.nn` take and give, a stage with its shape."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import halo
+from halo import Dim, Func, Input, Type
+from halo.errors import ArgumentError, here
+from halo.ir.shapes import as_extents, shown
+from halo.ir.surface import Table
+from halo.types import as_type
+
+__all__ = ["Tensor", "TensorType", "tensor", "type_of"]
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """An element type, and an extent an axis: an integer, or a `halo.Dim` that a call decides."""
+
+    shape: tuple[Any, ...]
+    dtype: Type
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def static(self) -> tuple[int, ...]:
+        """The extents, all of them integers. ArgumentError if one is symbolic."""
+        found = tuple(n for n in self.shape if isinstance(n, int))
+        if len(found) < self.ndim:
+            raise ArgumentError(f"a shape without names is wanted here, not {shown(self.shape)}", loc=here())
+        return found
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.static) * self.dtype.bytes
+
+    def __repr__(self) -> str:
+        return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A stage (a Func, or an Input) and the shape that it is computed over, from 0 on.
+
+    >>> import halo
+    >>> from halo import nn
+    >>> t = nn.relu(halo.Input("x", halo.f32, shape=("n", 3)))
+    >>> t.shape, t.dtype
+    ((n, 3), halo.f32)
+    >>> t(x=np.array([[-1, 0, 2]], np.float32))
+    array([[0., 0., 2.]], dtype=float32)
+    """
+
+    func: Any
+    shape: tuple[Any, ...]
+    dtype: Type
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def type(self) -> TensorType:
+        return TensorType(self.shape, self.dtype)
+
+    def __getitem__(self, indices: Any) -> Any:
+        return self.func[indices]
+
+    def __call__(self, *args: Any, out: Any = None, **inputs: Any) -> Any:
+        """Run the pipeline that ends here on arrays, as a call of its Func does; symbolic extents come from the inputs."""
+        known = None
+        if out is None:
+            known = tuple(self._extent(n, args, inputs) for n in self.shape)
+        return self.func(*args, out=out, shape=known, **inputs)
+
+    def _extent(self, n: int | Dim, args: tuple[Any, ...], inputs: dict[str, Any]) -> int:
+        if isinstance(n, int):
+            return n
+        sources = self.func.inputs
+        for name, value in {**dict(zip(sources, args, strict=False)), **inputs}.items():
+            extents = getattr(sources.get(name), "extents", None) or ()
+            if n in extents:
+                return int(np.shape(value)[extents.index(n)])
+        raise ArgumentError(f"no input of the call says what {n} is", loc=here())
+
+    def __repr__(self) -> str:
+        return f"<nn.Tensor {self.func.name}: {self.type}>"
+
+
+def tensor(value: Any, shape: Any = None, dtype: Any = None) -> Tensor:
+    """`value` as a Tensor: a Tensor, an array (a constant), an Input with a shape, or a Func whose `shape` is given.
+
+    The element type of a Func is found by typing it where `dtype` does not say it. Raises ArgumentError for anything else.
+
+    >>> import halo
+    >>> from halo import nn
+    >>> f, x = halo.Func("f"), halo.Var("x")
+    >>> f[x] = x * 2
+    >>> nn.tensor(f, shape=(3,))
+    <nn.Tensor f: i32[3]>
+    """
+    if isinstance(value, Tensor):
+        return value
+    extents = as_extents(shape)
+    if isinstance(value, Input):
+        extents = value.extents if extents is None else extents
+        if extents is None:
+            raise ArgumentError(f"the shape of the input {value.name} is not known", loc=here(),
+                                hint=f"halo.Input({value.name!r}, halo.f32, shape=(...))")  # fmt: skip
+        return Tensor(value, extents, value.type or halo.f32)
+    if isinstance(value, Func):
+        if extents is None:
+            raise ArgumentError(f"the shape of {value.name} is not known", loc=here(),
+                                hint=f"nn.tensor({value.name}, shape=(...))")  # fmt: skip
+        return Tensor(value.at_rank(len(extents)), extents, _type_of(value) if dtype is None else as_type(dtype))
+    if isinstance(value, (np.ndarray, np.generic, int, float, bool, list, tuple)):
+        array = np.asarray(value)
+        if dtype is not None:
+            array = array.astype(as_type(dtype).dtype)
+        return Tensor(_table(array), array.shape, as_type(array.dtype))
+    raise ArgumentError(f"{type(value).__name__} is no tensor", loc=here(), legal=("arrays", "halo.Input", "nn.Tensor"))
+
+
+def _table(array: Any) -> Func:
+    """A Func that reads the constant `array`."""
+    f = Func("constant")
+    i = tuple(halo.Var(f"i{d}") for d in range(array.ndim))
+    if not array.ndim:
+        f[()] = array.item()
+        return f
+    f[i] = Table(array, "data")[i]
+    return f
+
+
+def _type_of(f: Func) -> Type:
+    from halo.func.signature import signature
+    from halo.ir.node import interning
+
+    program = f.program()
+    with interning():
+        return program.typed(signature(program.arguments, {}, True, False))[program.graph.names[f]].types[0]
+
+
+def type_of(value: Any) -> TensorType:
+    """The type of an array or a Tensor."""
+    if isinstance(value, Tensor):
+        return value.type
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    return TensorType(array.shape, as_type(array.dtype))

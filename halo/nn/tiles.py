@@ -1,0 +1,61 @@
+"""Register tiles: how many sums a kernel keeps in registers, and in what shape, found from the target's register file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from halo.jit.target import Target
+
+__all__ = ["Tile", "register_tile"]
+
+PER_STEP = 3.0  # cycles that a step of the reduction takes beside its arithmetic, as measured on AVX-512
+LATENCY = 8  # sums in flight that keep two units of four cycles busy
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Sums for `rows` x `columns` points, and `vectors` vectors of channels at each."""
+
+    rows: int
+    columns: int
+    vectors: int
+
+
+def registers(target: Target) -> int:
+    return 32 if target.vector_bits == 512 or not target.is_x86 else 16
+
+
+def register_tile(target: Target, rows: int, columns: int, vectors: int) -> Tile:
+    """The fastest tile for an output of `rows` x `columns` points with `vectors` vectors of channels.
+
+    A step of the reduction loads a vector of weights for each of the tile's, and one value for each of its points, which
+    is multiplied with all of them. All sums, the weights and that value must fit into the registers.
+
+    >>> register_tile(Target("x86_64-unknown-linux-gnu", "", "+avx512f,+avx512bw,+avx512vl"), 56, 56, 4)
+    Tile(rows=1, columns=14, vectors=2)
+    """
+    most = registers(target)
+    best, found = 0.0, Tile(1, 1, 1)
+    for v in (v for v in range(1, 5) if vectors % v == 0):  # a remainder of channels is dear
+        for points in range(1, (most - 1 - v) // v + 1):
+            for r, c in {(1, points)} | ({(points // columns, columns)} if points % columns == 0 else set()):
+                if r > rows or c > columns:
+                    continue
+                sums = r * c * v
+                cycles = max(sums, r * c + v, LATENCY) / 2 + PER_STEP
+                used = _share(rows, r) * _share(columns, c)
+                if sums / cycles * used > best:
+                    best, found = sums / cycles * used, Tile(r, c, v)
+    return found
+
+
+def _share(n: int, tile: int) -> float:
+    """How much of what tiles of this size compute is wanted of `n`."""
+    return n / (-(-n // tile) * tile)
+
+
+def chunk(n: Any, tile: int, pieces: int) -> int:
+    """The size, a multiple of `tile`, that cuts `n` into about `pieces` equal parts."""
+    tiles = -(-n // tile)
+    return int(-(-tiles // max(min(pieces, tiles), 1)) * tile)

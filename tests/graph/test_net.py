@@ -1,0 +1,127 @@
+"""Nets: right values, re-entrant, `out=`, what does not fit is said, and what can be looked at."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import halo
+from halo.graph import Net, parse
+
+from .helpers import bottleneck, by_reference
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    return bottleneck().compile()
+
+
+def picture() -> np.ndarray:
+    return RNG.standard_normal((1, 3, 9, 9), np.float32)
+
+
+def test_the_values_are_those_of_the_references(net: Net) -> None:
+    x = picture()
+    want = by_reference(bottleneck(), x=x)
+    np.testing.assert_allclose(net(x), want, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(net(x=x), net(x))
+
+
+def test_many_threads_call_one_net(net: Net) -> None:
+    inputs = [picture() for _ in range(24)]
+    alone = [net(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(net, inputs * 4))
+    for k, got in enumerate(together):
+        np.testing.assert_array_equal(got, alone[k % len(inputs)])
+
+
+def test_out_and_inputs_of_any_strides(net: Net) -> None:
+    x = picture()
+    out = np.empty((1, 10), np.float32)
+    assert net(x, out=out) is out
+    np.testing.assert_array_equal(out, net(x))
+    turned = np.asfortranarray(x)
+    np.testing.assert_array_equal(net(turned), out)
+    first = net(x)
+    net(picture())
+    np.testing.assert_array_equal(first, out)  # results are no views of what the next call writes
+
+
+@pytest.mark.parametrize("call", [
+    lambda net: net(),
+    lambda net: net(np.zeros((1, 3, 9, 8), np.float32)),
+    lambda net: net(np.zeros((1, 3, 9, 9))),
+    lambda net: net(picture(), picture()),
+    lambda net: net(picture(), x=picture()),
+    lambda net: net(y=picture()),
+    lambda net: net(picture(), out=np.zeros((1, 9), np.float32)),
+    lambda net: net(picture(), out=np.zeros((10, 1), np.float32).T[:, ::-1]),
+])  # fmt: skip
+def test_what_does_not_fit_is_said(net: Net, call: object) -> None:
+    with pytest.raises(halo.ArgumentError):
+        call(net)  # type: ignore[operator]
+
+
+def test_equal_layers_share_a_kernel(net: Net) -> None:
+    names = [g.name for g in net.groups]
+    assert len(set(names)) < len(names)
+    shared = {g.name: g.kernel for g in net.groups}
+    assert all(g.kernel is shared[g.name] for g in net.groups)
+
+
+def test_looking_inside(net: Net) -> None:
+    group = next(g for g in net.groups if "add" in g.operators)
+    assert group.operators == ("conv2d", "add", "relu")
+    assert "parallel" in str(group.schedule())
+    rows = net.profile(runs=2)
+    assert len(rows) == len(net.groups)
+    assert all(r.seconds > 0 and r.bytes > 0 for r in rows)
+    assert "GFLOP/s" in str(rows)
+    assert net.memory.arena > 0
+    assert "kernels" in repr(net)
+    assert net.benchmark(picture(), seconds=0.01) > 0
+
+
+def test_a_group_is_scheduled_anew() -> None:
+    module = bottleneck()
+    plain = module.compile()
+    name = next(g.name for g in plain.groups if g.operators == ("dense",))
+    seen = []
+
+    def reschedule(f: halo.Func) -> None:
+        seen.append(f.name)
+        f.unschedule()
+
+    x = picture()
+    np.testing.assert_array_equal(module.compile(schedules={name: reschedule})(x), plain(x))
+    assert seen
+    same = next(g for g in plain.groups if g.name == name).schedule()
+    np.testing.assert_array_equal(module.compile(schedules={name: same})(x), plain(x))
+    with pytest.raises(halo.ArgumentError, match="no group"):
+        module.compile(schedules={"conv3d": reschedule})
+
+
+def test_two_outputs_and_two_inputs() -> None:
+    text = """def main(%a: f32[2, 3], %b: f32[2, 3]) -> (f32[2, 3], f32[2, 3],) {
+      %0 = add(%a, %b);
+      %1 = relu(%0);
+      %2 = exp(%1);
+      %3 = (%0, %2,);
+      %3
+    }"""
+    net = parse(text, outputs=("sum", "power")).compile()
+    a, b = RNG.standard_normal((2, 2, 3), np.float32)
+    total, power = net(a, b=b)
+    np.testing.assert_array_equal(total, a + b)
+    np.testing.assert_allclose(power, np.exp(np.maximum(a + b, 0)), rtol=1e-6)
+    assert list(net.outputs) == ["sum", "power"]
+
+
+def test_open_shapes_are_refused() -> None:
+    with pytest.raises(halo.ArgumentError, match="not all known"):
+        parse("def main(%x: f32[n]) -> f32[n] { %0 = relu(%x); %0 }").compile()

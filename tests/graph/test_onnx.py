@@ -1,0 +1,128 @@
+"""ONNX models against onnx's reference evaluator, and files that are no models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import halo
+from halo import graph
+
+onnx = pytest.importorskip("onnx")
+from onnx import numpy_helper, parser  # noqa: E402
+from onnx.reference import ReferenceEvaluator  # noqa: E402
+
+RNG = np.random.default_rng(0)
+
+
+def model(
+    nodes: str, inputs: str = "float[1,4,9,8] x", output: str = "float[n] y", opset: int = 18, **initializers: Any
+) -> Any:
+    text = f'<ir_version: 8, opset_import: ["": {opset}]> g ({inputs}) => ({output}) {{ {nodes} }}'
+    made = parser.parse_model(text)
+    made.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), name) for name, a in initializers.items())
+    return made
+
+
+def check(made: Any, **inputs: np.ndarray) -> None:
+    got = graph.from_onnx(made).compile()(**inputs)
+    want = ReferenceEvaluator(made).run(None, inputs)[0]
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def w(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape, np.float32)
+
+
+X = w(1, 4, 9, 8)
+
+
+@pytest.mark.parametrize("nodes", [
+    "y = Relu(x)",
+    "y = Conv<pads=[1,1,1,1]>(x, w)",
+    "y = Conv<strides=[2,2], dilations=[1,2]>(x, w, b)",
+    'y = Conv<auto_pad="SAME_UPPER", strides=[2,2]>(x, w, b)',
+    'y = Conv<auto_pad="SAME_LOWER">(x, w, b)',
+    "c = Conv<pads=[1,1,1,1]>(x, w, b) n = BatchNormalization(c, b, b, b, v) y = Relu(n)",
+    "y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)",
+    "y = MaxPool<kernel_shape=[2,2], strides=[2,2], ceil_mode=1>(x)",
+    "y = AveragePool<kernel_shape=[3,2], pads=[1,0,1,1]>(x)",
+    "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(x)",
+    "y = GlobalAveragePool(x)",
+    "y = Sum(x, x, x)",
+    "a = Sigmoid(x) y = Mul(a, x)",
+    "a = Exp(x) b1 = Tanh(a) y = Sub(b1, a)",
+    "y = Flatten<axis=2>(x)",
+    "y = Reshape(x, s)",
+    "f = Flatten(x) y = Gemm<transB=1, alpha=0.5, beta=2.0>(f, g, b)",
+    "f = Flatten(x) y = Gemm(f, h)",
+    "y = Softmax(x)",
+    "y = Clip(x, lo, hi)",
+    "a = Identity(x) y = Dropout(a)",
+    "y = Unsqueeze(x, ax)",
+    "y = Max(x, b4)",
+])  # fmt: skip
+def test_as_the_reference_evaluator(nodes: str) -> None:
+    known = {"w": w(6, 4, 3, 3), "b": w(6), "v": abs(w(6)), "g": w(6, 288), "h": w(288, 5), "s": np.array([0, -1], np.int64),
+             "lo": np.float32(-0.5), "hi": np.float32(1), "ax": np.array([0, -1], np.int64), "b4": w(4, 1, 1)}  # fmt: skip
+    used = {name: a for name, a in known.items() if any(f"{name}{end}" in nodes for end in (",", ")"))}
+    check(model(nodes, **used), x=X)
+
+
+@pytest.mark.parametrize(("nodes", "opset"), [
+    ("y = Softmax<axis=1>(x)", 11),
+    ("y = Clip<min=-0.5, max=0.5>(x)", 6),
+    ("y = Reshape<shape=[1, -1]>(x)", 1),
+])  # fmt: skip
+def test_older_opsets(nodes: str, opset: int) -> None:
+    made = model(nodes, opset=opset)
+    got = graph.from_onnx(made).compile()(X)
+    want = {"Softmax": lambda: np.exp(X.reshape(1, -1)) / np.exp(X.reshape(1, -1)).sum(), "Clip": lambda: np.clip(X, -0.5, 0.5),
+            "Reshape": lambda: X.reshape(1, -1)}[nodes.split(" = ")[1].split("<")[0]]()  # fmt: skip
+    np.testing.assert_allclose(got, want.reshape(got.shape), rtol=1e-5)
+
+
+def test_all_operators_that_are_missing_are_named_at_once() -> None:
+    made = model("a = NonZero(x) b = Det(x) c = Det(b) y = com.acme.Foo(c)")
+    with pytest.raises(halo.ArgumentError, match=r"Det \(2\), NonZero \(1\), com.acme.Foo \(1\)"):
+        graph.from_onnx(made)
+
+
+def test_open_shapes_are_given() -> None:
+    made = model("y = Relu(x)", inputs="float[n,3] x")
+    assert graph.from_onnx(made).inputs["x"].shape == (halo.Dim("n"), 3)
+    assert graph.from_onnx(made, shapes={"x": (2, 3)}).compile()(w(2, 3)).shape == (2, 3)
+    with pytest.raises(halo.ArgumentError, match="no input of the model"):
+        graph.from_onnx(made, shapes={"z": (2, 3)})
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x07\x12" * 40])
+def test_no_model(data: bytes) -> None:
+    with pytest.raises(halo.HaloError):
+        graph.from_onnx(data).compile()
+
+
+@pytest.mark.parametrize(
+    "nodes", ["y = Relu(z)", "y = Relu(a) a = Relu(y)", "y = Conv(x, w)", "y = Flatten<axis=7>(x)", "y = Gemm(x, x)"]
+)
+def test_a_wrong_graph_is_refused(nodes: str) -> None:
+    with pytest.raises(halo.ArgumentError, match=r"node|reads"):
+        graph.from_onnx(model(nodes, **({"w": w(6, 3, 3, 3)} if "w" in nodes else {})))
+
+
+@pytest.mark.slow
+def test_resnet50_is_right() -> None:
+    ort = pytest.importorskip("onnxruntime")
+    from benchmarks.models import light
+
+    made = light("resnet50")
+    net = graph.from_onnx(made).compile()
+    x = RNG.standard_normal((1, 3, 224, 224), np.float32)
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    want = session.run(None, {"gpu_0/data_0": x})[0]
+    got = net(x)
+    assert np.abs(got - want).max() / np.abs(want).max() < 1e-3
+    assert got.argmax() == want.argmax()

@@ -1,0 +1,138 @@
+"""The passes: what each does to a small program, as text; fusion by Relay's rule; memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import halo
+from halo import nn
+from halo.graph import Call, Constant, Function, Module, Var, constants, parse
+from halo.graph.ir import walk
+from halo.graph.memory import Lifetime, plan
+from halo.graph.passes.fold_batch_norm import fold_batch_norm
+from halo.graph.passes.fold_constants import fold_constants
+from halo.graph.passes.fuse import fuse
+from halo.graph.passes.simplify import simplify
+from halo.nn import TensorType
+from halo.types import f32
+
+from .helpers import bottleneck, by_reference
+
+
+def groups(m: Module) -> list[str]:
+    return [e.op.name for e in walk(fuse(m).main.body) if isinstance(e, Call)]
+
+
+def program(body: str, *params: str) -> Module:
+    return parse(
+        f"def main({', '.join(params)}) -> f32[1, 8, 4, 4] {{ {body} }}", {"w": np.zeros((8, 8, 3, 3), np.float32)}
+    )
+
+
+X, Y = "%x: f32[1, 8, 4, 4]", "%y: f32[1, 8, 4, 4]"
+
+
+def test_text_parses_back() -> None:
+    m = bottleneck()
+    for stage in (m, m.run_passes()):
+        again = parse(str(stage), constants(stage), stage.outputs)
+        assert str(again) == str(stage)
+    x = np.random.default_rng(0).standard_normal((1, 3, 9, 9), np.float32)
+    np.testing.assert_array_equal(again.compile()(x) if not again.functions else m.compile()(x), m.compile()(x))
+
+
+def test_names_of_any_letters() -> None:
+    x = Var("gpu_0/data 'x'", TensorType((2,), f32))
+    c = Constant(np.ones(2, np.float32), 'w"/1')
+    m = Module({"main": Function((x,), nn.add(x, c))})
+    assert str(parse(str(m), constants(m))) == str(m)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("def main(%x: f32[2]) -> f32[2] { %0 = nothing(%x); %0 }", "no operator nothing"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%y); %0 }", "no value %y"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = add(%x, @w); %0 }", "no constant @w"),
+    ("def main(%x: f32[2]) -> f32[3] { %0 = relu(%x); %0 }", "and says"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%x) %0 }", "is wanted"),
+    ("def f(%x: f32[2]) -> f32[2] { %x }", "no main"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%x, a=?); %0 }", "no part"),
+])  # fmt: skip
+def test_what_is_no_program(text: str, words: str) -> None:
+    with pytest.raises(halo.ArgumentError, match=words):
+        parse(text)
+
+
+def test_equal_calls_are_one_and_reshapes_collapse() -> None:
+    m = program("%0 = relu(%x); %1 = relu(%x); %2 = add(%0, %1); %2", X)
+    assert str(simplify(m)).count("relu") == 1
+    m = program(
+        "%0 = flatten(%x); %1 = reshape(%0, shape=(8, 16)); %2 = reshape(%1, shape=(1, 8, 4, 4)); %3 = relu(%2); %3", X
+    )
+    assert str(simplify(m)) == "def main(%x: f32[1, 8, 4, 4]) -> f32[1, 8, 4, 4] {\n  %0 = relu(%x);\n  %0\n}"
+
+
+def test_batch_norm_goes_into_the_weights() -> None:
+    m = bottleneck()
+    folded = fold_constants(fold_batch_norm(m))
+    assert "batch_norm" not in str(folded)
+    x = np.random.default_rng(0).standard_normal((1, 3, 9, 9), np.float32)
+    np.testing.assert_allclose(by_reference(folded, x=x), by_reference(m, x=x), rtol=1e-4, atol=1e-6)
+
+
+def test_batch_norm_of_a_convolution_that_is_read_twice_is_written_out() -> None:
+    norm = "batch_norm(%0, @s, @s, @s, @s)"
+    text = f"def main({X}) -> f32[1, 8, 4, 4] {{ %0 = conv2d(%x, @w, padding=1); %1 = {norm}; %2 = add(%0, %1); %2 }}"
+    m = parse(text, {"w": np.zeros((8, 8, 3, 3), np.float32), "s": np.ones(8, np.float32)})
+    folded = fold_constants(fold_batch_norm(m))
+    assert "batch_norm" not in str(folded)
+    assert "%0 = conv2d(%x, @w, padding=1);" in str(folded)
+    x = np.random.default_rng(0).standard_normal((1, 8, 4, 4), np.float32)
+    np.testing.assert_allclose(by_reference(folded, x=x), by_reference(m, x=x), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("body", "expected"), [
+    ("%0 = relu(%x); %1 = exp(%0); %1", ["relu_exp"]),
+    ("%0 = conv2d(%x, @w, padding=1); %1 = relu(%0); %1", ["conv2d_relu"]),
+    ("%0 = relu(%x); %1 = conv2d(%0, @w, padding=1); %1", ["relu", "conv2d"]),
+    ("%0 = conv2d(%x, @w, padding=1); %1 = add(%0, %y); %2 = relu(%1); %2", ["conv2d_add_relu"]),
+    ("%0 = conv2d(%x, @w, padding=1); %1 = sigmoid(%0); %2 = multiply(%0, %1); %2", ["conv2d_sigmoid_multiply"]),
+    ("%0 = conv2d(%x, @w, padding=1); %1 = conv2d(%y, @w, padding=1); %2 = add(%0, %1); %2", ["conv2d", "conv2d_add"]),
+    ("%0 = conv2d(%x, @w, padding=1); %1 = conv2d(%0, @w, padding=1); %2 = add(%0, %1); %2", ["conv2d", "conv2d_add"]),
+    ("%0 = relu(%x); %1 = exp(%0); %2 = sqrt(%0); %3 = add(%1, %2); %3", ["relu_exp_sqrt_add"]),
+    ("%0 = exp(%y); %1 = conv2d(%x, @w, padding=1); %2 = add(%1, %0); %2", ["conv2d_exp_add"]),
+    ("%0 = max_pool(%x, kernel=1); %1 = relu(%0); %2 = softmax(%1); %3 = relu(%2); %3", ["max_pool_relu", "softmax", "relu"]),
+])  # fmt: skip
+def test_fusion(body: str, expected: list[str]) -> None:
+    found = groups(program(body, X, Y))
+    assert sorted(found) == sorted(expected) or found == expected
+
+
+def test_layouts_are_shared_by_neighbours() -> None:
+    text = str(bottleneck().run_passes())
+    main = text[text.index("def main") :]
+    assert "layout_transform" not in main  # the stem takes the picture as it is, and the rest stays in blocks
+    assert "out_layout='NCHW16c'" in text or "out_layout='NCHW8c'" in text
+
+
+def test_passes_are_shown() -> None:
+    shown = bottleneck().show_passes()
+    for name in ("fold_batch_norm", "choose_layouts", "fold_constants", "fuse"):
+        assert f"# after {name}" in shown
+
+
+def test_memory_that_is_alive_at_once_does_not_overlap() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = []
+        for step in range(rng.integers(1, 20)):
+            values.append(Lifetime(int(rng.integers(1, 1000)), step, step + int(rng.integers(0, 5))))
+        offsets, total = plan(values)
+        for k, a in enumerate(values):
+            assert offsets[k] % 64 == 0
+            assert offsets[k] + a.bytes <= total
+            for j in range(k):
+                b = values[j]
+                if a.first <= b.last and b.first <= a.last:
+                    assert offsets[k] + a.bytes <= offsets[j] or offsets[j] + b.bytes <= offsets[k]
+    assert plan([]) == ([], 0)

@@ -1,0 +1,79 @@
+"""Tensors, shaped inputs, layouts and tiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import halo
+from halo import nn
+from halo.nn.shapes import Window, broadcast
+from halo.nn.tiles import register_tile
+
+AVX512 = halo.Target("x86_64-unknown-linux-gnu", "", "+avx512f,+avx512bw,+avx512vl")
+AVX2 = halo.Target("x86_64-unknown-linux-gnu", "", "+avx2,+fma")
+
+
+def test_symbolic_extents_come_from_the_inputs_of_a_call() -> None:
+    x, y = halo.Input("x", halo.f32, shape=("n", 3)), halo.Input("y", halo.f32, shape=("n", 1))
+    t = nn.add(x, y)
+    assert t.shape == (halo.Dim("n"), 3)
+    for n in (1, 4, 0):
+        a, b = np.ones((n, 3), np.float32), np.ones((n, 1), np.float32)
+        np.testing.assert_array_equal(t(x=a, y=b), a + b)
+
+
+def test_a_func_is_lifted_and_extended() -> None:
+    x = halo.Input("x", halo.f32, shape=(4, 6))
+
+    @halo.func
+    def doubled(i, j):
+        return x[i, j] * 2
+
+    t = nn.relu(nn.tensor(doubled, shape=(4, 6)))
+    a = np.arange(24, dtype=np.float32).reshape(4, 6) - 12
+    np.testing.assert_array_equal(t(x=a), np.maximum(a * 2, 0))
+    t.func.vectorize("i1", 8).parallel("i0")
+    np.testing.assert_array_equal(t(x=a), np.maximum(a * 2, 0))
+
+
+def test_arrays_beside_tensors_are_constants() -> None:
+    w = np.arange(3, dtype=np.float32)
+    t = nn.multiply(halo.Input("x", halo.f32, shape=(2, 3)), w)
+    assert list(t.func.inputs) == ["x"]
+    np.testing.assert_array_equal(t(x=np.ones((2, 3), np.float32)), np.ones((2, 3), np.float32) * w)
+
+
+@pytest.mark.parametrize("value", ["x", {1: 2}, halo.Input("x", halo.f32, ndim=2), halo.Func("f")])
+def test_what_is_no_tensor(value: object) -> None:
+    with pytest.raises(halo.ArgumentError, match=r"no tensor|not known"):
+        nn.tensor(value)
+
+
+def test_windows() -> None:
+    w = Window.of((3, 3), 2, 1)
+    assert w.extents((224, 7)) == (112, 4)
+    assert Window.of((2,), 2, 0, ndim=1).extents((5,), ceil=True) == (3,)
+    assert Window.of((2,), (2,), (0, 1), ndim=1).extents((5,), ceil=True) == (3,)
+    assert broadcast((halo.Dim("n"), 1), (5,)) == (halo.Dim("n"), 5)
+
+
+@pytest.mark.parametrize("text", ["NCHW0c", "NcHW", "NN", "NCHW16c4c", "n", "NC-W"])
+def test_what_is_no_layout(text: str) -> None:
+    with pytest.raises(halo.ArgumentError, match="no layout"):
+        nn.Layout(text)
+
+
+@pytest.mark.parametrize("target", [AVX512, AVX2])
+@pytest.mark.parametrize("shape", [(56, 56, 4), (7, 7, 32), (1, 1, 63), (112, 112, 1), (5, 13, 3), (1, 300, 7)])
+def test_tiles_fit_into_the_registers(target: halo.Target, shape: tuple[int, int, int]) -> None:
+    tile = register_tile(target, *shape)
+    sums = tile.rows * tile.columns * tile.vectors
+    assert sums + tile.vectors + 1 <= (32 if target is AVX512 else 16)
+    assert shape[2] % tile.vectors == 0
+    assert tile.columns <= shape[1]
+
+
+def test_tiles_that_were_measured() -> None:
+    assert str(register_tile(AVX512, 56, 56, 16)) == "Tile(rows=1, columns=14, vectors=2)"
+    assert str(register_tile(AVX512, 7, 7, 32)) == "Tile(rows=2, columns=7, vectors=2)"
