@@ -9,7 +9,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH = 1536, 2560
 S = 8  # pixels to a cell, along y and x
@@ -18,28 +18,9 @@ LEVELS = 10  # cells from black to white
 
 def case() -> Case:
     img = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH)).astype(np.float32) / np.float32(255)
-
-    def halo_grid(scheduled: bool) -> Run:
-        smoothed, result = func(), np.zeros_like(img)
-        if scheduled:
-            schedule(smoothed)
-        kernel = smoothed.compile(img=img)
-        return lambda: kernel(img, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = np.zeros_like(img)
-
-        def run() -> np.ndarray:
-            kernel(img, result)
-            return result
-
-        return run
-
-    return Case("bilateral_grid", lambda: numpy_grid(img),
-                {"halo": lambda: halo_grid(True), "default": lambda: halo_grid(False),
-                 "halide": lambda: filled(halide_grid()), "numba": lambda: filled(numba_grid()),
-                 "numpy": lambda: lambda: numpy_grid(img)},
-                bytes=12 * HEIGHT * WIDTH, flops=62 * HEIGHT * WIDTH, tolerance=1e-5)  # fmt: skip
+    return Case("bilateral_grid", {"img": img}, img.shape, np.float32, func, schedule, numpy_grid, tolerance=1e-5,
+                bytes=12 * HEIGHT * WIDTH, flops=62 * HEIGHT * WIDTH,
+                peers={"halide": halide_grid, "numba": numba_grid})  # fmt: skip
 
 
 def func() -> halo.Func:

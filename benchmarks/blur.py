@@ -8,7 +8,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH = 1536, 2560
 
@@ -16,42 +16,13 @@ HEIGHT, WIDTH = 1536, 2560
 def case(height: int = HEIGHT, width: int = WIDTH, name: str = "blur") -> Case:
     # A picture that has its border already, so that all peers do the same.
     padded = np.random.default_rng(0).integers(0, 21845, (height + 2, width + 2), np.uint16)
-
-    def out() -> np.ndarray:
-        return np.zeros((height, width), np.uint16)
-
-    def halo_blur(scheduled: bool) -> Run:
-        blur, result = funcs(), out()
-        if scheduled:
-            schedule(blur)
-        kernel = blur.compile(img=padded)
-        return lambda: kernel(padded, out=result)
-
-    def halide() -> Run:
-        kernel, result = halide_blur(), out()
-
-        def run() -> np.ndarray:
-            kernel(padded, result)
-            return result
-
-        return run
-
-    def numba() -> Run:
-        kernel, result = numba_blur(), out()
-
-        def run() -> np.ndarray:
-            kernel(padded, result)
-            return result
-
-        return run
-
-    return Case(name, lambda: numpy_blur(padded),
-                {"halo": lambda: halo_blur(True), "default": lambda: halo_blur(False), "halide": halide, "numba": numba,
-                 "numpy": lambda: lambda: numpy_blur(padded)},
-                bytes=4 * height * width, flops=6 * height * width)  # fmt: skip
+    return Case(name, {"img": padded}, (height, width), np.uint16, func, schedule, numpy_blur,
+                bytes=4 * height * width, flops=6 * height * width,
+                peers={"halide": halide_blur, "numba": numba_blur, "opencv": opencv_blur},
+                differs={"opencv": 2})  # fmt: skip
 
 
-def funcs() -> halo.Func:
+def func() -> halo.Func:
     @halo.func
     def blur_x(y, x, *, img):
         return (img[y + 1, x] + img[y + 1, x + 1] + img[y + 1, x + 2]) // 3
@@ -96,6 +67,13 @@ def numba_blur() -> Any:
                 out[y, x] = total // np.uint16(3)
 
     return blur
+
+
+def opencv_blur() -> Any:
+    import cv2
+
+    # A ninth of the sum, rounded, where the others divide twice and round down; and the border is computed too.
+    return lambda p, out: np.copyto(out, cv2.blur(p, (3, 3))[1:-1, 1:-1])
 
 
 def numpy_blur(p: np.ndarray) -> np.ndarray:

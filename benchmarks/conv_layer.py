@@ -8,7 +8,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 N, HEIGHT, WIDTH, CHANNELS = 5, 80, 100, 128
 
@@ -18,35 +18,14 @@ def case() -> Case:
     img = rng.standard_normal((N, HEIGHT + 2, WIDTH + 2, CHANNELS), np.float32)
     weights = rng.standard_normal((3, 3, CHANNELS, CHANNELS), np.float32)
     bias = rng.standard_normal(CHANNELS, np.float32)
-
-    def out() -> np.ndarray:
-        return np.zeros((N, HEIGHT, WIDTH, CHANNELS), np.float32)
-
-    def halo_layer(scheduled: bool) -> Run:
-        f, result = funcs(), out()
-        if scheduled:
-            schedule(f)
-        kernel = f.compile(img=img, weights=weights, bias=bias)
-        return lambda: kernel(bias, weights, img, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = out()
-
-        def run() -> np.ndarray:
-            kernel(img, weights, bias, result)
-            return result
-
-        return run
-
-    return Case("conv_layer", lambda: numpy_layer(*(a.astype(np.float64) for a in (img, weights, bias))).astype(np.float32),
-                {"halo": lambda: halo_layer(True), "default": lambda: halo_layer(False),
-                 "halide": lambda: filled(halide_layer()), "numba": lambda: filled(numba_layer()),
-                 "numpy": lambda: lambda: numpy_layer(img, weights, bias)},
-                bytes=4 * (img.size + weights.size + N * HEIGHT * WIDTH * CHANNELS),
-                flops=2 * 9 * CHANNELS**2 * N * HEIGHT * WIDTH, tolerance=1e-5)  # fmt: skip
+    size = N * HEIGHT * WIDTH * CHANNELS
+    return Case("conv_layer", {"img": img, "weights": weights, "bias": bias}, (N, HEIGHT, WIDTH, CHANNELS), np.float32,
+                func, schedule, numpy_layer, wide=True, tolerance=1e-5,
+                bytes=4 * (img.size + weights.size + size), flops=2 * 9 * CHANNELS * size,
+                peers={"halide": halide_layer, "numba": numba_layer})  # fmt: skip
 
 
-def funcs() -> halo.Func:
+def func() -> halo.Func:
     @halo.func
     def conv(n, y, x, c, *, bias: halo.f32[::1], weights: halo.f32[:, :, :, ::1], img: halo.f32[:, :, :, ::1]):
         conv[n, y, x, c] = bias[c]

@@ -8,34 +8,15 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 N = 1 << 24
 
 
 def case() -> Case:
     x = np.random.default_rng(0).normal(0, 2, N).astype(np.float32)
-
-    def halo_chain(scheduled: bool) -> Run:
-        f, result = func(), np.zeros_like(x)
-        if scheduled:
-            f.vectorize("i", 16).parallel("i", 2048)
-        kernel = f.compile(x=x)
-        return lambda: kernel(x, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = np.zeros_like(x)
-
-        def run() -> np.ndarray:
-            kernel(x, result)
-            return result
-
-        return run
-
-    return Case("elementwise", lambda: numpy_chain(x.astype(np.float64)).astype(np.float32),
-                {"halo": lambda: halo_chain(True), "default": lambda: halo_chain(False), "halide": lambda: filled(halide_chain()),
-                 "numba": lambda: filled(numba_chain()), "numpy": lambda: lambda: numpy_chain(x)},
-                bytes=8 * N, flops=60 * N, tolerance=1e-6)  # fmt: skip
+    return Case("elementwise", {"x": x}, (N,), np.float32, func, schedule, numpy_chain, wide=True, tolerance=1e-6,
+                bytes=8 * N, flops=60 * N, peers={"halide": halide_chain, "numba": numba_chain})  # fmt: skip
 
 
 def func() -> halo.Func:
@@ -44,6 +25,10 @@ def func() -> halo.Func:
         return halo.exp(-x[i] * x[i]) * halo.tanh(x[i]) + halo.sqrt(abs(x[i]))
 
     return chain
+
+
+def schedule(chain: halo.Func) -> None:
+    chain.vectorize("i", 16).parallel("i", 2048)
 
 
 def halide_chain() -> Any:

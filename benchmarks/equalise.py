@@ -8,7 +8,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH = 1536, 2560
 
@@ -18,31 +18,11 @@ def case() -> Case:
     rng = np.random.default_rng(0)
     light = np.linspace(20, 140, WIDTH) + np.linspace(0, 60, HEIGHT)[:, None]
     photo = np.clip(light + rng.normal(0, 8, (3, HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
-
-    def halo_equalise(scheduled: bool) -> Run:
-        f, result = funcs(), np.zeros_like(photo)
-        if scheduled:
-            schedule(f)
-        kernel = f.compile(img=photo)
-        return lambda: kernel(photo, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = np.zeros_like(photo)
-
-        def run() -> np.ndarray:
-            kernel(photo, result)
-            return result
-
-        return run
-
-    return Case("equalise", lambda: numpy_equalise(photo),
-                {"halo": lambda: halo_equalise(True), "default": lambda: halo_equalise(False),
-                 "halide": lambda: filled(halide_equalise()), "numba": lambda: filled(numba_equalise()),
-                 "numpy": lambda: lambda: numpy_equalise(photo)},
-                bytes=9 * HEIGHT * WIDTH, flops=0)  # fmt: skip
+    return Case("equalise", {"img": photo}, photo.shape, np.uint8, func, schedule, numpy_equalise,
+                bytes=9 * HEIGHT * WIDTH, channels=3, peers={"halide": halide_equalise, "numba": numba_equalise})  # fmt: skip
 
 
-def funcs() -> halo.Func:
+def func() -> halo.Func:
     @halo.func
     def luma(y, x, *, img: halo.u8[:, :, :]):
         r, g, b = halo.u16(img[0, y, x]), halo.u16(img[1, y, x]), halo.u16(img[2, y, x])

@@ -8,7 +8,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH = 1536, 2560
 GREY = np.float32((0.299, 0.587, 0.114)).tolist()
@@ -18,31 +18,9 @@ K = float(np.float32(0.04))
 def case() -> Case:
     # A picture that has its border already, so that all peers do the same.
     img = np.random.default_rng(0).uniform(0, 1, (HEIGHT + 4, WIDTH + 4, 3)).astype(np.float32)
-
-    def out() -> np.ndarray:
-        return np.zeros((HEIGHT, WIDTH), np.float32)
-
-    def halo_harris(scheduled: bool) -> Run:
-        harris, result = func(), out()
-        if scheduled:
-            schedule(harris)
-        kernel = harris.compile(img=img)
-        return lambda: kernel(img, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = out()
-
-        def run() -> np.ndarray:
-            kernel(img, result)
-            return result
-
-        return run
-
-    return Case("harris", lambda: numpy_harris(img.astype(np.float64)).astype(np.float32),
-                {"halo": lambda: halo_harris(True), "default": lambda: halo_harris(False),
-                 "halide": lambda: filled(halide_harris()), "numba": lambda: filled(numba_harris()),
-                 "numpy": lambda: lambda: numpy_harris(img)},
-                bytes=16 * HEIGHT * WIDTH, flops=52 * HEIGHT * WIDTH, tolerance=1e-5)  # fmt: skip
+    return Case("harris", {"img": img}, (HEIGHT, WIDTH), np.float32, func, schedule, numpy_harris, wide=True,
+                tolerance=1e-5, bytes=16 * HEIGHT * WIDTH, flops=52 * HEIGHT * WIDTH,
+                peers={"halide": halide_harris, "numba": numba_harris})  # fmt: skip
 
 
 def func() -> halo.Func:

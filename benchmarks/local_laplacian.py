@@ -8,7 +8,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH = 1536, 2560
 PYRAMID, LEVELS = 8, 8  # Beyond the picture every level of a pyramid is constant but for two cells: all peers use that.
@@ -20,30 +20,13 @@ EPSILON = float(np.float32(0.01))
 
 def case() -> Case:
     img = np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH, 3), np.uint16)
-
-    def halo_laplacian(scheduled: bool) -> Run:
-        f, result = func(scheduled), np.zeros_like(img)
-        kernel = f.compile(img=img)
-        return lambda: kernel(img, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = np.zeros_like(img)
-
-        def run() -> np.ndarray:
-            kernel(img, result)
-            return result
-
-        return run
-
     # An index into the table is off by one where it is rounded otherwise, and colour enlarges that.
-    return Case("local_laplacian", lambda: numpy_laplacian(img),
-                {"halo": lambda: halo_laplacian(True), "default": lambda: halo_laplacian(False),
-                 "halide": lambda: filled(halide_laplacian()), "numba": lambda: filled(numba_laplacian()),
-                 "numpy": lambda: lambda: numpy_laplacian(img)},
-                bytes=12 * HEIGHT * WIDTH, flops=400 * HEIGHT * WIDTH, tolerance=3e-3)  # fmt: skip
+    return Case("local_laplacian", {"img": img}, img.shape, np.uint16, func, schedule, numpy_laplacian, tolerance=3e-3,
+                bytes=12 * HEIGHT * WIDTH, channels=3, flops=400 * HEIGHT * WIDTH,
+                peers={"halide": halide_laplacian, "numba": numba_laplacian})  # fmt: skip
 
 
-def func(scheduled: bool) -> halo.Func:
+def func() -> halo.Func:
     y, x, c, k = halo.vars("y x c k")
 
     def define(name: str, at: Any, value: Any) -> halo.Func:
@@ -90,13 +73,12 @@ def func(scheduled: bool) -> halo.Func:
     outputs.reverse()
 
     colour = outputs[0][y, x] * (rgb[y, x, c] / 65535.0 + EPSILON) / (grey[y, x] + EPSILON)
-    result = define("local_laplacian", (y, x, c), halo.u16(halo.clamp(colour, 0.0, 1.0) * 65535.0))
-    if scheduled:
-        schedule(result, inputs, remaps, outputs)
-    return result
+    return define("local_laplacian", (y, x, c), halo.u16(halo.clamp(colour, 0.0, 1.0) * 65535.0))
 
 
-def schedule(result: halo.Func, inputs: list[halo.Func], remaps: list[halo.Func], outputs: list[halo.Func]) -> None:
+def schedule(result: halo.Func) -> None:
+    inputs = [result["grey"], *(result[f"grey_{j}"] for j in range(1, PYRAMID))]
+    remaps, outputs = ([result[f"{name}_{j}"] for j in range(PYRAMID)] for name in ("remapped", "output"))
     result.bound("c", 0, 3).split("y", "yo", "y", 64).parallel("yo").vectorize("x", 16).vectorize("c")
     result.never_partition("yo", "y")
     result["table"].compute_root().vectorize("x", 16)

@@ -8,7 +8,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 N = 1024
 
@@ -16,31 +16,10 @@ N = 1024
 def case() -> Case:
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((N, N), np.float32) for _ in range(2))
-
-    def halo_product(scheduled: bool) -> Run:
-        f, result = func(), np.zeros((N, N), np.float32)
-        if scheduled:
-            schedule(f)
-        kernel = f.compile(a=a, b=b)
-        return lambda: kernel(a, b, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = np.zeros((N, N), np.float32)
-
-        def run() -> np.ndarray:
-            kernel(a, b, result)
-            return result
-
-        return run
-
-    def blas() -> Run:
-        result = np.zeros((N, N), np.float32)
-        return lambda: np.matmul(a, b, out=result)
-
-    return Case("matmul", lambda: (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float32),
-                {"halo": lambda: halo_product(True), "default": lambda: halo_product(False),
-                 "halide": lambda: filled(halide_product()), "numba": lambda: filled(numba_product()), "numpy": blas},
-                bytes=12 * N * N, flops=2 * N**3, tolerance=1e-5)  # fmt: skip
+    return Case("matmul", {"a": a, "b": b}, (N, N), np.float32, func, schedule, np.matmul, wide=True, tolerance=1e-5,
+                bytes=12 * N * N, flops=2 * N**3,
+                peers={"halide": halide_product, "numba": numba_product, "opencv": opencv_product,
+                       "numpy": lambda: np.matmul})  # fmt: skip
 
 
 def func() -> halo.Func:
@@ -96,3 +75,9 @@ def numba_product() -> Any:
                     out[i, j] += a[i, k] * b[k, j]
 
     return product
+
+
+def opencv_product() -> Any:
+    import cv2
+
+    return lambda a, b, out: cv2.gemm(a, b, 1, None, 0, out)

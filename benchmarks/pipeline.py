@@ -1,4 +1,7 @@
-"""`python -m benchmarks.pipeline NAME PEERS THREADS`: time one pipeline beside its peers; a line of JSON for each."""
+"""`python -m benchmarks.pipeline NAME PEERS THREADS`: time one pipeline beside its peers; a line of JSON for each.
+
+With `first_call NAME PEER` or `memory NAME PEER`: that of one of them, in this process.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ import tempfile
 import time
 
 from . import roof
-from .case import Case
+from .case import COMPILERS, Case
 from .measure import ROOT, interleaved
+from .memory import peak_bytes, start_threads
 
-COMPILED = {"halo": "halo, llvmlite.binding", "default": "halo, llvmlite.binding", "halide": "halide", "numba": "numba"}
+LOADED = {"halo": ("halo", "llvmlite.binding"), "default": ("halo", "llvmlite.binding")}
 
 
 def load(name: str) -> Case:
@@ -23,13 +27,35 @@ def load(name: str) -> Case:
     return made
 
 
-def first_call_ms(name: str, peer: str) -> float | None:
-    """From the definition to the first result, in a new process with an empty cache, imports aside; the best of two."""
-    if peer not in COMPILED:
+def first_call(name: str, peer: str) -> None:
+    """Print the ms from the definition to the first result, imports aside."""
+    for module in LOADED.get(peer, (peer,)):
+        importlib.import_module(module)
+    case = load(name)
+    start = time.perf_counter()
+    run = case.run(peer)
+    assert run is not None
+    run()
+    print((time.perf_counter() - start) * 1e3)
+
+
+def memory(name: str, peer: str) -> None:
+    """Print the MB of the arrays, and of what a call takes beside them."""
+    case = load(name)
+    run = case.run(peer)
+    assert run is not None
+    start_threads(peer)
+    beyond = peak_bytes(run)
+    arrays = sum(a.nbytes for a in case.inputs.values()) + case.out().nbytes
+    print("null" if beyond is None else (arrays + beyond) / 1e6)
+
+
+def in_new_process(what: str, name: str, peer: str, repeat: int = 1) -> float | None:
+    """The least that `what`, one of MEASURED, prints in `repeat` new processes with empty caches."""
+    if peer not in COMPILERS or (what == "memory" and peer == "numba"):  # Numba compiles when it is called
         return None
-    command = [sys.executable, "-m", "benchmarks.pipeline", name, peer]
-    times = []
-    for _ in range(2):
+    found = []
+    for _ in range(repeat):
         with tempfile.TemporaryDirectory() as cache:
             environment = {
                 **os.environ,
@@ -37,49 +63,43 @@ def first_call_ms(name: str, peer: str) -> float | None:
                 "NUMBA_CACHE_DIR": cache,
                 "PYTHONDONTWRITEBYTECODE": "",
             }
+            command = [sys.executable, "-m", "benchmarks.pipeline", what, name, peer]
             out = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-            times.append(float(out.split()[-1]))
-    return min(times) * 1000
-
-
-def first_call(name: str, peer: str) -> None:
-    for module in COMPILED[peer].split(", "):
-        importlib.import_module(module)
-    case = load(name)
-    start = time.perf_counter()
-    case.peers[peer]()()
-    print(time.perf_counter() - start)
+            found.append(json.loads(out.splitlines()[-1]))
+    return None if None in found else min(found)
 
 
 def compare(name: str, peers: list[str], threads: int) -> None:
-    case = load(name)
-    runs = {}
+    case, runs = load(name), {}
     for peer in ("halo", *peers):
-        if peer not in case.peers:
-            continue
         try:
-            runs[peer] = case.peers[peer]()
+            run = case.run(peer)
         except ModuleNotFoundError as error:
             print(f"{name}: {error}", file=sys.stderr)
             continue
-        case.check(peer, runs[peer]())
+        if run is not None:
+            case.check(peer, run())
+            runs[peer] = run
     times = interleaved(runs)
     least = max(case.bytes / roof.bytes_per_second(), case.flops / roof.flops_per_second())
     halo = times.pop("halo")
-    compiled = first_call_ms(name, "halo")
+    compile_ms, mb = in_new_process("first_call", name, "halo", 2), in_new_process("memory", name, "halo")
     for peer, theirs in times.items():
         print(json.dumps({
             "name": case.name, "peer": peer, "threads": threads,
             "halo_ms": statistics.median(halo) * 1e3, "peer_ms": statistics.median(theirs) * 1e3,
-            "halo_least_ms": min(halo) * 1e3, "peer_least_ms": min(theirs) * 1e3,
             "ratio": statistics.median(a / b for a, b in zip(halo, theirs, strict=True)),
-            "halo_compile_ms": compiled, "peer_compile_ms": first_call_ms(name, peer),
-            "roof": least / statistics.median(halo),
-        }))  # fmt: skip
+            "halo_compile_ms": compile_ms, "peer_compile_ms": in_new_process("first_call", name, peer, 2),
+            "halo_least_ms": min(halo) * 1e3, "peer_least_ms": min(theirs) * 1e3,
+            "halo_mb": mb, "peer_mb": in_new_process("memory", name, peer), "roof": least / statistics.median(halo),
+            "bytes": case.bytes, "flops": case.flops, "pixels": case.pixels,
+        }), flush=True)  # fmt: skip
 
+
+MEASURED = {"first_call": first_call, "memory": memory}
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        first_call(sys.argv[1], sys.argv[2])
+    if sys.argv[1] in MEASURED:
+        MEASURED[sys.argv[1]](*sys.argv[2:])
     else:
         compare(sys.argv[1], sys.argv[2].split(","), int(sys.argv[3]))

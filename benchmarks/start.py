@@ -19,8 +19,8 @@ import time, numpy as np, halo, numba
 img = np.random.default_rng(0).integers(0, 21845, (512, 512), np.uint16)
 import llvmlite.binding
 start = time.perf_counter()
-from benchmarks.blur import funcs, schedule
-blur = funcs()
+from benchmarks.blur import func, schedule
+blur = func()
 schedule(blur)
 blur(img=img, shape=(510, 510))
 print(time.perf_counter() - start)

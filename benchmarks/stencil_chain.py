@@ -11,7 +11,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH, STAGES = 1536, 2560, 32
 ROWS = 32  # a task
@@ -21,44 +21,11 @@ WEIGHTS = [(dy, dx, (dy + 3) * (dx + 3)) for dy in range(-2, 3) for dx in range(
 def case() -> Case:
     # A picture that has the border of all stages, so that all peers do the same.
     padded = np.random.default_rng(0).integers(0, 65536, (HEIGHT + 4 * STAGES, WIDTH + 4 * STAGES), np.uint16)
-
-    def out() -> np.ndarray:
-        return np.zeros((HEIGHT, WIDTH), np.uint16)
-
-    def halo_chain(scheduled: bool) -> Run:
-        stages, result = funcs(), out()
-        if scheduled:
-            schedule(stages)
-        kernel = stages[-1].compile(img=padded)
-        return lambda: kernel(padded, out=result)
-
-    def halide() -> Run:
-        kernel, result = halide_chain(), out()
-
-        def run() -> np.ndarray:
-            kernel(padded, result)
-            return result
-
-        return run
-
-    def numba() -> Run:
-        stage = numba_stage()
-        whole = [np.zeros((HEIGHT + 4 * k, WIDTH + 4 * k), np.uint16) for k in range(STAGES - 1, -1, -1)]
-
-        def run() -> np.ndarray:
-            for source, target in zip([padded, *whole], whole, strict=False):
-                stage(source, target)
-            return whole[-1]
-
-        return run
-
-    return Case("stencil_chain", lambda: numpy_chain(padded),
-                {"halo": lambda: halo_chain(True), "default": lambda: halo_chain(False), "halide": halide, "numba": numba,
-                 "numpy": lambda: lambda: numpy_chain(padded)},
-                bytes=4 * HEIGHT * WIDTH, flops=0)  # fmt: skip
+    return Case("stencil_chain", {"img": padded}, (HEIGHT, WIDTH), np.uint16, func, schedule, numpy_chain,
+                bytes=4 * HEIGHT * WIDTH, peers={"halide": halide_chain, "numba": numba_chain})  # fmt: skip
 
 
-def funcs() -> list[halo.Func]:
+def func() -> halo.Func:
     def after(source: Any) -> halo.Func:
         @halo.func
         def stage(y, x):
@@ -66,15 +33,16 @@ def funcs() -> list[halo.Func]:
 
         return stage
 
-    stages = [after(halo.Input("img", halo.u16, ndim=2))]
+    last = after(halo.Input("img", halo.u16, ndim=2))
     for _ in range(STAGES - 1):
-        stages.append(after(stages[-1]))
-    return stages
+        last = after(last)
+    return last
 
 
-def schedule(stages: list[halo.Func]) -> None:
+def schedule(last: halo.Func) -> None:
     # The sizes are known, so that the last vector of a row may start further in: one copy of each loop, without masks.
-    for stage, width in zip(stages, widths(), strict=True):
+    for k, width in enumerate(widths()):
+        stage = last[f"stage_{k}" if k else "stage"]
         stage.compute_root().bound("x", 0, width).parallel("y", ROWS)
         stage.vectorize("x", 32, tail="shift_inwards").partition("x", "never")
 
@@ -99,8 +67,10 @@ def halide_chain() -> Any:
     return stages[-1].compile_to_callable([img], hl.get_jit_target_from_environment())
 
 
-def numba_stage() -> Any:
+def numba_chain() -> Any:
     import numba
+
+    between = [np.zeros((HEIGHT + 4 * k, WIDTH + 4 * k), np.uint16) for k in range(STAGES - 1, 0, -1)]
 
     @numba.njit(parallel=True, fastmath=True)
     def stage(p, out):
@@ -112,7 +82,11 @@ def numba_stage() -> Any:
                         total += np.uint16((dy + 1) * (dx + 1)) * p[y + dy, x + dx]
                 out[y, x] = total
 
-    return stage
+    def chain(p, out):
+        for source, target in zip([p, *between], [*between, out], strict=True):
+            stage(source, target)
+
+    return chain
 
 
 def numpy_chain(p: np.ndarray) -> np.ndarray:

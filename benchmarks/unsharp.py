@@ -9,7 +9,7 @@ import numpy as np
 
 import halo
 
-from .case import Case, Run
+from .case import Case
 
 HEIGHT, WIDTH = 1536, 2560
 SIGMA, RADIUS = 1.5, 3
@@ -19,28 +19,9 @@ GREY = np.float32((0.299, 0.587, 0.114)).tolist()
 
 def case() -> Case:
     img = np.random.default_rng(0).uniform(0.1, 1, (HEIGHT, WIDTH, 3)).astype(np.float32)
-
-    def halo_unsharp(scheduled: bool) -> Run:
-        unsharp, result = func(), np.zeros_like(img)
-        if scheduled:
-            schedule(unsharp)
-        kernel = unsharp.compile(img=img)
-        return lambda: kernel(img, out=result)
-
-    def filled(kernel: Any) -> Run:
-        result = np.zeros_like(img)
-
-        def run() -> np.ndarray:
-            kernel(img, result)
-            return result
-
-        return run
-
-    return Case("unsharp", lambda: numpy_unsharp(img),
-                {"halo": lambda: halo_unsharp(True), "default": lambda: halo_unsharp(False),
-                 "halide": lambda: filled(halide_unsharp()), "numba": lambda: filled(numba_unsharp()),
-                 "numpy": lambda: lambda: numpy_unsharp(img)},
-                bytes=24 * HEIGHT * WIDTH, flops=29 * HEIGHT * WIDTH, tolerance=1e-5)  # fmt: skip
+    return Case("unsharp", {"img": img}, img.shape, np.float32, func, schedule, numpy_unsharp, tolerance=1e-5,
+                bytes=24 * HEIGHT * WIDTH, channels=3, flops=29 * HEIGHT * WIDTH,
+                peers={"halide": halide_unsharp, "numba": numba_unsharp})  # fmt: skip
 
 
 def func() -> halo.Func:

@@ -330,9 +330,9 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         return text(self)
 
     def _repr_html_(self) -> str:
-        from .show import html
+        from ..show.reprs import func
 
-        return html(self)
+        return func(self, repr(self))
 
 
 class Made(Func):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from ..ir.surface import Define, Expr
@@ -11,7 +10,7 @@ from ..ir.surface_text import text as expression
 if TYPE_CHECKING:
     from .func import Func
 
-__all__ = ["html", "text"]
+__all__ = ["text"]
 
 
 def text(f: Func) -> str:
@@ -25,18 +24,6 @@ def text(f: Func) -> str:
     for stage, directive in f.directives:
         lines.append(f"{f.name if stage == 0 else f'{f.name}.update({stage - 1})'}.{directive}")
     return "\n".join(lines)
-
-
-def html(f: Func) -> str:
-    """The same for notebooks: the definition, then the directives."""
-    definition: list[str] = []
-    directives: list[str] = []
-    for line in text(f).split("\n"):
-        (directives if line.startswith(f"{f.name}.") else definition).append(escape(line))
-    parts = [f"<b>{escape(f.name)}</b>", f"<pre>{chr(10).join(definition)}</pre>"]
-    if directives:
-        parts.append(f"<pre style='opacity: 0.7'>{chr(10).join(directives)}</pre>")
-    return "".join(parts)
 
 
 def _stage(name: str, d: Define) -> str:

@@ -196,6 +196,11 @@ class Expr(Located):
 
         return text(self)
 
+    def _repr_html_(self) -> str:
+        from ..show.reprs import expression
+
+        return expression(repr(self))
+
 
 class Literal(Expr):
     """A number. `type` None: a Python number, which takes the type of what it meets."""
@@ -265,7 +270,8 @@ class Access(Expr):
     def __init__(self, target: Indexable, indices: tuple[Expr, ...], item: int | None = None) -> None:
         self.target, self.indices, self.item, self._where = target, indices, item, _site()
         if target.ndim is not None and len(indices) != target.ndim:
-            message = f"{target.name} has {_axes(target.ndim)} and is subscripted by {len(indices)}"
+            axes = "one axis" if target.ndim == 1 else f"{target.ndim} axes"
+            message = f"{target.name} has {axes} and is subscripted by {len(indices)}"
             raise DefinitionError(message, loc=self.loc)
 
     def __getitem__(self, key: Any) -> Expr:
@@ -590,10 +596,6 @@ def _identifier(name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise DefinitionError(f"a name is an identifier, not {name!r}", loc=_place.loc or _caller())
     return name
-
-
-def _axes(n: int) -> str:
-    return "one axis" if n == 1 else f"{n} axes"
 
 
 def _describe(value: Any) -> str:

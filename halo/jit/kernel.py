@@ -185,13 +185,24 @@ class Kernel:
             self._numba = kernel_type(self)
         return self._numba[0]
 
-    def __repr__(self) -> str:
+    def _types(self) -> tuple[dict[str, str], list[str]]:
+        """The types of the inputs by name, and those of the results."""
         layout = self.binder.layout
         types = {p.name: repr(ArrayType(p.type, p.ndim, p.contiguous)).removeprefix("halo.") for p in layout.ports}
+        results = [types[layout.ports[k].name] for group in layout.outputs for k in group]
         types |= {p.name: p.type.name for p in layout.params}
-        arguments = ", ".join(f"{name}: {types.get(name, '?')}" for name in self.binder.order)
-        results = ", ".join(types[layout.ports[k].name] for group in layout.outputs for k in group)
-        return f"<halo.Kernel {self.name}({arguments}) -> {results}>"
+        return {name: types.get(name, "?") for name in self.binder.order}, results
+
+    def __repr__(self) -> str:
+        inputs, results = self._types()
+        arguments = ", ".join(f"{name}: {t}" for name, t in inputs.items())
+        return f"<halo.Kernel {self.name}({arguments}) -> {', '.join(results)}>"
+
+    def _repr_html_(self) -> str:
+        from ..show.reprs import kernel
+
+        inputs, results = self._types()
+        return kernel(self.name, inputs.items(), results)
 
 
 def compile_kernel(

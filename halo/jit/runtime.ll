@@ -181,11 +181,14 @@ classify:
   %first = shl i64 %octave, 2
   %within = sub i64 %steps, 5
   %bin = add i64 %first, %within
-  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 10, i64 %bin
+  br label %look
+look: ; a block of this size, or of up to twice: intermediates that shrink from stage to stage share two
+  %k = phi i64 [ %bin, %classify ], [ %k.next, %onward ]
+  %bin.at = getelementptr %State, ptr @halo_state, i32 0, i32 10, i64 %k
   %head.at = getelementptr %Bin, ptr %bin.at, i32 0, i32 1
   %peek = load atomic ptr, ptr %head.at monotonic, align 8
   %empty = icmp eq ptr %peek, null
-  br i1 %empty, label %fresh, label %try
+  br i1 %empty, label %onward, label %try
 try:
   %locked = call i1 @lock(ptr %bin.at)
   br i1 %locked, label %pop, label %fresh
@@ -195,14 +198,23 @@ pop:
   br i1 %gone, label %miss, label %hit
 miss:
   store atomic i64 0, ptr %bin.at release, align 8
-  br label %fresh
+  br label %onward
+onward:
+  %k.next = add i64 %k, 1
+  %distance = sub i64 %k.next, %bin
+  %near = icmp ule i64 %distance, 4
+  %there = icmp ult i64 %k.next, 160
+  %on = and i1 %near, %there
+  br i1 %on, label %look, label %fresh
 hit:
   %next.at = getelementptr %Block, ptr %block, i32 0, i32 3
   %next = load ptr, ptr %next.at
   store ptr %next, ptr %head.at
   store atomic i64 0, ptr %bin.at release, align 8
+  %old.size.at = getelementptr %Block, ptr %block, i32 0, i32 1
+  %old.size = load i64, ptr %old.size.at
   %kept.at = getelementptr %State, ptr @halo_state, i32 0, i32 6
-  %kept = atomicrmw sub ptr %kept.at, i64 %size monotonic
+  %kept = atomicrmw sub ptr %kept.at, i64 %old.size monotonic
   br label %found
 fresh:
   %new = call ptr @fresh(i64 %size, i64 %bin)
@@ -210,11 +222,12 @@ fresh:
   br i1 %failed, label %none, label %found
 found:
   %result = phi ptr [ %block, %hit ], [ %new, %fresh ]
+  %taken = phi i64 [ %old.size, %hit ], [ %size, %fresh ]
   %calls.at = getelementptr %State, ptr @halo_state, i32 0, i32 9
   %calls = atomicrmw add ptr %calls.at, i64 1 monotonic
   %live.at = getelementptr %State, ptr @halo_state, i32 0, i32 7
-  %before = atomicrmw add ptr %live.at, i64 %size monotonic
-  %live = add i64 %before, %size
+  %before = atomicrmw add ptr %live.at, i64 %taken monotonic
+  %live = add i64 %before, %taken
   %peak.at = getelementptr %State, ptr @halo_state, i32 0, i32 8
   %peak = load atomic i64, ptr %peak.at monotonic, align 8
   %higher = icmp ugt i64 %live, %peak

@@ -86,6 +86,11 @@ class Schedule:
     def __repr__(self) -> str:
         return str(self) or "<halo schedule without directives>"
 
+    def _repr_html_(self) -> str:
+        from ..show.reprs import schedule
+
+        return schedule(str(self))
+
     def _lines(self) -> Iterator[str]:
         """One statement for each run of directives on one receiver."""
         line, at = "", ("", 0, ())

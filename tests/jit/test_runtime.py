@@ -314,6 +314,24 @@ def test_a_freed_block_comes_back(native):
     native.free(second)
 
 
+def test_a_freed_block_serves_down_to_half_its_size(native):
+    runtime.trim()
+    before = runtime.memory().live
+    first = native.malloc(8 << 20)
+    native.free(first)
+    second = native.malloc((4 << 20) + 1)
+    assert second == first
+    assert runtime.memory().live - before == 8 << 20
+    other = native.malloc(8 << 20)  # in use: it is not there twice
+    native.free(second)
+    third = native.malloc((2 << 20) + 1)
+    assert third not in (first, other)
+    assert runtime.memory().kept == 8 << 20
+    for p in (other, third):
+        native.free(p)
+    assert runtime.memory().live == before
+
+
 def test_counters(native):
     runtime.trim()
     before = runtime.memory()

@@ -1,0 +1,82 @@
+"""What a notebook shows of a Func, a schedule, a kernel or an expression: HTML of a few kilobytes, light and dark.
+
+All of it can be had as text too: `repr(f)`, `f.loops()`, `print(f.schedule())`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from ..errors import HaloError
+from .assets import asset
+
+__all__ = ["expression", "func", "kernel", "nest", "schedule"]
+
+_LOOP = re.compile(r"^( *)for (\w+)(?: in (.*?))?((?: (?:parallel|vectorize|unroll|partition \w+))*):$")
+_ALLOCATION = re.compile(r"^( *)alloc ([\w.]+)\[(.*)\](.*)$")
+_STAGE = re.compile(r"^( *)produce ([\w.]+):$")
+
+
+def func(f: Any, text: str) -> str:
+    """The definition of a Func (`text`: as its repr gives it), and the loop nest of the pipeline that ends in it."""
+    definition: list[str] = []
+    directives: list[str] = []
+    for line in text.split("\n"):
+        (directives if line.startswith(f"{f.name}.") else definition).append(line)
+    parts = [f"<b>{escape(f.name)}</b>", _code(definition)]
+    if directives:
+        parts.append(_code(directives, "halo-schedule"))
+    try:
+        loops = f.loops()
+    except HaloError:  # it is not defined yet, or its nest depends on types that nobody has named
+        loops = ""
+    if loops:
+        parts.append(nest(loops))
+    return _page(parts)
+
+
+def nest(loops: str) -> str:
+    """The text of `f.loops()` as a tree: loops with badges, stages and allocations set off."""
+    return f'<pre class="halo-nest">{chr(10).join(map(_line, loops.splitlines()))}</pre>'
+
+
+def _line(line: str) -> str:
+    if found := _LOOP.match(line):
+        indent, var, span, marks = found.groups()
+        badges = "".join(f' <i class="halo-{m.split()[0]}">{m}</i>' for m in re.findall(r"partition \w+|\w+", marks))
+        extent = f" <small>in {escape(span)}</small>" if span else ""
+        return f"{indent}for <b>{escape(var)}</b>{extent}{badges}"
+    if found := _ALLOCATION.match(line):
+        indent, name, size, rest = found.groups()
+        return f'{indent}<i class="halo-alloc">memory</i> {escape(name)} <small>[{escape(size)}]{escape(rest)}</small>'
+    if found := _STAGE.match(line):
+        return f"{found[1]}<u>{escape(found[2])}</u>"
+    return f"<small>{escape(line)}</small>"
+
+
+def schedule(text: str) -> str:
+    """A Schedule: the Python calls that give it again."""
+    return _page([_code(text.split("\n") if text else ["# without directives"], "halo-schedule")])
+
+
+def kernel(name: str, inputs: Iterable[tuple[str, str]], results: Iterable[str]) -> str:
+    """A Kernel: its signature as a table."""
+    rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(t)}</td></tr>" for n, t in inputs)
+    rows += "".join(f"<tr><td><small>result</small></td><td>{escape(t)}</td></tr>" for t in results)
+    return _page([f"<b>{escape(name)}</b> <small>compiled kernel</small>", f"<table>{rows}</table>"])
+
+
+def expression(text: str) -> str:
+    return _page([_code([text])])
+
+
+def _code(lines: Iterable[str], kind: str = "") -> str:
+    return f"<pre{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(chr(10).join(lines))}</pre>"
+
+
+def _page(parts: Iterable[str]) -> str:
+    style, shown = asset("reprs.css"), "".join(parts)
+    return f'<div class="halo"><style>{style}</style>{shown}</div>'
