@@ -30,14 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": CORE | {""},
     "": CORE | {"show"},  # halo/__init__.py
 }
-LAZY = {
-    "numba",
-    "llvmlite",
-    "ml_dtypes",
-    "astunparse",
-    "IPython",
-    "onnx",
-}  # imported inside functions: `import halo` is fast
+LAZY = {"numba", "llvmlite", "ml_dtypes", "astunparse", "IPython", "onnx"}  # imported inside functions
 HEAVY = {"halo.jit.python_print": "astunparse", "halo.ref.overloads": "numba"}  # these may, but are imported lazily too
 
 

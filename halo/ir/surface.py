@@ -391,15 +391,14 @@ class Shape(Sequence[Expr]):
 
 class Input(Indexable):
     """An array input: `halo.Input("img", halo.u8, ndim=2)`. What is left out comes from the argument of the call.
-    `shape=("n", 3)`: every call gives that extent; code is made for packed arrays, and a copy of it for others."""
+    `shape=("n", 3)`: every call gives those extents; code is made for packed arrays, and a copy of it for others."""
 
     def __init__(self, name: str, dtype: Any = None, ndim: int | None = None, contiguous: bool = False,
                  shape: Any = None) -> None:  # fmt: skip
         self.name, self.contiguous, self.extents = _identifier(name), contiguous, as_extents(shape)
         self.ndim = ndim if self.extents is None else len(self.extents)
-        self.type = None if dtype is None else as_type(dtype)
+        self.type, self._where = None if dtype is None else as_type(dtype), _site()
         self.directives: list[Any] = []
-        self._where = _site()
 
     def __repr__(self) -> str:
         return f"halo.Input({self.name!r}" + (f", {self.type!r}" if self.type else "") + f", ndim={self.ndim})"
@@ -411,8 +410,7 @@ class Table(Indexable):
     def __init__(self, data: Any, name: str = "table") -> None:
         foreign = not isinstance(data, np.ndarray) and hasattr(data, "__dlpack__")
         self.data = np.asarray(np.from_dlpack(data) if foreign else data)
-        self.type = as_type(self.data.dtype)
-        self.name, self.ndim, self._where = name, self.data.ndim, _site()
+        self.name, self.ndim, self.type, self._where = name, self.data.ndim, as_type(self.data.dtype), _site()
 
     def __repr__(self) -> str:
         return f"{self.name}{list(self.data.shape)}"
