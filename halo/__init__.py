@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import intrinsics
 from .config import (
     options,
 )
@@ -25,6 +26,7 @@ from .func import (
     Stage,
     extern,
     func,
+    intrinsic,
 )
 from .ir.functions import (
     abs,
@@ -220,6 +222,8 @@ __all__ = [
     "i16",
     "i32",
     "i64",
+    "intrinsic",
+    "intrinsics",
     "isfinite",
     "isinf",
     "isnan",

@@ -1,6 +1,6 @@
 """Every statement of the language's contract, by section, with the tests that show it.
 
-What waits for later is not listed: `scan`, `tensorize`, `async_`, `memoize`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
+What waits for later is not listed: `scan`, `async_`, `memoize`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ TESTS = Path(__file__).parent
 
 FUNCTIONS, REDUCTIONS, TYPES = "language/test_functions.py", "language/test_reductions.py", "language/test_types.py"
 RUNNING, SCHEDULES, INSPECTION = "language/test_running.py", "language/test_schedules.py", "language/test_inspection.py"
+TENSORS = "language/test_tensorize.py"
 OUTPUTS, ERRORS, EXAMPLES = "language/test_outputs.py", "test_errors.py", "test_examples.py"
 
 CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file, tests)
@@ -177,6 +178,8 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("atomic", SCHEDULES, "test_atomic_updates_may_be_parallel_or_vectorised test_atomic_products_are_numpy_s"),
         ("debug_to_file", SCHEDULES, "test_debug_to_file_writes_what_was_computed"),
         ("promises of outputs", OUTPUTS, "test_promises_of_outputs_change_no_result test_promises_of_an_output_that_is_staged_and_of_tuples test_wrong_promises_of_outputs_are_refused test_a_promised_extent_is_a_constant test_a_kept_promise_runs_the_fast_copy"),
+        ("tensorize: matched against a declared intrinsic", TENSORS, "test_tensorize_replaces_loops_by_an_intrinsic test_tensorize_of_what_does_not_match_shows_both test_floats_that_an_intrinsic_rounds_are_asked_for"),
+        ("halo.intrinsic declares further ones", TENSORS, "test_users_declare_intrinsics"),
         ("what directives return", SCHEDULES, "test_directives_return_the_receiver_or_what_they_make"),
         ("a ScheduleError names the directive and its line", SCHEDULES, "test_wrong_directives_are_schedule_errors"),
         ("the schedule is data", SCHEDULES, "test_the_schedule_is_data"),

@@ -26,9 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "func": CORE,
     "nn": CORE | {""},
     "graph": CORE | {"", "nn"},
+    "intrinsics": CORE,
     "show": CORE,
     "fuzz": CORE | {""},
-    "": CORE | {"show"},  # halo/__init__.py
+    "": CORE | {"intrinsics", "show"},  # halo/__init__.py
 }
 LAZY = {"numba", "llvmlite", "ml_dtypes", "astunparse", "IPython", "onnx"}  # imported inside functions
 HEAVY = {"halo.jit.python_print": "astunparse", "halo.ref.overloads": "numba"}  # these may, but are imported lazily too

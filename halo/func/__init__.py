@@ -2,7 +2,8 @@
 
 from .extern import extern
 from .func import Func, func
+from .intrinsic import intrinsic
 from .pipeline import Pipeline
 from .schedulable import Stage
 
-__all__ = ["Func", "Pipeline", "Stage", "extern", "func"]
+__all__ = ["Func", "Pipeline", "Stage", "extern", "func", "intrinsic"]

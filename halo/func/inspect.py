@@ -82,7 +82,8 @@ def assumed(program: Program, t: Type) -> Signature:
     """Types of inputs of which nothing is known."""
     known = signature(program.arguments, {}, complete=False)
     arrays = tuple((name, program.arguments[name].type or t) for name, _ in known.arrays)
-    return Signature(arrays, known.scalars)
+    assumed = any(program.arguments[name].type is None for name, _ in arrays)
+    return Signature(arrays, known.scalars, assumed=assumed)
 
 
 def for_some_type(show: Callable[[Type], T]) -> T:
@@ -100,7 +101,7 @@ def for_some_type(show: Callable[[Type], T]) -> T:
 def source(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: str) -> str:
     from ..jit.python import to_source
 
-    if target not in REFERENCE:
+    if not (isinstance(target, str) and target in REFERENCE):
         raise ArgumentError(f"{target!r} runs no Python source", legal=REFERENCE, loc=here())
     program, s = typed_call(r, args, types)
     return str(program.with_lowered(s, lambda low: to_source(low, target), target))

@@ -9,11 +9,12 @@ from ..errors import ArgumentError, here
 from ..frontend.graph import Graph
 from ..frontend.typing import build_pipeline
 from ..ir.node import interning
-from ..ir.pipeline import Lowered, Pipeline
+from ..ir.pipeline import Lowered, Pipeline, replace
 from ..ir.surface import Input
 from ..jit.target import Target, as_target
 from ..schedule.apply import apply
 from ..schedule.schedule import Schedule
+from ..schedule.tensorize import intrinsics
 from ..timing import Stopwatch
 from .region import Place, region
 from .signature import Signature
@@ -67,7 +68,8 @@ class Program:
     def typed(self, s: Signature, target: Target | str | None = None) -> Pipeline:
         """The typed pipeline, without its schedule. Inside `interning()`."""
         fma = machine(as_target(target)).has_fma
-        return build_pipeline(self.outputs, dict(s.arrays), dict(s.scalars), fma, self.graph, s.contiguous)
+        p = build_pipeline(self.outputs, dict(s.arrays), dict(s.scalars), fma, self.graph, s.contiguous)
+        return replace(p, assumed=True) if s.assumed else p
 
     def variant(
         self, p: Pipeline, schedule: Schedule, target: Target | str, variant: str, observe: Observer | None = None
@@ -98,6 +100,11 @@ class Program:
     def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, variant: str = VARIANTS[0]) -> Kernel:
         from ..jit.kernel import compile_kernel
 
+        declared = [i for i in intrinsics(e.directive for e in schedule.entries) if not i.built_in]
+        if declared:
+            from .prove import prove
+
+            prove(declared, target)
         more_cautious, watch = VARIANTS[VARIANTS.index(variant) + 1 :], Stopwatch()
 
         def timed(step: Pass, _: object) -> None:

@@ -10,7 +10,7 @@ from ..errors import here
 from ..ir.surface import Define, IndexVar, Literal
 
 # the modules of directives fill the registry
-from ..schedule import control, copies, nesting, placement, reductions, storage  # noqa: F401
+from ..schedule import control, copies, nesting, placement, reductions, storage, tensorize  # noqa: F401
 from ..schedule.control import Specialize, Within
 from ..schedule.directive import Directive, registry
 from ..schedule.loops import Facts, Loops

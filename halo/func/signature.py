@@ -21,11 +21,13 @@ __all__ = ["Signature", "named", "signature"]
 @dataclass(frozen=True)
 class Signature:
     """The types of all inputs by name: what, beside definitions and schedule, a compiled variant depends on.
-    `contiguous`: the inputs whose calls are promised to be, beside those that are annotated so."""
+    `contiguous`: the inputs whose calls are promised to be, beside those that are annotated so. `assumed`: nothing says
+    the types, and these are only to look at loops."""
 
     arrays: tuple[tuple[str, Type], ...]
     scalars: tuple[tuple[str, Type | Weak], ...]
     contiguous: frozenset[str] = frozenset()
+    assumed: bool = False
 
 
 def named(

@@ -198,6 +198,7 @@ def _function(rng: random.Random) -> str:
         "Type",
         "func",
         "extern",
+        "intrinsics",
         "undef",
     ):
         return "not for users to call"

@@ -44,6 +44,7 @@ class Case:
         self.leaves: list[Term] = []
         self.sources: list[Source] = []
         self.stages: list[Stage] = []
+        self.dots: set[str] = set()  # the stages that add up dot products of bytes
         self.ndim = rng.choices(range(7), (1, 6, 10, 4, 1.2, 0.2, 0.1))[0]
         for _ in range(rng.choice((1, 1, 2))):
             self._input()
@@ -105,8 +106,12 @@ class Case:
         ndim = self.ndim if rng.random() < 0.8 else rng.randint(0, min(self.ndim + 1, 6))
         vars = tuple(NAMES[len(NAMES) - ndim :])
         terms = Terms(rng, vars, self._readable(), self.leaves, self.magnitude, decorated, self.fresh)
-        size = rng.choice((1, 1, 1, 1, 1, 1, 2, 3)) if ndim < 3 or rng.random() < 0.3 else 1
+        dot = 0 < ndim < 4 and rng.random() < 0.07
+        size = rng.choice((1, 1, 1, 1, 1, 1, 2, 3)) if not dot and (ndim < 3 or rng.random() < 0.3) else 1
         values = tuple(terms.term(rng.choice((1, 1, 2, 2) if ndim < 3 and size < 3 else (1,))) for _ in range(size))
+        if dot:
+            values = (terms.to(values[0], halo.i32),)
+            self.dots.add(name)
         if size > 1 and rng.random() < 0.5:
             values = tuple(terms.to(v, values[0].type) for v in values)
         stage = Stage(name, vars, [v.type for v in values])
@@ -114,6 +119,8 @@ class Case:
         stage.real = terms.real or any(t.is_float for t in stage.types)
         body = _Body(self, stage, terms, decorated)
         body.pure()
+        if dot:
+            body.dot()
         if rng.random() < 0.5:
             for _ in range(rng.choice((1, 1, 1, 2))):
                 body.update()
@@ -225,7 +232,21 @@ class _Body:
             kinds += [self._scan, self._scan, self._scatter, self._scatter]
         if len(self.stage.types) > 1:
             kinds += [self._swap] * 3
-        u = self.rng.choice(kinds)()
+        self._made(self.rng.choice(kinds)())
+
+    def dot(self) -> None:
+        """Add up products of u8 and i8."""
+        n = self.rng.choice((3, 4, 8, 9, 13))
+        d = Domain((f"r{next(self.case.fresh)}",), (f"(0, {n})",), ((0, n),))
+        self.terms.domain = d.names
+        a, b = (self.terms.to(self.terms.to(self.terms.term(self.rng.choice((0, 0, 1))), t), halo.i32)
+                for t in (halo.u8, halo.i8))  # fmt: skip
+        args: tuple[Index | None, ...] = (None,) * len(self.stage.vars)
+        total = self.terms.combine("+", self._own(0, args), self.terms.combine("*", a, b))
+        self.terms.domain = ()
+        self._made(self._write(args, (total,), d, self._condition(0.1), {}))
+
+    def _made(self, u: Update | None) -> None:
         if u is None:
             return
         self.stage.updates.append(u)

@@ -101,6 +101,9 @@ class _Schedule:
     # Loops -----------------------------------------------------------------------------------------------------------
 
     def _loops(self, loops: Loops) -> None:
+        if self._is_dot(loops) and self.rng.random() < 0.8:
+            self._tensorize(loops)
+            return
         for _ in range(self.rng.randint(1, 5)):
             if loops.names:
                 self._loop(loops)
@@ -154,6 +157,27 @@ class _Schedule:
                     self._try(label, stage, "compute_with", other.stage, at, align=align)
         if accepted is not None:
             loops.names += [m for m in made if m not in loops.names]
+
+    def _is_dot(self, loops: Loops) -> bool:
+        first = loops.label.endswith("update(0)") and loops.func.name in self.case.dots
+        return first and len(loops.names) > 1 and loops.names[-1].startswith("r")
+
+    def _tensorize(self, loops: Loops) -> None:
+        """An instruction for a tile, whatever runs outside of it."""
+        rng, stage, label = self.rng, loops.stage, loops.label
+        lanes, dot = rng.choice(((16, halo.intrinsics.dot_u8i8_i32), *[(8, halo.intrinsics.dot_u8i8_i32x8)] * 3))
+        *others, r = loops.names
+        v = others[-1] if rng.random() < 0.7 else rng.choice(others)
+        tile, tails = [f"{v}t", f"{r}t"], ("auto", "guard", "predicate")
+        self._try(label, stage, "split", v, f"{v}o", tile[0], lanes, tail=rng.choice(tails))
+        self._try(label, stage, "split", r, f"{r}o", tile[1], 4, tail=rng.choice(tails))
+        outside = [*(n for n in others if n != v), f"{v}o", f"{r}o"]
+        rng.shuffle(outside)
+        self._try(label, stage, "reorder", *outside, *rng.sample(tile, 2))
+        if rng.random() < 0.3:
+            self._try(label, stage, rng.choice(("parallel", "unroll")), rng.choice(outside), 2)
+        self._try(label, stage, "tensorize", *rng.sample(tile, 1), dot)
+        loops.names += [f"{v}o", f"{r}o", *tile]
 
     def _widen(self, loops: Loops, n: int) -> bool:
         """Whether a body may be repeated `n` times more: what is too large takes long to compile."""

@@ -11,7 +11,22 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..types import Type, bool_, index
-from .expr import Broadcast, Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Reduce, Shuffle, is_false, is_true
+from .expr import (
+    Broadcast,
+    Cast,
+    Const,
+    Expr,
+    Instruction,
+    Lin,
+    Load,
+    Op,
+    Ramp,
+    Read,
+    Reduce,
+    Shuffle,
+    is_false,
+    is_true,
+)
 from .facts import const_bounds, free_vars
 from .fold import fold
 from .linear import linear, parts, shifted
@@ -537,6 +552,8 @@ def map_children(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
         return Shuffle(tuple(f(v) for v in e.vectors), e.picks)
     if isinstance(e, Reduce):
         return Reduce(e.name, f(e.value), e.n)
+    if isinstance(e, Instruction):
+        return e.replace(args=tuple(f(a) for a in e.args))
     return e
 
 

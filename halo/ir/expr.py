@@ -37,7 +37,7 @@ from typing import Any
 from ..types import Type, bool_, index
 from .node import Node, _local, expr_node
 
-__all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Lin", "Load", "Op", "Ramp", "Read", "Reduce",
+__all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Instruction", "Lin", "Load", "Op", "Ramp", "Read", "Reduce",
            "Shuffle", "Var", "children", "is_false", "is_true", "reads", "walk"]  # fmt: skip
 
 
@@ -205,6 +205,19 @@ class Reduce(Expr):
         self.type, self.lanes = self.value.type, self.n
 
 
+@expr_node
+class Instruction(Expr):
+    """What an instruction of the machine, called as `code` says, gives for `args`: whole vectors in, `n` lanes out."""
+
+    code: Any
+    args: tuple[Expr, ...]
+    type: Type
+    n: int
+
+    def __derive__(self) -> None:
+        self.lanes = self.n
+
+
 class Array:
     """Something that is indexed with one index an axis: an input, a stage's values, or a constant table.
 
@@ -252,7 +265,7 @@ class Buffer:
 def children(e: Expr) -> tuple[Expr, ...]:
     """The expressions directly under `e`, left to right."""
     match e:
-        case Op():
+        case Op() | Instruction():
             return e.args
         case Lin():
             return tuple(a for a, _ in e.terms)

@@ -18,6 +18,7 @@ from .. import types
 from ..types import Type, as_type, bool_, index
 from . import algebra as A
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Load, Op, Ramp, Read, Reduce, Shuffle, Var
+from .intrinsic import Tensor, declared
 from .stmt import (
     Allocate,
     Atomic,
@@ -226,12 +227,15 @@ class _Statements:
                 return read(self, depth, **found.groupdict())
         return Evaluate(self.scope.expr(line))
 
-    def loop(self, depth: int, var: str, bounds: str, kind: str | None, partition: str | None) -> Stmt:
+    def loop(
+        self, depth: int, var: str, bounds: str, kind: str | None, intrinsic: str | None, partition: str | None
+    ) -> Stmt:
         lo, hi = map(self.scope.expr, bounds.split("..", 1))
         v = Var(var)
         with self.scope.binding(var, v):
             body = self.body(depth)
-        return For(v, lo, A.sub(hi, lo), kind or "serial", body, partition or "auto")
+        tensor = Tensor(var, declared[intrinsic], declared[intrinsic].code(lambda _: True)) if intrinsic else None
+        return For(v, lo, A.sub(hi, lo), kind or "serial", body, partition or "auto", intrinsic=tensor)
 
     def realize(
         self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, slot: str | None, colon: str
@@ -307,7 +311,8 @@ class _Statements:
 _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
     (r"pass", _Statements.nothing),
     (r"free (?P<name>\S+)", _Statements.free),
-    (r"for (?P<var>\S+) in (?P<bounds>.+?)(?: (?P<kind>parallel|vectorize|unroll))?(?: partition (?P<partition>\w+))?:",
+    (r"for (?P<var>\S+) in (?P<bounds>.+?)(?: (?P<kind>parallel|vectorize|unroll|tensorize)(?: (?P<intrinsic>(?!partition )\w+))?)?"
+     r"(?: partition (?P<partition>\w+))?:",
      _Statements.loop),
     (r"alloc (?P<type>[a-z]\w*) (?P<name>\S+?)\[(?P<size>.*?)(?: at most (?P<bound>\d+))?\] (?P<kind>\w+)(?P<colon>:?)",
      _Statements.allocate),

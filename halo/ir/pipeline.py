@@ -129,6 +129,7 @@ class Pipeline:
     places: Mapping[Read, Any] = field(
         default_factory=dict, compare=False
     )  # for errors: what has the `loc` of each access
+    assumed: bool = field(default=False, compare=False)  # nothing says the types of its inputs: it is only looked at
 
     def __getitem__(self, name: str) -> Function:
         return next(f for f in self.functions if f.name == name)

@@ -23,7 +23,8 @@ class Stmt(Node):
 class For(Stmt):
     """`body` for `var` in lo..lo+extent. `kind`: serial, parallel, vectorize or unroll; a vectorised or unrolled loop
     has a constant extent when it reaches its pass. `partition`: auto, always or never. `label` is the loop's name in
-    the schedule (`blur_y.xo`), for printing."""
+    the schedule (`blur_y.xo`), for printing. The loops that an instruction of the machine is to replace are of the kind
+    tensorize, and the outermost of them says which `intrinsic`: an `ir.intrinsic.Tensor`."""
 
     var: Var
     lo: Expr
@@ -32,6 +33,7 @@ class For(Stmt):
     body: Stmt
     partition: str = "auto"
     label: str = ""
+    intrinsic: Any = None
 
 
 @node

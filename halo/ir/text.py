@@ -28,6 +28,7 @@ from .expr import (
     Cast,
     Const,
     Expr,
+    Instruction,
     Lin,
     Load,
     Op,
@@ -164,6 +165,8 @@ class _Printer:
                 return _ATOM, f"shuffle(({vectors}), {e.picks})"
             case Reduce():
                 return _ATOM, f"reduce_{e.name}({self.expr(e.value, expected=expected)}, {e.n})"
+            case Instruction():
+                return _ATOM, f"{e.code.name}({self._list(e.args, None)})"
         return _ATOM, repr(e)
 
     def _guarded(self, read: str, pred: Expr | None) -> str:
@@ -324,7 +327,7 @@ class _Printer:
         return f"{self.expr(lo)}..{self._sum(live, a + b)[1]}"
 
     def marks(self, s: For) -> str:
-        kind = "" if s.kind == "serial" else f" {s.kind}"
+        kind = "" if s.kind == "serial" else f" {s.kind}" + (f" {s.intrinsic.name}" if s.intrinsic else "")
         return kind + ("" if s.partition == "auto" else f" partition {s.partition}")
 
     def conditional(self, s: If, depth: int, word: str) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
+from ..ir.expr import Broadcast, Cast, Const, Expr, Instruction, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
 from ..ir.random import random_bits
 from . import emit_effect, emit_float, emit_int
 from .emit_cast import cast, reinterpret, unpack
 from .emit_function import EMIT, MEMORY, REGISTER, Function, register_type, vec
+from .emit_instruction import instruction
 from .emit_load import load
 from .emit_vector import any_lane, constant_of, linear, permute
 
@@ -172,4 +173,4 @@ OPS: dict[str, Emitter] = {name: _by_type(name) for name in {**emit_float.OPS, *
 OPS |= {**emit_effect.OPS, "random": _random, "select": _select, "rare": _rare, "reinterpret": reinterpret}
 
 EMIT |= {Const: _const, Var: _var, Lin: _lin, Op: _op, Cast: _cast, Load: load, Ramp: _ramp, Broadcast: _broadcast,
-         Shuffle: _shuffle, Reduce: _reduce}  # fmt: skip
+         Shuffle: _shuffle, Reduce: _reduce, Instruction: instruction}  # fmt: skip

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
+from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Instruction, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
 from ..ir.stmt import For
 from ..types import Type, index
 
@@ -368,6 +368,7 @@ def _load(e: Any) -> tuple[Expr, ...]:
 CHILDREN: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
     Const: _none, Var: _none, Op: _args, Cast: _value, Broadcast: _value, Reduce: _value, Load: _load,
     Lin: lambda e: tuple(a for a, _ in e.terms), Ramp: lambda e: (e.base, e.stride), Shuffle: lambda e: e.vectors,
+    Instruction: _args,
 }  # fmt: skip
 
 # ... and those to emit before it: `rare` decides itself where its rare side goes, addresses are made by the load.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ..errors import CompileError
 from .target import Target
 
-__all__ = ["Library", "asm", "compile_ir", "host", "load_object", "optimized"]
+__all__ = ["Library", "asm", "compile_ir", "host", "load_object", "optimized", "verify"]
 
 T = TypeVar("T")
 _lock = threading.RLock()
@@ -111,6 +111,21 @@ def _module(text: str, target: Target, use: Callable[[Any, Any], T]) -> T:
                 module.verify()
                 compiler.optimize(module)
                 return use(compiler.machine, module)
+            finally:
+                module.close()
+        finally:
+            context.close()
+
+
+def verify(text: str) -> None:
+    """Raise CompileError if LLVM refuses the IR `text`."""
+    binding = _binding()
+    with _reported("reading"):
+        context = binding.create_context()
+        try:
+            module = binding.parse_assembly(text, context)
+            try:
+                module.verify()
             finally:
                 module.close()
         finally:

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import importlib.machinery
 import importlib.util
+import operator
 import os
 import sys
 import threading
@@ -144,12 +145,16 @@ def set_num_threads(n: int) -> None:
     """
     found = layer()
     most = 1 if found is None else found.launched
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
+    try:
+        count = operator.index(n)
+    except TypeError:
+        count = None
+    if count is None or isinstance(n, bool):
         raise ArgumentError(f"the number of threads is an integer, not {n!r}")
-    if not 1 <= n.__index__() <= most:
+    if not 1 <= count <= most:
         raise ArgumentError(f"the number of threads is between 1 and {most}, not {n}", hint=f"NUMBA_NUM_THREADS={n}")
     if found is not None:
-        ctypes.CFUNCTYPE(None, ctypes.c_int)(found.set_thread_count)(n.__index__())
+        ctypes.CFUNCTYPE(None, ctypes.c_int)(found.set_thread_count)(count)
 
 
 # Loading

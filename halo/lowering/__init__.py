@@ -11,6 +11,7 @@ from ..ir.node import deep_recursion
 from ..ir.pipeline import CheckInfo, Lowered, Pipeline, Port
 from ..ir.stmt import Stmt
 from .build_nest import build_nest
+from .check_tensors import check_tensors
 from .checks import closed_boxes, entry_checks
 from .deinterleave import deinterleave
 from .expand_math import expand_math
@@ -29,6 +30,7 @@ from .ring_buffers import ring_buffers
 from .skip_stages import skip_stages
 from .slide import slide
 from .tasks import tasks
+from .tensorize import tensorize
 from .trace_stages import trace_stages
 from .trim_no_ops import trim_no_ops
 from .unroll import unroll
@@ -94,6 +96,12 @@ def _checked(s: State) -> State:
     return replace(s, stmt=stmt, checks=infos)
 
 
+def _checked_tensors(s: State) -> State:
+    if not s.dense or s.pipeline.assumed:  # promised bounds do not hold, or nothing is known of types
+        return s
+    return s.on_stmt(check_tensors)
+
+
 def _required(s: State) -> State:
     assert s.stmt is not None
     stmt, infos = requirements(s.stmt, s.checks)
@@ -124,6 +132,7 @@ PASSES = (
          lambda s: replace(s, pipeline=stage_outputs(s.pipeline, s.lanes))),
     Pass("signature", "the arrays and scalars of a call", lambda s: replace(s, ports=_ports(s.pipeline))),
     Pass("build_nest", "one loop nest per stage, in schedule order", lambda s: replace(s, stmt=build_nest(s.pipeline))),
+    Pass("check_tensors", "loops that an instruction is to replace compute what it means", _checked_tensors),
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
     Pass("fold_storage", "keep only what later iterations read", _folded),
     Pass("ring_buffers", "iterations in turns keep their values apart", _on_stmt(ring_buffers)),
@@ -140,6 +149,7 @@ PASSES = (
     Pass("partition", "prologue, steady state and epilogue of every loop", _on_stmt(partition)),
     Pass("unroll", "one copy of the body an iteration", lambda s: s.on_stmt(unroll, s.dense)),
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
+    Pass("tensorize", "tiles become instructions of the machine", _on_stmt(tensorize)),
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
     Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
     Pass("deinterleave", "strided loads side by side share dense loads", lambda s: s.on_stmt(deinterleave, s.lanes)),

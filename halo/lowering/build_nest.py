@@ -132,7 +132,9 @@ class _Nest:
 
     def _for(self, f: Function, nest: StageLoops, at: int, body: Stmt) -> For:
         dim, r = nest.dims[at], nest.ranges[at]
-        return For(r.var, r.lo, r.extent, dim.kind, body, dim.partition, f"{f.name}.{dim.name}")
+        first = dim.kind == "tensorize" and (at == 0 or nest.dims[at - 1].kind != "tensorize")
+        tensor = nest.tensor if first else None
+        return For(r.var, r.lo, r.extent, dim.kind, body, dim.partition, f"{f.name}.{dim.name}", tensor)
 
     def joined(self, steps: list[Step]) -> _Body:
         """Stages that run in one nest down to the loop that `compute_with` names, one after the other inside it.

@@ -148,7 +148,7 @@ class _Flatten:
     def stmt(self, s: Stmt) -> Stmt:
         match s:
             case For():
-                return For(s.var, self.expr(s.lo), self.expr(s.extent), s.kind, self.stmt(s.body), s.partition, s.label)
+                return s.replace(lo=self.expr(s.lo), extent=self.expr(s.extent), body=self.stmt(s.body))
             case Let():
                 return Let(s.var, self.expr(s.value), self.stmt(s.body), s.within)
             case If():

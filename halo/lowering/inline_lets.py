@@ -80,14 +80,14 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             extent = values.extent(s.extent)
             if const_bounds(extent)[1] is not None and const_bounds(extent)[1] <= 0:
                 return Block(())
-            if isinstance(extent, Const) and extent.value == 1:
+            if isinstance(extent, Const) and extent.value == 1 and s.kind != "tensorize":
                 return _visit(s.body, values.having(s.var, values(s.lo)), keep)
             lo = values(s.lo)
             var = _variable(s.var, lo, extent)
             body = _visit(s.body, values.having(s.var, var), False)
             if isinstance(body, Block) and not body.stmts:
                 return body
-            return For(var, lo, extent, s.kind, body, s.partition, s.label)
+            return s.replace(var=var, lo=lo, extent=extent, body=body)
         case Let():
             value = values(s.value)
             if s.var.type is not index:  # a value, taken before something is stored

@@ -41,19 +41,19 @@ def vectorize(s: Stmt) -> Stmt:
             hint=f"give the vector width: vectorize({s.label.rpartition('.')[2]!r}, 8)",
         )
     try:
-        lanes = _Lanes(s.var, s.lo, count)
+        lanes = Lanes(s.var, s.lo, count)
         if isinstance(s.extent, Const):
             return lanes.stmt(s.body, None)
         return lanes.stmt(If(A.lt(s.var, A.add(s.lo, s.extent)), s.body), None)
-    except _NotInLanes:
+    except NotInLanes:
         return s.replace(kind="serial")
 
 
-class _NotInLanes(Exception):
+class NotInLanes(Exception):
     """The body cannot run in lanes; the loop stays serial."""
 
 
-class _Lanes:
+class Lanes:
     """Statements and expressions with `var` running over n lanes."""
 
     def __init__(self, var: Var, lo: Expr, n: int) -> None:
@@ -107,7 +107,7 @@ class _Lanes:
             return self._repeat(self.wide(e.value), e.value.lanes, e.n)
         if isinstance(e, Shuffle):
             return self._shuffle(e)
-        raise _NotInLanes
+        raise NotInLanes
 
     def _le(self, e: Op) -> Expr:
         """Compare lane numbers, not 64-bit indices: 0 <= base - s*k is k <= base // s."""
@@ -197,7 +197,7 @@ class _Lanes:
                 return Allocate(s.buffer, A.mul(size, Const(self.n, index)), body, bound)
             case Evaluate() if self.expr(s.value).lanes == s.value.lanes and mask is None:
                 return s
-        raise _NotInLanes
+        raise NotInLanes
 
     def _let(self, s: Let, mask: Expr | None) -> Stmt:
         value = self.expr(s.value)
@@ -257,7 +257,7 @@ class _Lanes:
             mask = self._and(mask, self.wide(s.pred))
         if at.lanes > s.index.lanes:
             if s.atomic:
-                raise _NotInLanes  # two lanes may meet
+                raise NotInLanes  # two lanes may meet
             value = self.wide(s.value)
             if mask is not None:
                 mask = self._to(mask, at.lanes)
@@ -272,10 +272,10 @@ class _Lanes:
         """All lanes update one place: fold them first, if the update is `place = place op e`."""
         found = _as_update(s)
         if found is None or not s.atomic or s.index.lanes != 1:
-            raise _NotInLanes
+            raise NotInLanes
         name, e = found
         if self._reads(e, s.buffer):
-            raise _NotInLanes
+            raise NotInLanes
         value = self.wide(e)
         if mask is not None:
             neutral = A.broadcast(Const(IDENTITY[name](e.type), e.type), value.lanes)
@@ -301,7 +301,7 @@ class _Lanes:
                 cond, *values = (guarded(a, _shared(on, a.lanes)) for a in e.args)
                 return Op("require", (A.or_(cond, A.not_(_shared(on, cond.lanes))), *values), e.type, e.data)
             if isinstance(e, Op) and e.name == "print":
-                raise _NotInLanes
+                raise NotInLanes
             if isinstance(e, Shuffle):
                 starts = [sum(v.lanes for v in e.vectors[:k]) for k in range(len(e.vectors))]
                 lanes = [_picking(on, e.picks, start, v.lanes) for start, v in zip(starts, e.vectors, strict=True)]

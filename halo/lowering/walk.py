@@ -92,7 +92,7 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
 
     match s:
         case For():
-            return For(s.var, f(s.lo), f(s.extent), s.kind, map_exprs(s.body, f), s.partition, s.label)
+            return s.replace(lo=f(s.lo), extent=f(s.extent), body=map_exprs(s.body, f))
         case Let():
             return Let(s.var, f(s.value), map_exprs(s.body, f), s.within)
         case Evaluate():

@@ -29,6 +29,7 @@ from .retype import ChangeType, retyped
 from .rewrite import arrays_read, copied, redirected
 from .scalar import Scalar
 from .storage import PROMISES, Bound, BoundExtent, PromiseOutput, Storage
+from .tensorize import check_tensor
 from .traces import Trace, TraceLoads, TraceStores, traced_loads, traced_stores
 
 __all__ = ["Entries", "apply"]
@@ -41,6 +42,8 @@ class VectorTarget(Protocol):
 
     @property
     def vector_bits(self) -> int: ...
+
+    def has(self, feature: str) -> bool: ...
 
 
 def apply(p: Pipeline, directives: Entries, target: VectorTarget | None = None, *, promises: bool = True) -> Pipeline:
@@ -76,7 +79,7 @@ class _Stage:
 class _Run:
     def __init__(self, p: Pipeline, target: VectorTarget | None, promises: bool) -> None:
         self.p, self.promises = p, promises
-        self.bits = 512 if target is None else target.vector_bits
+        self.target, self.bits = target, 512 if target is None else target.vector_bits
         self.functions = {f.name: f for f in p.functions}
         self.order = [f.name for f in p.functions]
         self.stages: dict[str, list[_Stage]] = {}
@@ -260,8 +263,7 @@ class _Run:
             d.refuse(at, "the stage is specialised already", hint="give rfactor before specialize")
         op = prove(f.definitions[k], f)
         assert not isinstance(op, str)  # checked above
-        typed = replace(stage.loops, ops=self._typed_ops(stage.loops))
-        parts = rfactor(f, f.definitions[k], typed, dict(d.vars), op, made)
+        parts = rfactor(f, f.definitions[k], self._typed_loops(stage.loops), dict(d.vars), op, made)
         definitions = (*f.definitions[:k], parts.definition, *f.definitions[k + 1 :])
         self.functions[name] = f = replace(f, definitions=definitions)
         self.functions[made] = parts.intermediate
@@ -346,6 +348,7 @@ class _Run:
         for k, stage in enumerate(stages):
             for leaf in stage.leaves():
                 check_function(label(name, k), leaf.loops, leaf.marks)
+                check_tensor(label(name, k), leaf.loops, self.promises)
         definitions = tuple(self._definition(d, s, label(name, k))
                             for k, (d, s) in enumerate(zip(f.definitions, stages, strict=True)))  # fmt: skip
         f = replace(f, definitions=definitions, scheduled=bool(given))
@@ -357,8 +360,7 @@ class _Run:
 
     def _definition(self, d: Definition, s: _Stage, label: str) -> Definition:
         special = tuple(self._specializations(s, None, label))
-        loops = replace(s.loops, ops=self._typed_ops(s.loops))
-        return replace(d, loops=loops, specializations=special, atomic=s.loops.facts.atomic)
+        return replace(d, loops=self._typed_loops(s.loops), specializations=special, atomic=s.loops.facts.atomic)
 
     def _specializations(self, s: _Stage, outer: Expr | None, label: str) -> Iterable[tuple[Expr, Loops]]:
         """(condition, loops) of each branch, those inside it first."""
@@ -369,10 +371,13 @@ class _Run:
                 specialize.refuse(label, f"{specialize.condition} is not true or false")
             cond = cond if outer is None else A.and_(outer, cond)
             yield from self._specializations(branch, cond, f"{label}.{specialize}")
-            yield cond, replace(branch.loops, ops=self._typed_ops(branch.loops))
+            yield cond, self._typed_loops(branch.loops)
 
-    def _typed_ops(self, loops: Loops) -> tuple[Any, ...]:
-        return tuple(self._typed_op(op) for op in loops.ops)
+    def _typed_loops(self, loops: Loops) -> Loops:
+        tensor = loops.tensor
+        if tensor is not None and self.target is not None:
+            tensor = replace(tensor, code=tensor.intrinsic.code(self.target.has))
+        return replace(loops, ops=tuple(self._typed_op(op) for op in loops.ops), tensor=tensor)
 
     def _typed_op(self, op: Any) -> Any:
         if not isinstance(op, SplitOp):

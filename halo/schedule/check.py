@@ -221,6 +221,8 @@ class _Places:
                 )
         if len(pairs) < n:
             d.refuse(name, f'{f.name} has {len(pairs)} loops, {other} {n} down to "{loop}"')
+        if theirs.loops.dim(loop).kind == "tensorize":
+            d.refuse(name, f'"{loop}" is a loop that {theirs.loops.tensor.name} replaces')
         shared = [dim.name for dim in theirs.loops.dims[:n]]
         wrong = next((v for v, _ in d.align if v not in shared), None) if isinstance(d.align, tuple) else None
         if wrong is not None:

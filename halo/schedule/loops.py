@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..ir.expr import Const, Expr, Read, Var, walk
+from ..ir.intrinsic import Tensor
 
 if TYPE_CHECKING:
     from ..ir.pipeline import Definition, Function
@@ -27,7 +28,7 @@ __all__ = ["Dim", "Facts", "FuseOp", "Loops", "RenameOp", "SplitOp"]
 
 @dataclass(frozen=True)
 class Dim:
-    """One loop. `kind`: serial, parallel, vectorize or unroll. `partition`: auto, always or never.
+    """One loop. `kind`: serial, parallel, vectorize, unroll or tensorize. `partition`: auto, always or never.
 
     `axis` is what is proven of its iterations: `pure` (a pure variable: any order), `pure_r` (reduction values that
     never touch each other's sites: any order) or `impure_r` (in order, unless the update is associative).
@@ -110,7 +111,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Loops:
-    """The loops of a stage, outermost first, and how they came about.
+    """The loops of a stage, outermost first, and how they came about. The innermost ones may be a `tensor`.
 
     >>> loops = Loops.start(("y", "x"))
     >>> loops.names, loops.dim("x").kind
@@ -120,6 +121,7 @@ class Loops:
     dims: tuple[Dim, ...]
     ops: tuple[LoopOp, ...] = ()
     facts: Facts = Facts()
+    tensor: Tensor | None = None
 
     @staticmethod
     def start(pure: Iterable[str], reduction: Iterable[str] = (), facts: Facts = Facts()) -> Loops:

@@ -7,6 +7,7 @@ from typing_extensions import Self
 
 from ..func.func import Func
 from ..func.schedulable import Schedulable, Stage
+from ..ir.intrinsic import Intrinsic
 from ..ir.surface import Expr
 
 # ruff: noqa
@@ -150,6 +151,19 @@ class StageMethods:
         `vars` maps loops of the reduction to names of new variables, which become the outermost axes of `f_intm` in this
         order. The operator must be associative; the pieces keep the order of the terms unless it commutes. Returns
         `f_intm`, which starts with the directives given to this stage so far.
+        """
+    def tensorize(self, v: str | Expr, intrinsic: Intrinsic | str) -> Self:
+        """Replace the loops from `v` in by `intrinsic`, an instruction of the machine that computes the same.
+
+            f.update(0).tensorize("xi", halo.intrinsics.dot_u8i8_i32)
+
+            for xi in 0..16:                                        f[16*xo..16*xo + 16] =
+              for k in 0..4:                                   ->     vpdpbusd(f[16*xo..16*xo + 16], a[0..4], b[...])
+                f[16*xo + xi] += i32(a[k])*i32(b[16*xo + xi, k])
+
+        The loops must be those of the intrinsic's meaning, in any order: as many, as long, over the same definition. Tiles
+        that a tail cuts, and targets without the instruction, run the loops. Floats that the instruction rounds otherwise
+        need `atomic()` or `fastmath`. (TVM's `tensorize`.)
         """
 class FuncMethods:
     def compute_root(self) -> Self:

@@ -205,14 +205,20 @@ class _Space:
         """The loops of the intermediate update: as they were, the factored ones over pure variables now."""
         plain = Loops.of(d, f, self.loops.facts)
         dims = [replace(dim, name=self.news.get(dim.name, dim.name)) for dim in self.loops.dims]
-        return self._kept_ops(plain, [replace(dim, axis=_axis(plain, dim)) for dim in dims])
+        kept = self._kept_ops(plain, [replace(dim, axis=_axis(plain, dim)) for dim in dims])
+        return replace(kept, tensor=self.loops.tensor)
 
     def outer_loops(self, d: Definition, f: Function) -> Loops:
         """The loops of the merging update: variables new to it outermost, then the others as they were."""
         plain = Loops.of(d, f, replace(self.loops.facts, atomic=False))
         dims = [dim for dim in self.loops.dims if dim.name not in self.names or dim.name in self.news]
         dims = [
-            replace(dim, axis=_axis(plain, dim), kind="serial" if dim.name in self.news else dim.kind) for dim in dims
+            replace(
+                dim,
+                axis=_axis(plain, dim),
+                kind="serial" if dim.name in self.news or dim.kind == "tensorize" else dim.kind,
+            )
+            for dim in dims
         ]
         old = {*self.loops.original}
         return self._kept_ops(plain, [*(p for p in plain.dims if p.name not in old and p.name not in self.news), *dims])

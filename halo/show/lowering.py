@@ -78,8 +78,8 @@ def lowering(f: Runnable, *args: Any, target: Target | None = None, **types: Any
     >>> f, x = halo.Func("f"), halo.Var("x")
     >>> f[x] = halo.Input("a", halo.u8, ndim=1)[x] + 1
     >>> made = halo.show.lowering(f)
-    >>> [s.name for s in made.steps][:2], "loop." in made.llvm
-    (['build_nest', 'infer_bounds'], True)
+    >>> [s.name for s in made.steps][:1], "loop." in made.llvm
+    (['build_nest'], True)
     """
     program, s = typed_call(f, args, types)
     machine = target or Target.host()

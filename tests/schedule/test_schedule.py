@@ -30,6 +30,7 @@ blur_x.unscheduled().set_estimates([(0, n), (0, 100)]).eager_inline(other)
 other.trace_loads().trace_stores().trace_realizations().add_trace_tag("seen").debug_to_file("other.npy")
 other.promise_output("stride", 1, n).change_type(u8).compute_root()
 staged = img.in_()
+staged.split("i0", "io", "ii", 16).split("i1", "jo", "ji", 4).reorder("io", "jo", "ii", "ji").tensorize("ii", "dot_u8i8_i32")
 staged.always_partition_all()
 """
 SETUP = (
