@@ -16,7 +16,7 @@ from halo.ir.expr import Cast, Const, Expr, Lin, Load, Op, Ramp, Read, Var, walk
 from halo.ir.fold import fold
 from halo.ir.node import interning
 from halo.ir.pipeline import Lowered
-from halo.ir.stmt import Allocate, Block, Check, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store
+from halo.ir.stmt import Allocate, Block, Check, For, Fork, Hoist, If, Let, Produce, Provide, Realize, Stmt, Store
 from halo.types import as_type
 
 
@@ -95,6 +95,8 @@ def children(s: Stmt) -> list[Stmt]:
         return list(s.stmts)
     if isinstance(s, If):
         return [s.then] if s.orelse is None else [s.then, s.orelse]
+    if isinstance(s, Fork):
+        return [s.alone]
     return [s.body] if isinstance(s, For | Let | Hoist | Realize | Produce | Allocate) else []
 
 
@@ -126,6 +128,8 @@ class _Run:
                     self.stmt(s.orelse)
             case Produce() | Hoist():
                 self.stmt(s.body)
+            case Fork():
+                self.stmt(s.alone)
             case Realize():
                 self.realize(s)
             case Provide():

@@ -1,6 +1,6 @@
 """Every statement of the language's contract, by section, with the tests that show it.
 
-What waits for later is not listed: `scan`, `async_`, `memoize`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
+What waits for later is not listed: `scan`, `memoize`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
 """
 
 from __future__ import annotations

@@ -239,6 +239,9 @@ class _Schedule:
             if rng.random() < 0.5:
                 self._try(label, f, "ring_buffer", rng.choice((1, 2, 3, 4)))
 
+        if rng.random() < 0.3:
+            self._try(label, f, "async_")
+
     def _storage(self, f: Any, label: str) -> None:
         rng, vars = self.rng, list(NAMES[len(NAMES) - (f.ndim or 0) :])
         if not vars:

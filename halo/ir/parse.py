@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from .. import types
@@ -20,11 +20,13 @@ from . import algebra as A
 from .expr import Array, Broadcast, Buffer, Cast, Const, Expr, Load, Op, Ramp, Read, Reduce, Shuffle, Var
 from .intrinsic import Tensor, declared
 from .stmt import (
+    Acquire,
     Allocate,
     Atomic,
     Check,
     Evaluate,
     For,
+    Fork,
     Free,
     Hoist,
     If,
@@ -32,6 +34,8 @@ from .stmt import (
     Produce,
     Provide,
     Realize,
+    Release,
+    Semaphore,
     Stmt,
     Store,
     block,
@@ -40,7 +44,7 @@ from .text import printed_name
 
 __all__ = ["parse", "parse_expr"]
 
-Thing = Var | Array | Buffer
+Thing = Var | Array | Buffer | Semaphore
 
 _BINARY = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod",
@@ -238,15 +242,17 @@ class _Statements:
         return For(v, lo, A.sub(hi, lo), kind or "serial", body, partition or "auto", intrinsic=tensor)
 
     def realize(
-        self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, slot: str | None, colon: str
-    ) -> Stmt:
+        self, depth: int, name: str, sizes: str, at: str | None, memory: str | None, slot: str | None, ahead: str | None,
+        colon: str,
+    ) -> Stmt:  # fmt: skip
         what = self.scope.array(name)
         axes = [re.sub(r"^\d+ of ", "", n) for n in sizes.split(", ")] if what.ndim else []
         fold = tuple((d, int(m[1])) for d, n in enumerate(sizes.split(", ")) if (m := re.match(r"(\d+) of ", n)))
         los = self.scope.exprs(at) if at else tuple(Const(0, index) for _ in axes)
         bounds = tuple(zip(los, (self.scope.expr(n) for n in axes), strict=True))
         of_ring = self.scope.expr(slot) if slot else None
-        return Realize(what, bounds, self.body(depth, not colon), memory or "auto", fold, of_ring)
+        body = self.body(depth, not colon)
+        return Realize(what, bounds, body, memory or "auto", fold, of_ring, int(ahead) if ahead else None)
 
     def free(self, depth: int, name: str) -> Stmt:
         memory = self.scope.memory(name)
@@ -286,6 +292,28 @@ class _Statements:
         room = self.scope.exprs(extents) if extents else ()
         return Hoist(self.scope.array(name), self.body(depth), room, int(ring or 1))
 
+    def fork(self, depth: int, counts: str) -> Stmt:
+        semaphores = [(Semaphore(name), int(n)) for name, n in re.findall(r"(\w+) = (\d+)", counts)]
+        with ExitStack() as stack:
+            for semaphore, _ in semaphores:
+                stack.enter_context(self.scope.binding(semaphore.name, semaphore))
+            producer = self.body(depth)
+            consumer = self.part("beside:", depth)
+        return Fork(tuple(semaphores), producer, consumer, self.part("alone:", depth))
+
+    def part(self, head: str, depth: int) -> Stmt:
+        """What is indented under the line `head`, which follows."""
+        if self.at == len(self.lines) or self.lines[self.at] != (depth, head):
+            raise SyntaxError(f"a fork without {head}")
+        self.at += 1
+        return self.body(depth)
+
+    def waiting(self, depth: int, word: str, name: str) -> Stmt:
+        semaphore = self.scope.things.get(name)
+        if not isinstance(semaphore, Semaphore):
+            raise SyntaxError(f"no semaphore is called {name}")
+        return Acquire(semaphore) if word == "acquire" else Release(semaphore)
+
     def check(self, depth: int, cond: str, code: str, args: str | None) -> Stmt:
         return Check(self.scope.expr(cond, bool_), int(code), self.scope.exprs(args) if args else ())
 
@@ -317,9 +345,11 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
     (r"alloc (?P<type>[a-z]\w*) (?P<name>\S+?)\[(?P<size>.*?)(?: at most (?P<bound>\d+))?\] (?P<kind>\w+)(?P<colon>:?)",
      _Statements.allocate),
     (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>heap|stack|register))?"
-     r"(?: slot (?P<slot>.+?))?(?P<colon>:?)", _Statements.realize),
+     r"(?: slot (?P<slot>.+?))?(?: ahead (?P<ahead>\d+))?(?P<colon>:?)", _Statements.realize),
     (r"produce (?P<name>\S+):", _Statements.produce),
     (r"hoist (?P<name>\w+)(?:\[(?P<extents>.*)\])?(?: ring (?P<ring>\d+))?:", _Statements.hoist),
+    (r"fork (?P<counts>.*):", _Statements.fork),
+    (r"(?P<word>acquire|release) (?P<name>\w+)", _Statements.waiting),
     (r"atomic (?P<name>\w+)\[(?P<at>.*)\]:", _Statements.atomic),
     (r"(?P<word>if|elif) (?:likely\((?P<likely>.+)\)|(?P<cond>.+)):", _Statements.conditional),
     (r"check (?P<cond>.+) else (?P<code>\d+)(?:, (?P<args>.+))?", _Statements.check),

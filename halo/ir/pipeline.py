@@ -84,6 +84,7 @@ class Function:
     compute: Place = INLINE
     store: Place | None = None  # None: where it is computed
     hoist: Place | None = None
+    asynchronous: bool = False  # computed in a thread of its own, beside what reads it
     ring: int = 1  # how many iterations at a time have storage of their own in what is hoisted
     storage_order: tuple[int, ...] = ()  # axes outermost first; () is the natural order
     align_storage: tuple[tuple[int, int], ...] = ()  # (axis, multiple)

@@ -11,8 +11,9 @@ from typing import Any
 from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
-__all__ = ["Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Free", "Hoist", "If", "Let",
-           "Produce", "Provide", "Realize", "Stmt", "Store", "View", "block"]  # fmt: skip
+__all__ = ["Acquire", "Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Fork", "Free",
+           "Hoist", "If", "Let", "Produce", "Provide", "Realize", "Release", "Semaphore", "Stmt", "Store", "View",
+           "block"]  # fmt: skip
 
 
 class Stmt(Node):
@@ -72,7 +73,9 @@ class Produce(Stmt):
 @node
 class Realize(Stmt):
     """Storage for `what` over the box `bounds` (lo and extent an axis) while `body` runs. `fold`: axis -> circular size.
-    `memory`: auto, heap, stack or register. `slot`: which place of the ring that the Hoist round it holds."""
+    `memory`: auto, heap, stack or register. `slot`: which place of the ring that the Hoist round it holds. `ahead`: how
+    many iterations of the outermost loop inside its producer may be in front of its readers, in a thread of its own; 0 if
+    it may only run beside them, None if nothing limits it."""
 
     what: Array
     bounds: tuple[tuple[Expr, Expr], ...]
@@ -80,6 +83,7 @@ class Realize(Stmt):
     memory: str = "auto"
     fold: tuple[tuple[int, int], ...] = ()
     slot: Expr | None = None
+    ahead: int | None = None
 
 
 @node
@@ -186,6 +190,43 @@ class Check(Stmt):
 @node
 class Evaluate(Stmt):
     value: Expr
+
+
+class Semaphore:
+    """A count that threads wait for: an object, told apart by identity."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@node
+class Fork(Stmt):
+    """`producer` in a thread of its own, beside `consumer`; it ends when both do. Where there is no such thread, `alone`
+    does the work of both. `semaphores`: what they wait for each other with, and how much each holds at first."""
+
+    semaphores: tuple[tuple[Semaphore, int], ...]
+    producer: Stmt
+    consumer: Stmt
+    alone: Stmt
+
+
+@node
+class Acquire(Stmt):
+    """Wait until `semaphore` holds something, and take one of it."""
+
+    semaphore: Semaphore
+
+
+@node
+class Release(Stmt):
+    """Add one to `semaphore`."""
+
+    semaphore: Semaphore
 
 
 def block(*stmts: Stmt | None) -> Stmt:

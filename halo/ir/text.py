@@ -43,6 +43,7 @@ from .expr import (
 from .linear import parts
 from .linked import functions
 from .stmt import (
+    Acquire,
     Allocate,
     Atomic,
     Block,
@@ -51,6 +52,7 @@ from .stmt import (
     Evaluate,
     Extern,
     For,
+    Fork,
     Free,
     Hoist,
     If,
@@ -58,6 +60,8 @@ from .stmt import (
     Produce,
     Provide,
     Realize,
+    Release,
+    Semaphore,
     Stmt,
     Store,
 )
@@ -99,7 +103,7 @@ def loops_text(nest: Stmt) -> str:
     return "\n".join(_LoopPrinter(nest).lines(nest, 0, last=True))
 
 
-def printed_name(thing: Var | Array | Buffer) -> str:
+def printed_name(thing: Var | Array | Buffer | Semaphore) -> str:
     """The name of `thing` as it is written: element 0 of a tuple, `f.0`, is `f_0`."""
     return re.sub(r"\.(\d)", r"_\1", thing.name)
 
@@ -111,14 +115,16 @@ class _Printer:
 
     # Names ---------------------------------------------------------------------------------------------------------
 
-    def name(self, thing: Var | Array | Buffer) -> str:
+    def name(self, thing: Var | Array | Buffer | Semaphore) -> str:
         return self.names.get(thing) or self.bind(thing)
 
-    def bind(self, thing: Var | Array | Buffer) -> str:
+    def bind(self, thing: Var | Array | Buffer | Semaphore) -> str:
         """A name for `thing` that nothing else in scope has, but that an array and its buffer share."""
         self.release(thing)
         base = name = printed_name(thing)
-        rivals = {Array: ("Var", "Array"), Buffer: ("Var", "Buffer")}.get(type(thing), ("Var", "Array", "Buffer"))
+        rivals = {Array: ("Var", "Array"), Buffer: ("Var", "Buffer")}.get(
+            type(thing), ("Var", "Array", "Buffer", "Semaphore")
+        )
         k = 0
         while any((kind, name) in self.used for kind in rivals):
             k += 1
@@ -258,6 +264,7 @@ class _Printer:
         axes = [f"{fold[d]} of {n}" if d in fold else n for d, n in enumerate(sizes)]
         memory = "" if s.memory == "auto" else f" {s.memory}"
         slot = "" if s.slot is None else f" slot {self.expr(s.slot)}"
+        slot += "" if s.ahead is None else f" ahead {s.ahead}"
         return s.what, f"alloc {self.bind(s.what)}[{', '.join(axes) or '()'}]{self.corner(s)}{memory}{slot}"
 
     def sizes(self, s: Realize) -> list[str]:
@@ -287,6 +294,12 @@ class _Printer:
                 room = f"[{self._list(s.extents, index)}]" if s.extents else ""
                 ring = "" if s.ring == 1 else f" ring {s.ring}"
                 return [f"{pad}hoist {self.name(s.what)}{room}{ring}:", *self.lines(s.body, depth + 1, last=True)]
+            case Fork():
+                return self.fork(s, depth)
+            case Acquire():
+                return [f"{pad}acquire {self.name(s.semaphore)}"]
+            case Release():
+                return [f"{pad}release {self.name(s.semaphore)}"]
             case Produce():
                 return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
             case Provide():
@@ -313,6 +326,19 @@ class _Printer:
                 function = getattr(s.function, "__name__", "extern")
                 return [f"{pad}extern {self.name(s.outputs)}[{box}] = {function}({inputs})"]
         return [pad + repr(s)]
+
+    def fork(self, s: Fork, depth: int) -> list[str]:
+        """The two halves, and what does both."""
+        pad = "  " * depth
+        counts = ", ".join(f"{self.bind(semaphore)} = {n}" for semaphore, n in s.semaphores)
+        out = [f"{pad}fork {counts}:", *self.lines(s.producer, depth + 1, last=True)]
+        out += [f"{pad}beside:", *self.lines(s.consumer, depth + 1, last=True)]
+        for semaphore, _ in s.semaphores:
+            self.release(semaphore)
+        return out + self.alone(s, depth)
+
+    def alone(self, s: Fork, depth: int) -> list[str]:
+        return [f"{'  ' * depth}alone:", *self.lines(s.alone, depth + 1, last=True)]
 
     def span(self, s: For) -> str:
         return f" in {self.bounds(s.lo, s.extent)}"
@@ -406,6 +432,9 @@ class _LoopPrinter(_Printer):
     def corner(self, s: Realize) -> str:
         return ""
 
+    def alone(self, s: Fork, depth: int) -> list[str]:
+        return []
+
     def lines(self, s: Stmt, depth: int, last: bool) -> list[str]:
         while (isinstance(s, Let) and s.var not in self.needed) or (
             isinstance(s, If) and s.likely and s.orelse is None
@@ -467,4 +496,6 @@ def _children(s: Stmt) -> tuple[Stmt, ...]:
         return s.stmts
     if isinstance(s, If):
         return (s.then,) if s.orelse is None else (s.then, s.orelse)
+    if isinstance(s, Fork):
+        return (s.producer, s.consumer)
     return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Produce | Allocate) else ()

@@ -163,6 +163,11 @@ _DECLARATIONS = (
     "declare void @halo_free(ptr)",
     "declare void @halo_release(ptr)",
     "declare i32 @halo_par_for(ptr, ptr, i64, i64)",
+    "declare ptr @halo_fork(ptr, ptr, ptr)",
+    "declare i32 @halo_join(ptr, i32)",
+    "declare i32 @halo_acquire(ptr, ptr)",
+    "declare void @halo_signal(ptr)",
+    "declare void @halo_close(ptr)",
 )
 
 

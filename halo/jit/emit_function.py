@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Instruction, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
-from ..ir.stmt import For
+from ..ir.stmt import For, Semaphore
 from ..types import Type, index
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "LOCKS",
     "LOCK_COUNT",
     "MEMORY",
+    "PARKED",
     "REGISTER",
     "Function",
     "memory_type",
@@ -41,6 +42,7 @@ MEMORY = {**REGISTER, "bool_": "i8", "f16": "i16", "bf16": "i16"}
 _SCOPES = re.compile(r"!alias\.scope <(\d+)>")
 LOCKS = "locks"  # likewise, where the locks of a call are
 LOCK_COUNT = 1024
+PARKED = "parked"  # likewise, the lock that the thread of a half of a fork waits on
 ERROR = "error"  # the key under which a function knows where a failed check leaves its values
 
 
@@ -82,6 +84,10 @@ class Function:
         self.stack_bytes = 0
         self.rooms: dict[str, list[str]] = {}
         self.borrowed: list[tuple[str, str]] = []
+
+    def task(self) -> Function:
+        """A function that the kernel calls from here, `i32 task(i64 i, ptr closure)`; nothing is in it yet."""
+        return Function(self.module, f"{self.module.name}.task", "i64 %i, ptr noalias readonly %closure", parent=self)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -208,12 +214,20 @@ class Function:
 
     def release(self) -> None:
         """Undo what was held last, on this path as on the error exits that passed it."""
+        self.lines.append(self.exits[-1][0])
+        self.drop()
+
+    def drop(self) -> None:
+        """What was held last, or what was only to be done on error exits, is no longer to be undone."""
         undo, label = self.exits.pop()
-        self.lines.append(undo)
         if label in self.used_exits:
-            outer = self.exits[-1][1] if self.exits else "leave"
-            self.used_exits.add(outer)
-            self.tail += [f"{label}:", undo, f"br label %{outer}"]
+            self._leave(undo, label)
+
+    def _leave(self, undo: str, label: str) -> None:
+        """The error exit that does `undo`."""
+        outer = self.exits[-1][1] if self.exits else "leave"
+        self.used_exits.add(outer)
+        self.tail += [f"{label}:", undo, f"br label %{outer}"]
 
     # -- scopes ------------------------------------------------------------------------------------------------------
 
@@ -338,6 +352,10 @@ class Function:
 
     def error(self) -> str:
         return self.values.get(ERROR) or self.capture(ERROR, "ptr")
+
+    def semaphore(self, semaphore: Semaphore) -> str:
+        """The address of a semaphore of this fork, or of one around."""
+        return self.values.get(semaphore) or self.capture(semaphore, "ptr")
 
     def pointer(self, buffer: Buffer) -> str:
         """The address of element 0 of `buffer`."""

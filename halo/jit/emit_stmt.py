@@ -3,15 +3,33 @@ pipelines of hundreds of stages nest as deeply as they like."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import CompileError
 from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Op, walk
-from ..ir.stmt import Allocate, Atomic, Block, CallExtern, Check, Evaluate, For, Free, If, Let, Produce, Stmt, Store
+from ..ir.stmt import (
+    Acquire,
+    Allocate,
+    Atomic,
+    Block,
+    CallExtern,
+    Check,
+    Evaluate,
+    For,
+    Fork,
+    Free,
+    If,
+    Let,
+    Produce,
+    Release,
+    Semaphore,
+    Stmt,
+    Store,
+)
 from .emit_atomic import store_atomic
 from .emit_effect import report
-from .emit_function import ERROR, LOCKS, Function, memory_type
+from .emit_function import ERROR, LOCKS, PARKED, Function, memory_type
 from .emit_lock import lock
 from .emit_store import store
 
@@ -132,18 +150,24 @@ def _serial(f: Function, s: For, work: Work) -> None:
 
 def _parallel(f: Function, s: For) -> None:
     """The body as a function of its own, `i32 task(i64 var, ptr closure)`; the closure holds 8 bytes a value."""
-    task = Function(f.module, f"{f.module.name}.task", "i64 %i, ptr noalias readonly %closure", parent=f)
+    task = f.task()
     task.values[s.var] = "%i"
     emit_body(task, s.body)
     name = f.module.add(task)
     lo, extent = f.value(s.lo), f.value(s.extent)
+    closure = closure_of(f, task)
+    status = f.new(f"call i32 @halo_par_for(ptr @{name}, ptr {closure}, i64 {lo}, i64 {extent})")
+    f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
+    f.stored_all()
+
+
+def closure_of(f: Function, task: Function) -> str:
+    """The address of what `task` captured of `f`: 8 bytes a value."""
     closure = f.at_entry(f"alloca [{max(len(task.captures), 1)} x i64], align 8")
     for k, (key, type) in enumerate(task.captures):
         where = f.new(f"getelementptr i64, ptr {closure}, i64 {k}") if k else closure
         f.do(f"store {type} {_captured(f, key)}, ptr {where}, align 8")
-    status = f.new(f"call i32 @halo_par_for(ptr @{name}, ptr {closure}, i64 {lo}, i64 {extent})")
-    f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
-    f.stored_all()
+    return closure
 
 
 def _captured(f: Function, key: Any) -> str:
@@ -151,7 +175,77 @@ def _captured(f: Function, key: Any) -> str:
         return f.error()
     if key is LOCKS:
         return f.locks()
+    if isinstance(key, Semaphore):
+        return f.semaphore(key)
     return f.pointer(key) if isinstance(key, Buffer) else f.value(key)
+
+
+def _fork(f: Function, s: Fork, work: Work) -> None:
+    """Each half as a function of its own, called beside each other; or, without a thread for one, the work of both."""
+    counts = f.at_entry(f"alloca [{2 * len(s.semaphores)} x i64], align 16")
+    for k, (semaphore, n) in enumerate(s.semaphores):
+        f.bind(semaphore, f.new(f"getelementptr i64, ptr {counts}, i64 {2 * k}"))
+        f.do(f"store i64 {n}, ptr {f.semaphore(semaphore)}, align 8")
+    (producer, given), (consumer, taken) = _half(f, s.producer), _half(f, s.consumer)
+    job = f.at_entry("alloca [8 x i64], align 16")
+    parked = f.new(f"call ptr @halo_fork(ptr {job}, ptr @{producer}, ptr {given})")
+    beside, alone, done = f.label(), f.label(), f.label()
+    f.do(f"br i1 {f.new(f'icmp eq ptr {parked}, null')}, label %{alone}, label %{beside}")
+    f.begin(beside)
+    mark = f.mark()
+    own = f.new(f"call i32 @{consumer}(i64 {f.new(f'ptrtoint ptr {parked} to i64')}, ptr {taken})")
+    status = f.new(f"call i32 @halo_join(ptr {job}, i32 {own})")
+    f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
+    f.do(f"br label %{done}")
+    f.begin(alone)
+    f.restore(mark)
+
+    def end() -> None:
+        f.restore(mark)
+        f.jump(done)
+        f.stored_all()
+
+    work += [end, s.alone]
+
+
+def _half(f: Function, s: Stmt) -> tuple[str, str]:
+    """The name and the closure of the function that does `s`. When it fails, whoever waits for it is told."""
+    half = f.task()
+    half.values[PARKED] = half.at_entry("inttoptr i64 %i to ptr")
+    told = (half.semaphore(semaphore) for semaphore in dict.fromkeys(_released(s)))
+    half.hold("\n".join(f"call void @halo_close(ptr {pointer})" for pointer in told))
+    emit_body(half, s)
+    half.drop()
+    return f.module.add(half), closure_of(f, half)
+
+
+def _released(s: Stmt) -> Iterator[Semaphore]:
+    """The semaphores around `s` that it, or what is forked in it, adds to."""
+    todo: list[tuple[Any, frozenset[Semaphore]]] = [(s, frozenset())]
+    while todo:
+        s, own = todo.pop()
+        match s:
+            case Release() if s.semaphore not in own:
+                yield s.semaphore
+            case Block():
+                todo += [(t, own) for t in s.stmts]
+            case Fork():
+                own |= {semaphore for semaphore, _ in s.semaphores}
+                todo += [(t, own) for t in (s.producer, s.consumer, s.alone)]
+            case If():
+                todo += [(t, own) for t in (s.then, s.orelse)]
+            case For() | Let() | Produce() | Allocate():
+                todo.append((s.body, own))
+
+
+def _acquire(f: Function, s: Acquire, work: Work) -> None:
+    status = f.new(f"call i32 @halo_acquire(ptr {f.semaphore(s.semaphore)}, ptr {f.values[PARKED]})")
+    f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
+    f.stored_all()
+
+
+def _release(f: Function, s: Release, work: Work) -> None:
+    f.do(f"call void @halo_signal(ptr {f.semaphore(s.semaphore)})")
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------
@@ -289,5 +383,6 @@ def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
 
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
     Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate, Free: _free,
-    Store: _store, Atomic: _atomic, Check: _check, CallExtern: _call_extern,
+    Store: _store, Atomic: _atomic, Check: _check, CallExtern: _call_extern, Fork: _fork, Acquire: _acquire,
+    Release: _release,
 }  # fmt: skip

@@ -46,7 +46,11 @@ def calls_in(s: Stmt) -> tuple[External, ...]:
         elif isinstance(s, Block):
             todo += s.stmts
         else:
-            todo += [t for name in ("body", "then", "orelse") if (t := getattr(s, name, None)) is not None]
+            todo += [
+                t
+                for name in ("body", "then", "orelse", "producer", "consumer", "alone")
+                if (t := getattr(s, name, None)) is not None
+            ]
     return tuple(found.values())
 
 

@@ -22,7 +22,7 @@ from ..ir.expr import Array, Const, Expr, Lin, Load, Op, Read, Var, children, is
 from ..ir.facts import const_bounds, free_vars
 from ..ir.node import deep_recursion, interning
 from ..ir.pipeline import Lowered, Port
-from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
+from ..ir.stmt import Block, Check, Evaluate, Extern, For, Fork, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
 from .python_code import Code, Comment, call, item, literal, name, np_, ref_
 from .python_dialects import NumbaCode, NumPyCode
@@ -180,6 +180,8 @@ def _walk(s: Stmt | None) -> Iterator[Stmt]:
         yield from _walk(s.orelse)
     elif isinstance(s, (For, Hoist, Let, Produce, Realize)):
         yield from _walk(s.body)
+    elif isinstance(s, Fork):
+        yield from _walk(s.alone)
 
 
 class Nest:
@@ -283,6 +285,9 @@ class Nest:
 
     def _hoist(self, s: Hoist) -> list[ast.stmt]:
         return self.stmt(s.body)  # where memory comes from does not show in Python
+
+    def _fork(self, s: Fork) -> list[ast.stmt]:
+        return self.stmt(s.alone)  # nor do threads
 
     def _produce(self, s: Produce) -> list[ast.stmt]:
         return [Comment(s.what.name), *self.stmt(s.body)]

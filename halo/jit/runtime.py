@@ -2,7 +2,7 @@
 
 `runtime.ll` holds it: `halo_par_for` runs the iterations of a parallel loop on a threading layer, and
 `halo_malloc`/`halo_free` serve intermediates from a pool that keeps freed blocks, so that a big intermediate costs its
-page faults once and not at every call.
+page faults once and not at every call. `fork.ll` has threads for what `async_` computes, and what they wait with.
 """
 
 from __future__ import annotations
@@ -21,9 +21,20 @@ from .target import Target
 
 __all__ = ["MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
 
-_SOURCE = Path(__file__).with_name("runtime.ll")
-_EXPORTS = ("halo_par_for", "halo_malloc", "halo_free", "halo_release")
-_INTERNALS = ("halo_state", "halo_trim", "halo_one_thread", "halo_after_fork")
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("runtime.ll", "fork.ll"))
+_EXPORTS = ("halo_par_for", "halo_malloc", "halo_free", "halo_release", "halo_fork", "halo_join", "halo_acquire",
+            "halo_signal", "halo_close")  # fmt: skip
+_INTERNALS = (
+    "halo_state",
+    "halo_threads",
+    "halo_trim",
+    "halo_one_thread",
+    "halo_after_fork",
+    "halo_after_fork_of_threads",
+)
+_PAUSE = "define internal void @pause() nounwind alwaysinline {{\n{}\nret void\n}}\n"
+_THREADS = ("PyThread_start_new_thread", "PyThread_allocate_lock", "PyThread_free_lock", "PyThread_acquire_lock",
+            "PyThread_release_lock")  # fmt: skip
 _VOID = ctypes.CFUNCTYPE(None)
 
 
@@ -44,6 +55,18 @@ class State(ctypes.Structure):
     )
 
 
+class Threads(ctypes.Structure):
+    """`@halo_threads`."""
+
+    _fields_ = (
+        ("lock", ctypes.c_int64),
+        ("idle", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("limit", ctypes.c_int64),
+        ("set_thread_count", ctypes.c_void_p),
+    )
+
+
 @dataclass(frozen=True)
 class MemoryInfo:
     """Bytes that kernels use now, the most they ever did, those kept for the next call; and blocks asked for."""
@@ -61,16 +84,18 @@ class Runtime:
         from . import llvm
 
         target = Target.host()
-        source = _SOURCE.read_text()
+        source = "\n".join(path.read_text() for path in _SOURCES)
+        source += _PAUSE.format("call void @llvm.x86.sse2.pause()" if target.is_x86 else "")
         self._library = llvm.load_object(compiled(source, target), _system(), (*_EXPORTS, *_INTERNALS))
         self.symbols = {name: self._library.address(name) for name in _EXPORTS}
         self.symbols["halo_print"] = ctypes.cast(print_values, ctypes.c_void_p).value or 0
         self.state = State.from_address(self._library.address("halo_state"))
         self.state.limit = config.current().memory_pool
+        self.threads = Threads.from_address(self._library.address("halo_threads"))
         self._load = _VOID(self.load_layer)  # runs when the first parallel loop does
         self.state.load = ctypes.cast(self._load, ctypes.c_void_p).value
         self.trim = _VOID(self._library.address("halo_trim"))
-        self._after_fork = _VOID(self._library.address("halo_after_fork"))
+        self._after_fork = [_VOID(self._library.address(name)) for name in _INTERNALS if "after_fork" in name]
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -83,10 +108,12 @@ class Runtime:
         else:
             self.state.exclusive = found.exclusive
             self.state.thread_count = found.thread_count
+            self.threads.set_thread_count = found.set_thread_count
             self.state.parallel_for = found.parallel_for  # last: it says that the rest is there
 
     def _in_child(self) -> None:
-        self._after_fork()
+        for forget in self._after_fork:
+            forget()
         self.state.parallel_for = None  # to be loaded again
 
 
@@ -132,6 +159,8 @@ def compiled(source: str, target: Target) -> bytes:
 
 
 def _system() -> dict[str, int]:
-    """The C library's allocator."""
+    """The C library's allocator, and Python's threads and locks, which work on every system and without its own lock."""
     library: Any = ctypes.CDLL(None) if os.name == "posix" else ctypes.CDLL("msvcrt")
-    return {name: ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in ("malloc", "free")}
+    found = {name: getattr(library, name) for name in ("malloc", "free")}
+    found |= {name: getattr(ctypes.pythonapi, name) for name in _THREADS}
+    return {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in found.items()}

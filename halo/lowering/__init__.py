@@ -17,6 +17,7 @@ from .deinterleave import deinterleave
 from .expand_math import expand_math
 from .flatten import flatten
 from .fold_storage import fold_storage
+from .fork_producers import fork_producers
 from .guard_reads import guard_reads
 from .infer_bounds import Boxes, infer_bounds
 from .inline import inline
@@ -141,6 +142,7 @@ PASSES = (
     Pass("trace_stages", "tracing and files that the schedule asks for", _with_pipeline(trace_stages)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
     Pass("requirements", "what definitions require gets a status each", _required),
+    Pass("fork_producers", "asynchronous stages run beside what reads them", _with_pipeline(fork_producers)),
     Pass("nest", "the nest that is shown, and that the reference backends run", lambda s: replace(s, nest=s.stmt)),
     Pass("expand_math", "transcendentals become polynomials", _on_stmt(expand_math)),
     Pass("inline_lets", "definitions inside loops are replaced by their values", _on_stmt(inline_lets)),

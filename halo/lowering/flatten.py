@@ -14,6 +14,7 @@ from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var, walk
 from ..ir.facts import const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
 from ..ir.stmt import (
+    Acquire,
     Allocate,
     Atomic,
     Block,
@@ -22,12 +23,14 @@ from ..ir.stmt import (
     Evaluate,
     Extern,
     For,
+    Fork,
     Hoist,
     If,
     Let,
     Produce,
     Provide,
     Realize,
+    Release,
     Stmt,
     Store,
     View,
@@ -35,7 +38,7 @@ from ..ir.stmt import (
 )
 from ..types import Type, index
 from .inline_lets import is_plain
-from .walk import map_exprs
+from .walk import map_exprs, map_stmt
 
 LINE = 64  # elements: at least a line of the cache
 STACK_BYTES = 16 * 1024
@@ -158,6 +161,10 @@ class _Flatten:
                 return block(*(self.stmt(t) for t in s.stmts))
             case Produce():
                 return Produce(s.what, self.stmt(s.body))
+            case Fork():
+                return map_stmt(s, self.stmt)
+            case Acquire() | Release():
+                return s
             case Check():
                 return Check(self.expr(s.cond), s.code, tuple(self.expr(a) for a in s.args))
             case Evaluate():

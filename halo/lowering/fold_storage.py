@@ -22,6 +22,7 @@ from ..types import index
 from .infer_bounds import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
 from .walk import exprs, map_stmt, substmts
 
+_FURTHEST = 64  # iterations in front of its readers: more does not pay
 _WIDEST = 2**16  # what is only known to be below the largest extent of an array is no window
 
 
@@ -68,6 +69,21 @@ class _Sliding:
     def span(self) -> Expr:
         return extent_of(*self.box)
 
+    def spanning(self, ahead: int) -> int | None:
+        """At most how many entries are touched while one thread is in an iteration and another `ahead` of it in front."""
+        (lo, hi), later = self.box, {self.loop.var: A.add(self.loop.var, Const(ahead, index))}
+        ends = (lo, A.substitute(hi, later)), (A.substitute(lo, later), hi)
+        found = [const_bounds(extent_of(*e))[1] for e in (self.box, *ends)]
+        return None if None in found else max(int(n) for n in found if n is not None)
+
+    def ahead(self, size: int) -> int:
+        """How many iterations may lie between two threads that use the same `size` entries in turns."""
+        for n in range(1, _FURTHEST + 1):
+            needed = self.spanning(n)
+            if needed is None or needed > size:
+                return n - 1
+        return _FURTHEST
+
     @property
     def apart(self) -> bool:
         """Whether no entry is touched in more than one iteration."""
@@ -87,7 +103,9 @@ class _Sliding:
 def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
     found = None if f.store is None else _sliding(s.body, s.what)
     if not f.fold:
-        return s if f.debug_file else s.replace(fold=tuple(_automatic(s, found))), room
+        if f.debug_file:
+            return s, room
+        return _double(s, found) if f.asynchronous else s.replace(fold=tuple(_automatic(s, found))), room
     d, n = next(((d, n) for d, n in f.fold if found is None or d != found.axis), f.fold[0])
     if found is None or d != found.axis:
         raise ScheduleError(f"fold_storage: nothing moves along axis {f.vars[d].name} of {f.name} between its storage "
@@ -101,7 +119,19 @@ def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
         zero = Const(0, index)
         needed = found.most
         room.touch("fold", s.what, tuple((needed, needed) if e == d else (zero, zero) for e in range(s.what.ndim)))
-    return s.replace(fold=((d, n),)), room
+    return s.replace(fold=((d, n),), ahead=found.ahead(n) if f.asynchronous else None), room
+
+
+def _double(s: Realize, found: _Sliding | None) -> Realize:
+    """Folded so that a thread may fill in what the next iteration reads while another is in this one; if it slides."""
+    most = None if found is None else found.spanning(1)
+    if found is None or most is None or not 0 < most <= _WIDEST:
+        return s
+    size = 1 << (most - 1).bit_length()
+    full = const_bounds(s.bounds[found.axis][1])[1]
+    if full is not None and size >= full:
+        return s
+    return s.replace(fold=((found.axis, size),), ahead=found.ahead(size))
 
 
 def _automatic(s: Realize, found: _Sliding | None) -> Iterator[tuple[int, int]]:

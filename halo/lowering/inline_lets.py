@@ -11,8 +11,26 @@ import math
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
 from ..ir.facts import LOOSE, const_bounds
-from ..ir.stmt import Block, Check, Evaluate, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
+from ..ir.stmt import (
+    Acquire,
+    Block,
+    Check,
+    Evaluate,
+    Extern,
+    For,
+    Fork,
+    Hoist,
+    If,
+    Let,
+    Produce,
+    Provide,
+    Realize,
+    Release,
+    Stmt,
+    block,
+)
 from ..types import index
+from .walk import map_stmt
 
 
 def inline_lets(s: Stmt) -> Stmt:
@@ -122,6 +140,10 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             return Provide(s.what, tuple(values(i) for i in s.indices), stored, pred, s.atomic)
         case Extern():
             return Extern(s.function, s.outputs, s.inputs, tuple((values(lo), values(n)) for lo, n in s.box))
+        case Fork():
+            return map_stmt(s, lambda t: _visit(t, values, keep))
+        case Acquire() | Release():
+            return s
         case Check():
             return Check(values(s.cond), s.code, tuple(values(a) for a in s.args))
         case Evaluate():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var
-from ..ir.stmt import Allocate, Evaluate, For, Let, Produce, Stmt, block
+from ..ir.stmt import Allocate, Evaluate, For, Fork, Let, Produce, Stmt, block
 from ..types import i64
 from .walk import map_stmt
 
@@ -58,6 +58,9 @@ class _Instrumentation:
             since, now = self._now()
             loop = s.replace(body=self.region(s.body, stage, -1))
             return Let(since, now, block(loop, self._charge(-1, stage, since)))
+        if isinstance(s, Fork):
+            beside = self.region(s.producer, stage, -1)  # in a thread that no stage's time goes by in
+            return s.replace(producer=beside, consumer=self.stmt(s.consumer, stage), alone=self.stmt(s.alone, stage))
         inner = map_stmt(s, lambda t: self.stmt(t, stage))
         if isinstance(inner, Allocate) and self.on_heap(inner):
             owner = self.number(inner.buffer.name.partition(".")[0])

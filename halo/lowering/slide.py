@@ -31,6 +31,7 @@ class _Scope:
 
     values: dict[Var, Expr]
     loops: dict[Array, tuple[For, ...]]
+    slid: dict[Array, bool]  # whether each point is computed once, wherever the region has been seen so far
 
     def let(self, var: Var, value: Expr) -> _Scope:
         return replace(self, values={**self.values, var: A.substitute(value, self.values)})
@@ -46,7 +47,7 @@ def slide(s: Stmt, p: Pipeline) -> Stmt:
     functions = {f.array: f for f in p.functions}
     if all(f.store is None for f in p.functions):
         return s
-    return _slide(s, _Scope({}, {}), functions)
+    return _slide(s, _Scope({}, {}, {}), functions)
 
 
 def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
@@ -56,7 +57,12 @@ def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
             once = isinstance(extent, Const) and extent.value == 1
             return s.replace(body=_slide(s.body, scope.let(s.var, s.lo) if once else scope.enter(s), functions))
         case Realize():
-            return s.replace(body=_slide(s.body, scope.store(s.what), functions))
+            scope.slid.pop(s.what, None)
+            body = _slide(s.body, scope.store(s.what), functions)
+            again = (
+                functions[s.what].asynchronous and functions[s.what].store is not None and not scope.slid.get(s.what)
+            )
+            return s.replace(body=body, ahead=0 if again else s.ahead)
         case Let():
             region = _region(s)
             if region is None:
@@ -65,14 +71,28 @@ def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
             inner = scope
             for var, value in lets:
                 inner = inner.let(var, value)
-            lets = _slid(what, lets, scope, inner, functions[what])
+            lets, once = _slid(what, lets, scope, inner, functions[what])
+            scope.slid[what] = once and what not in scope.slid  # a second place computes it all again
             result = _slide(body, inner, functions)
             for var, value in reversed(lets):
                 result = Let(var, value, result)
             return result
+        case If() if s.orelse is not None:
+            return _either(s, scope, functions)
         case Produce():
             return _only_first(s.replace(body=_slide(s.body, scope, functions)), scope)
     return map_stmt(s, lambda t: _slide(t, scope, functions))
+
+
+def _either(s: If, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
+    """Each branch as if there were no other."""
+    assert s.orelse is not None
+    before = dict(scope.slid)
+    then = _slide(s.then, scope, functions)
+    other = replace(scope, slid=before)
+    orelse = _slide(s.orelse, other, functions)
+    scope.slid.update({a: once and scope.slid.get(a, True) for a, once in other.slid.items()})
+    return s.replace(then=then, orelse=orelse)
 
 
 def _region(s: Let) -> tuple[Array, list[tuple[Var, Expr]], Stmt] | None:
@@ -106,27 +126,30 @@ def _produced(s: Stmt) -> list[Array]:
 
 def _slid(
     what: Array, lets: list[tuple[Var, Expr]], scope: _Scope, inner: _Scope, f: Function
-) -> list[tuple[Var, Expr]]:
+) -> tuple[list[tuple[Var, Expr]], bool]:
+    """The region without what earlier iterations computed, and whether it has nothing of that left."""
     inside: list[For] = []
     done: set[int] = set()
+    once = True
     for loop in reversed(scope.loops.get(what, ())):
         if loop.kind not in SERIAL or any(_depends(scope, e, loop) for t in inside for e in (t.lo, t.extent)):
-            return lets
+            return lets, False
         moved = [
             d
             for d in range(what.ndim)
             if loop.var in free_vars(inner.values[what.mins[d]]) | free_vars(inner.values[what.extents[d]])
         ]
         if len(moved) > 1 or done.intersection(moved):
-            return lets
+            return lets, False
+        once = once and bool(moved or not done)
         done.update(moved)
         if moved:
             slid = _along(what, lets, loop, moved[0], inner, f)
             if slid is None:
-                return lets
+                return lets, False
             lets = slid
         inside.append(loop)
-    return lets
+    return lets, once
 
 
 def _depends(scope: _Scope, e: Expr, loop: For) -> bool:

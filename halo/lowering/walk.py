@@ -14,6 +14,7 @@ from ..ir.stmt import (
     Evaluate,
     Extern,
     For,
+    Fork,
     Hoist,
     If,
     Let,
@@ -35,6 +36,8 @@ def substmts(s: Stmt) -> tuple[Stmt, ...]:
             return (s.then,) if s.orelse is None else (s.then, s.orelse)
         case Block():
             return s.stmts
+        case Fork():
+            return (s.producer, s.consumer, s.alone)
     return ()
 
 
@@ -48,6 +51,8 @@ def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
             return If(s.cond, f(s.then), None if s.orelse is None else f(s.orelse), s.likely)
         case Block():
             return block(*(f(t) for t in s.stmts))
+        case Fork():
+            return Fork(s.semaphores, f(s.producer), f(s.consumer), f(s.alone))
     return s
 
 

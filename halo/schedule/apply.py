@@ -352,7 +352,8 @@ class _Run:
         definitions = tuple(self._definition(d, s, label(name, k))
                             for k, (d, s) in enumerate(zip(f.definitions, stages, strict=True)))  # fmt: skip
         f = replace(f, definitions=definitions, scheduled=bool(given))
-        return replace(f, compute=ROOT, store=None, hoist=None) if output and not self._placed_inside(f) else f
+        plain = replace(f, compute=ROOT, store=None, hoist=None, asynchronous=False)
+        return plain if output and not self._placed_inside(f) else f
 
     def _placed_inside(self, f: Function) -> bool:
         """Whether an output was placed at a loop that there is: an error that `check_places` tells of."""

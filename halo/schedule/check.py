@@ -14,8 +14,10 @@ from .directive import Directive, label, listed, nearest, quoted
 from .loops import Loops
 from .nesting import adjective
 from .placement import (
+    Async,
     ComputeAt,
     ComputeInline,
+    ComputeRoot,
     ComputeWith,
     HoistStorage,
     HoistStorageRoot,
@@ -32,6 +34,7 @@ Marks = dict[str, Directive]  # the directive that last changed each loop
 Given = Mapping[str, Sequence[Directive]]
 
 _PLACES = ("compute_root()", "compute_at(f, v)")
+_PLACING = (ComputeRoot, ComputeAt)
 _STORING = (StoreAt, StoreRoot, HoistStorage, HoistStorageRoot, RingBuffer)
 
 
@@ -62,6 +65,7 @@ def check_places(p: Pipeline, given: Given) -> None:
             if place is not None and place.kind == "at":
                 check.exists(f, what, place)
         check.nested(f)
+        check.beside(f)
         for entry in f.compute_with:
             check.together(f, *entry)
 
@@ -92,6 +96,12 @@ class _Places:
                 if isinstance(d, (TraceRealizations, DebugToFile)) and len(f.definitions) == 1:
                     d.refuse(f.name, f"{f.name} is computed inline: its values are never in memory", legal=_PLACES,
                              hint=f"{f.name}.compute_root()")  # fmt: skip
+        output = f.name in self.p.outputs
+        nowhere = not any(isinstance(d, _PLACING) for d in directives) if output else f.compute.kind == "inline"
+        if nowhere and any(isinstance(d, Async) for d in directives):
+            where = "an output of this pipeline" if output else "computed inline"
+            self.last(f, Async).refuse(f.name, f"{f.name} is {where}: there is nothing that its thread could run beside",
+                                       legal=_PLACES, hint=f"{f.name}.compute_at(...)")  # fmt: skip
         if f.extern is not None:
             for d in directives:
                 if d.on == "stage":
@@ -151,6 +161,20 @@ class _Places:
             self.outside(f, f.hoist, f.store or f.compute, "kept", (HoistStorage, HoistStorageRoot))
         if f.ring > 1 and f.name not in self.p.outputs and f.compute.kind != "inline":
             self.ring(f)
+
+    def beside(self, f: Function) -> None:
+        """Refuse a thread for some of the stages that run in one nest."""
+        if not f.asynchronous:
+            return
+        joined, grown = {f.name}, True
+        while grown:
+            pairs = [{g.name, e[1]} for g in self.p.functions for e in g.compute_with]
+            more = joined.union(*(pair for pair in pairs if pair & joined))
+            joined, grown = more, more != joined
+        for name in sorted(joined):
+            if not self.functions[name].asynchronous or name in self.p.outputs:
+                self.last(f, Async).refuse(f.name, f"{name} runs in the same loops (compute_with), and not in that thread",
+                                           hint="" if name in self.p.outputs else f"{name}.async_()")  # fmt: skip
 
     def ring(self, f: Function) -> None:
         """Refuse a ring of storage without a loop whose iterations could take turns."""

@@ -211,7 +211,20 @@ class FuncMethods:
                                                                                 ...
 
         The iterations are those of the loops between where `hoist_storage` allocates and where the values are kept, counted
-        through all of them.
+        through all of them. With `async_` the producer fills one place while its readers are at another: double buffering.
+        """
+    def async_(self) -> Self:
+        """Compute in a thread of its own, beside what reads the values, which waits for them. (Halide's `async`.)
+
+            f.store_root().compute_at(g, "y").async_()   ->   fork f_ready = 0, f_room = 2:
+                                                                for y: acquire f_room; produce f; release f_ready
+                                                              beside:
+                                                                for y: acquire f_ready; produce g; release f_room
+
+        Stored outside of the loop that it is computed in (`store_at`, `store_root`), it runs ahead: as far as a window that
+        slides leaves room for in what `fold_storage` keeps (two iterations, if that is not given), or as `ring_buffer` has
+        places; without either it runs beside its readers within each iteration. Where there is one thread only, or no more
+        can be had, the same is computed in the order that it has without this. Of an output it says nothing.
         """
     def trace_loads(self) -> Self:
         """Print each value of this Func when it is read: `7 loaded from f[2, 5]`.

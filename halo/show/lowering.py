@@ -14,7 +14,7 @@ from ..func.inspect import typed_call
 from ..func.passes import Passes, observed
 from ..func.runnable import Runnable
 from ..ir.node import interning
-from ..ir.stmt import Allocate, Atomic, Block, For, If, Let, Produce, Stmt
+from ..ir.stmt import Allocate, Atomic, Block, For, Fork, If, Let, Produce, Stmt
 from ..jit.emit import emit
 from ..jit.llvm import asm
 from ..jit.target import Target
@@ -116,3 +116,6 @@ def _loops(s: Stmt | None) -> Iterator[For]:
             yield from _loops(s.orelse)
         case Let() | Produce() | Allocate() | Atomic():
             yield from _loops(s.body)
+        case Fork():
+            for t in (s.producer, s.consumer, s.alone):
+                yield from _loops(t)

@@ -30,7 +30,7 @@
 | 26 | shuffles, not gathers | jit/test_emit_load.py | |
 | 27 | compute_with | language/test_schedules.py | |
 | 28 | wrappers and clones | schedule/test_copies.py | |
-| 29 | hoisted storage | | async_: later |
+| 29 | hoisted storage, ring buffers, stages in threads of their own | jit/test_fork.py | |
 | 30 | | | memoize: later |
 | 31 | extern stages | language/test_reductions.py | |
 | 32 | schedules that crashed compilers | test_fuzz.py | |

@@ -271,7 +271,7 @@ def test_03_a_fold_under_an_extern_stage_is_refused() -> None:
         g(shape=(10, 10))
 
 
-# 29: hoisted storage and ring buffers (async stages: the next issue) ------------------------------------------------------
+# 29: hoisted storage and ring buffers (test_async.py has the rest) ----------------------------------------------------
 
 
 def test_29_hoisted_storage_is_one_allocation_and_no_window() -> None:

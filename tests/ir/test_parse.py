@@ -61,6 +61,22 @@ STATEMENTS = [
         blur_x[y, x] = 1
     """,
     """
+    alloc blur_x[8 of h, w] ahead 2
+    fork full = 0, room = 3:
+      for y in 0..h:
+        acquire room
+        produce blur_x:
+          blur_x[y, 0] = 1
+        release full
+    beside:
+      for y in 0..h:
+        acquire full
+        out[y, 0] = blur_x[y % 8, 0]
+        release room
+    alone:
+      pass
+    """,
+    """
     atomic tmp[x + 1]:
       tmp[x + 1] = 7
     """,

@@ -408,14 +408,13 @@ def test_pooled_memory_saves_page_faults(native):
 # The library
 
 
-def test_every_state_field_has_its_place():
-    """`State` mirrors the head of %State."""
-    text = runtime._SOURCE.read_text()
-    fields = re.findall(r"^  (ptr|i64),\s+; (\d+) (\w+)", text, re.M)
+@pytest.mark.parametrize("at", [0, 1])
+def test_every_state_field_has_its_place(at):
+    """`State` mirrors the head of %State, `Threads` is %Threads."""
+    text, mirror = runtime._SOURCES[at].read_text(), (runtime.State, runtime.Threads)[at]
+    fields = re.findall(r"^  (ptr|i64),?\s+; (\d+) (\w+)", text, re.M)
     assert [int(k) for _, k, _ in fields] == list(range(len(fields)))
-    assert [(n, {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64}[t]) for t, _, n in fields] == list(
-        runtime.State._fields_
-    )
+    assert [(n, {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64}[t]) for t, _, n in fields] == list(mirror._fields_)
 
 
 def test_compiled_once_for_all_processes(tmp_path, monkeypatch):

@@ -92,6 +92,7 @@ COPIES = {
     "clone_in": lambda f, g: (g.compute_root(), g.clone_in(f).compute_at(f, "y")),
 }
 CONTROL = {
+    "async_": lambda f, g: (f.serial("y"), g.store_root().compute_at(f, "y").fold_storage("y", 8).async_()),
     "specialize": lambda f, g: f.specialize(f.inputs["img"].shape[1] > 40).vectorize("x", 8),
 }
 DIRECTIVES = LOOPS | PLACES | STORAGE | COPIES | CONTROL

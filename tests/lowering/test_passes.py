@@ -38,6 +38,20 @@ def sliding() -> halo.Func:
     return out
 
 
+def beside() -> halo.Func:
+    out, rows = blur()
+    out.serial("y")
+    rows.store_root().compute_at(out, "y").fold_storage("y", 8).async_()
+    return out
+
+
+def in_turns() -> halo.Func:
+    out, rows = blur()
+    out.split("y", "yo", "yi", 4)
+    rows.compute_at(out, "yi").hoist_storage_root().ring_buffer(3).async_()
+    return out
+
+
 def edge() -> halo.Func:
     x = halo.Var("x")
     f = halo.Func("f")
@@ -154,6 +168,9 @@ CASES = [
     ("skip_stages", "skip_stages", optional),
     ("slide", "slide", sliding),
     ("checks", "checks", guarded),
+    ("ring_buffers", "ring_buffers", in_turns),
+    ("fork_producers", "fork_producers", beside),
+    ("fork_producers_of_a_ring", "fork_producers", in_turns),
     ("inline_lets", "inline_lets", tiled),
     ("trim_no_ops", "trim_no_ops", triangle),
     ("partition", "partition", edge),
