@@ -5,7 +5,7 @@ CASES ?= 20000
 SEED ?= 1
 bin = $(VENV)/bin
 
-.PHONY: demo test slow lint format bench models fuzz coverage clean
+.PHONY: demo test slow lint format bench models docs fuzz coverage clean
 
 demo: $(VENV)/.ready  ## blur and local Laplacian of a real photograph: pictures, times, loop nest
 	$(bin)/python -m examples.demo
@@ -33,6 +33,10 @@ models: $(VENV)/.ready  ## the networks that benchmarks run, with seeded weights
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,onnx]"
 	$(bin)/python -m benchmarks.models
 
+docs: $(VENV)/.ready  ## the site, under site/: tutorial, guides, directives, errors, reference
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	DISABLE_MKDOCS_2_WARNING=true $(bin)/python -m mkdocs build --quiet
+
 fuzz: $(VENV)/.ready  ## random pipelines under random schedules: make fuzz CASES=20000 SEED=1
 	$(bin)/python -m halo.fuzz --cases $(CASES) --seed $(SEED)
 
@@ -40,7 +44,7 @@ coverage: $(VENV)/.ready
 	$(bin)/python -m pytest --cov --cov-report=term --cov-fail-under=90
 
 clean:
-	rm -rf .venv .venv-* out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* out site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "halo needs a Python from 3.10 to 3.14 that can make a virtual environment"; exit 1; }
