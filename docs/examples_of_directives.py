@@ -61,6 +61,17 @@ def narrow() -> dict[str, Any]:
     return {"out": out}
 
 
+def product() -> dict[str, Any]:
+    """A product of matrices of bytes in 32 bits, in tiles of 16 columns and 4 terms."""
+    y, x = halo.vars("y x")
+    a, b, out = halo.Input("a", halo.u8, ndim=2), halo.Input("b", halo.i8, ndim=2), halo.Func("out")
+    r = halo.rdom(64, names="k")
+    out[y, x] = halo.i32(0)
+    out[y, x] += halo.i32(a[y, r.k]) * halo.i32(b[x, r.k])
+    out.update(0).split("x", "xo", "xi", 16).split("k", "ko", "ki", 4).reorder("y", "xo", "ko", "xi", "ki")
+    return {"out": out}
+
+
 @dataclass(frozen=True)
 class Example:
     """`code`, run with the stages that `pipeline` makes; `shows`: the stages whose order of computation is worth a look."""
@@ -103,6 +114,8 @@ EXAMPLES: Mapping[str, Example] = {
         blur, 'out.split("y", "strip", "y", 2)\nrows.compute_at(out, "strip").hoist_storage_root().ring_buffer(2)'
     ),
     "compute_with": Example(pair, 'high.compute_with(low, "y")', ("low", "high")),
+    "async_": Example(blur, 'rows.store_root().compute_at(out, "y").async_()'),
+    "tensorize": Example(product, 'out.update(0).tensorize("xi", halo.intrinsics.dot_u8i8_i32)'),
     "trace_loads": Example(blur, "rows.trace_loads()"),
     "trace_stores": Example(blur, "rows.trace_stores()"),
     "trace_realizations": Example(blur, 'rows.compute_at(out, "y").trace_realizations()'),

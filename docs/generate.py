@@ -30,6 +30,7 @@ FAMILIES = {
                 "bound_storage", "align_bounds", "align_extent", "promise_output"),
     "copies": ("in_", "clone_in", "eager_inline"),
     "reductions": ("rfactor", "atomic", "change_type"),
+    "control": ("specialize", "async_", "tensorize"),
 }  # fmt: skip
 
 
