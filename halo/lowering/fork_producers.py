@@ -102,9 +102,10 @@ class _Forks:
             case Realize() if self.is_async(s.what) and s.what not in scope.stored:
                 return s.replace(body=self.realized(s, replace(scope, stored=scope.stored | {s.what})))
             case Block():
-                for unit in scope.at_site:
-                    if any(_is_site(t, unit) for t in s.stmts):
-                        return self.beside(s, unit, replace(scope, at_site=scope.at_site - {unit}))
+                first = (self.units[a] for t in s.stmts for a in _made(t) if self.units[a] in scope.at_site)
+                unit = next(first, None)
+                if unit is not None:
+                    return self.beside(s, unit, replace(scope, at_site=scope.at_site - {unit}))
             case Fork():  # of a channel's half: it has been visited
                 return s
         return map_stmt(s, lambda t: self.visit(t, scope))
@@ -116,14 +117,18 @@ class _Forks:
         unit = self.units[s.what]
         if not unit <= scope.stored:  # the storage of what is computed with it comes first
             return self.visit(s.body, scope)
-        if s.ahead == 0 or (len(unit) > 1 and s.ahead is not None):
+        loop = _first_loop(s.body, unit)
+        if loop is None or s.ahead == 0 or (len(unit) > 1 and s.ahead is not None):
             return self.visit(s.body, replace(scope, at_site=scope.at_site | {unit}))
         room = None if s.ahead is None else s.ahead + 1
-        return self.fork(unit, s.body, room, None if room is None else _first_loop(s.body, unit), scope)
+        return self.fork(unit, s.body, room, None if room is None else loop, scope)
 
     def beside(self, s: Block, unit: Unit, scope: _Scope) -> Stmt:
-        """A production and its readers, in two threads until the readers are done."""
+        """A production, and its readers with other productions that it does not wait for, in two threads."""
         first = next(k for k, t in enumerate(s.stmts) if _is_site(t, unit))
+        needed = {a for t in s.stmts if _is_site(t, unit) for u in _all(t) for a in _read(u)}
+        while first and _made(s.stmts[first - 1]) and needed.isdisjoint(_made(s.stmts[first - 1])):
+            first -= 1
         before = (self.visit(t, scope) for t in s.stmts[:first])
         return block(*before, self.fork(unit, block(*s.stmts[first:]), None, None, scope))
 
@@ -216,9 +221,7 @@ class _Forks:
 
 def _is_site(s: Stmt, unit: Unit) -> bool:
     """Whether `s` is a production of the unit, perhaps under a condition."""
-    while isinstance(s, If) and s.orelse is None:
-        s = s.then
-    return isinstance(s, Produce) and s.what in unit
+    return not unit.isdisjoint(_made(s))
 
 
 def _keep(s: Stmt, unit: Unit) -> Stmt:
@@ -320,6 +323,13 @@ def _all(s: Stmt) -> Iterator[Stmt]:
         s = todo.pop()
         yield s
         todo += substmts(s)
+
+
+def _made(s: Stmt) -> set[Array]:
+    """What `s` produces if it is a production, perhaps under a condition."""
+    while isinstance(s, If) and s.orelse is None:
+        s = s.then
+    return {s.what} if isinstance(s, Produce) else set()
 
 
 def _is_empty(s: Stmt) -> bool:

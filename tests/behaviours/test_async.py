@@ -129,6 +129,46 @@ def test_29_readers_in_two_threads(sizes: tuple[int, int]) -> None:
         np.testing.assert_array_equal(c(shape=SHAPE), want)
 
 
+@pytest.mark.parametrize("limit", range(4))
+@pytest.mark.parametrize("length", [3, 5])
+def test_29_some_threads_but_not_enough(length: int, limit: int) -> None:
+    a = func("a", (Y, X), Y * 7 + X)
+    stages = [a]
+    for k in range(1, length):
+        f = stages[-1]
+        stages.append(func(f"f{k}", (Y, X), f[Y, X] + f[Y + 1, X] + 3 * a[Y, X]))
+    want = stages[-1](shape=SHAPE)
+    for f in stages[:-1]:
+        f.store_root().compute_at(stages[-1], "y").async_()
+    threads = runtime().threads
+    idle, count, most = threads.idle, threads.count, threads.limit
+    threads.idle, threads.limit = None, count + limit
+    try:
+        for _ in range(10):
+            np.testing.assert_array_equal(stages[-1](shape=SHAPE), want)
+    finally:
+        threads.idle, threads.limit = threads.idle or idle, most
+
+
+def test_29_at_one_place_others_come_first_or_run_beside() -> None:
+    def stages() -> list[halo.Func]:
+        a = func("a", (Y, X), Y * 7 + X)
+        b = func("b", (Y, X), a[Y, X] * 2)
+        c = func("c", (Y, X), Y - X)
+        return [a, b, c, func("d", (Y, X), a[Y, X] + b[Y + 1, X] + c[Y, X + 1])]
+
+    want = stages()[-1](shape=SHAPE)
+    for at in (None, "y", "x"):
+        for asynchronous in range(1, 8):
+            *producers, d = stages()
+            for k, f in enumerate(producers):
+                f.compute_root() if at is None else f.compute_at(d, at)
+                if asynchronous >> k & 1:
+                    f.async_()
+            np.testing.assert_array_equal(d(shape=SHAPE), want)
+            assert d.loops().count("fork") == asynchronous.bit_count()
+
+
 def test_29_an_async_stage_with_updates() -> None:
     r = halo.rdom(5, names="r")
 
