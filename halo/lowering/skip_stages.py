@@ -15,6 +15,7 @@ from ..ir.facts import free_vars
 from ..ir.pipeline import Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Produce, Realize, Stmt, block
 from ..types import index
+from .compute_with import fused_groups
 from .walk import exprs, map_stmt, substmts
 
 
@@ -23,14 +24,15 @@ def skip_stages(s: Stmt, p: Pipeline) -> Stmt:
     for f in (p[name] for name in p.outputs):
         for d, lo, n in f.bound:
             known.update({f.array.extents[d]: n} if lo is None else {f.array.mins[d]: lo, f.array.extents[d]: n})
-    return _Skip(known).visit(s, frozenset(), frozenset())
+    joined = frozenset(f.array for group in fused_groups(p) if len(group) > 1 for f in group)
+    return _Skip(known, joined).visit(s, frozenset(), frozenset())
 
 
 class _Skip:
-    """`known`: what the outputs' regions are promised to be."""
+    """`known`: what the outputs' regions are promised to be. `joined`: what compute_with has others computed with."""
 
-    def __init__(self, known: dict[Var, Expr]) -> None:
-        self.known = known
+    def __init__(self, known: dict[Var, Expr], joined: frozenset[Array]) -> None:
+        self.known, self.joined = known, joined
         self.made: set[Stmt] = set()  # the `if`s round productions, whose conditions are those of later readers again
 
     def visit(self, s: Stmt, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
@@ -53,7 +55,7 @@ class _Skip:
         done: list[Stmt] = []
         for t, arrays in zip(reversed(s.stmts), reversed(before), strict=True):
             inner = self.visit(t, arrays, frozenset())
-            if isinstance(inner, Produce) and inner.what in own:
+            if isinstance(inner, Produce) and inner.what in own - self.joined:
                 inner = self.conditional(inner, Block(tuple(done)), arrays)
             done.insert(0, inner)
         return block(*done)

@@ -120,3 +120,22 @@ def test_storage_of_many_stages_in_lanes_does_not_overflow_the_stack():
     for g in stages:
         g.compute_at(scheduled, "x_v")
     np.testing.assert_array_equal(scheduled(a=a), plain(a=a))
+
+
+def test_a_stage_is_computed_though_the_one_that_it_runs_with_is_not_needed():
+    """`if k > 0: produce a` was round the loops of both: b was not computed where a was not needed."""
+    y, x = halo.vars("y x")
+    k = halo.Param("k", halo.i32)
+    rows, columns = np.mgrid[:8, :9]
+    values = {"a": 7 * rows + columns, "b": rows - columns + 100}
+    for needed, maybe in (("a", "b"), ("b", "a")):
+        f = {"a": halo.Func("a"), "b": halo.Func("b")}
+        f["a"][y, x] = 7 * y + x
+        f["b"][y, x] = y - x + 100
+        out = halo.Func("out")
+        out[y, x] = halo.select(k > 0, f[maybe][y, x], 0) + f[needed][y, x]
+        f["a"].compute_root()
+        f["b"].compute_root().compute_with(f["a"], "y")
+        for given in (0, 1, 0):
+            want = values[needed] + values[maybe] * given
+            np.testing.assert_array_equal(out(shape=(8, 9), k=given), want)
