@@ -24,9 +24,11 @@ from .func import (
     Func,
     Pipeline,
     Stage,
+    argsort,
     extern,
     func,
     intrinsic,
+    sort,
 )
 from .ir.functions import (
     abs,
@@ -182,6 +184,7 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "argsort",
     "asin",
     "asinh",
     "atan",
@@ -259,6 +262,7 @@ __all__ = [
     "set_num_threads",
     "sin",
     "sinh",
+    "sort",
     "sqrt",
     "sum",
     "tan",

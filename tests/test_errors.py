@@ -449,6 +449,24 @@ def shape_not_known():
     f(img=U8)
 
 
+@case(halo.BoundsError)
+def read_beyond_a_sorted_axis():
+    rows = halo.sort(halo.Input("img", halo.i32, ndim=2))
+    rows(img=IMG, shape=(10, 13))
+
+
+@case(halo.ScheduleError)
+def lanes_of_sorted_rows():
+    halo.sort(halo.Input("img", halo.i32, ndim=2)).vectorize("i0", 4)(img=IMG)
+
+
+@case(halo.DefinitionError)
+def sorted_axis_of_no_length():
+    free, (y, x) = halo.Func("free"), halo.vars("y x")
+    free[y, x] = y * x
+    halo.argsort(free)(shape=(2, 2))
+
+
 @case(halo.ArgumentError)
 def wrong_out():
     f, _ = stencil()

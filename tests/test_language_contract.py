@@ -96,6 +96,8 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("debug_print", REDUCTIONS, "test_debug_print_shows_values"),
         ("zero-dimensional Funcs", REDUCTIONS, "test_zero_dimensional_funcs"),
         ("extern stages", REDUCTIONS, "test_extern_stages"),
+        ("sort, argsort: stable, NaN last", "func/test_sort.py", "test_every_type test_every_axis_of_every_rank"),
+        ("under every schedule the same", "func/test_sort.py", "test_no_schedule_changes_the_result"),
     ],
     "1. The same without the decorator": [
         ("the example", REDUCTIONS, "test_the_object_form"),

@@ -56,6 +56,8 @@ def apply(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[st
         return _closure(frame, node, fn, args, kwargs)
     if isinstance(fn, Function):
         return _bound(frame, node, fn, args, kwargs)
+    if getattr(fn, "takes_array", False):
+        return _of_array(frame, node, fn, args, kwargs)
     if is_halo(fn):
         return frame.python(node, fn, *(frame.resolved(a, node) for a in args), **_resolved(frame, node, kwargs))
     if isinstance(fn, MethodType) and isinstance(fn.__func__, FunctionType):
@@ -239,7 +241,7 @@ def _domain(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[
     return frame.python(node, loops.domain, frame, node, *args, **kwargs)
 
 
-def _pad(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def _of_array(frame: Frame, node: ast.AST, fn: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     if args and isinstance(args[0], Undecided):
         args = [frame.t.inputs.array(args[0], frame.source.loc(node)), *args[1:]]
     return frame.python(node, fn, *(frame.resolved(a, node) for a in args), **_resolved(frame, node, kwargs))
@@ -292,7 +294,7 @@ def _forbidden(name: str) -> Special:
 _FORBIDDEN = {"print": "halo.debug_print(value, ...)", "super": "a plain function", "breakpoint": "halo.debug_print"}
 
 _SPECIAL: dict[Any, Special] = {
-    **dict.fromkeys(REDUCTIONS, _reduce), range: _range, functions.rdom: _domain, functions.pad: _pad, len: _len,
+    **dict.fromkeys(REDUCTIONS, _reduce), range: _range, functions.rdom: _domain, functions.pad: _of_array, len: _len,
     map: _map, filter: _filter, functools.reduce: _accumulate, isinstance: _kind,
     **{getattr(builtins, name): _forbidden(name) for name in _FORBIDDEN},
 }  # fmt: skip

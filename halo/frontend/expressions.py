@@ -198,7 +198,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
 def access(frame: Frame, node: ast.Subscript, base: Indexable) -> Any:
     """`base[...]` of an input, a Func or a pad view."""
     t, place = frame.t, indices(frame, node)
-    t.inputs.rank(surface_walk.base(base), len(place), frame.source.loc(node))
+    t.inputs.rank(surface_walk.base(getattr(base, "sorted", base)), len(place), frame.source.loc(node))
     if base is not t.target:
         return frame.python(node, operator.getitem, base, place)
     if t.size is None or t.size == 1:

@@ -13,9 +13,16 @@ from ..ir.surface import Expr as Surface
 from ..ir.surface import Extent, External, Function, IndexVar, Literal, as_expr
 from ..types import index
 
-__all__ = ["ExternCall", "Regions", "regions", "typed_call"]
+__all__ = ["ExternCall", "Regions", "Sorting", "box_names", "extern_regions", "typed_call"]
 
 Regions = tuple[tuple[tuple[Surface, Surface], ...], ...]  # (lo, n) an axis, for each input
+
+
+@dataclass(frozen=True, eq=False)
+class Sorting(External):
+    """A sort stage: `function` is the Sorter. `whole`: (lo, n) of the sorted axis, or None for what the input says."""
+
+    whole: tuple[Surface, Surface] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +50,15 @@ class ExternCall:
         )
 
 
-def _box_names(ndim: int) -> list[tuple[str, str]]:
+def box_names(ndim: int) -> list[tuple[str, str]]:
     return [(f"lo{k}", f"n{k}") for k in range(ndim)]
 
 
-def regions(f: Function) -> Regions:
+def extern_regions(f: Function) -> Regions:
     """What the extern stage `f` reads of each input, in terms of the index variables lo0, n0, lo1, n1, ... of its box."""
     external = f.external
     assert external is not None and f.ndim is not None
-    box = [(IndexVar(lo), IndexVar(n)) for lo, n in _box_names(f.ndim)]
+    box = [(IndexVar(lo), IndexVar(n)) for lo, n in box_names(f.ndim)]
     if external.bounds is None:
         return tuple(_default(t, box) for t in external.inputs)
     try:
@@ -79,7 +86,7 @@ def typed_call(f: Function, external: External, arrays: tuple[Array, ...], boxes
                reading: Callable[[Surface, dict[str, Var]], Expr]) -> ExternCall:  # fmt: skip
     """The call for the typed pipeline; `reading(e, variables)` types a bound as a mathematical integer."""
     assert f.ndim is not None
-    box = tuple((Var(lo, index), Var(n, index)) for lo, n in _box_names(f.ndim))
+    box = tuple((Var(lo, index), Var(n, index)) for lo, n in box_names(f.ndim))
     variables = {v.name: v for pair in box for v in pair}
     reads = tuple(tuple((reading(lo, variables), reading(n, variables)) for lo, n in of) for of in boxes)
     for a, of in zip(arrays, reads, strict=True):

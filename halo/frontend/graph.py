@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from ..errors import DefinitionError, Location
 from ..ir.shapes import Extents, shown
-from ..ir.surface import Access, Define, Expr, Extent, Function, Indexable, Input, Param, Table
+from ..ir.surface import (
+    Access,
+    Call,
+    Define,
+    Expr,
+    Extent,
+    Function,
+    Indexable,
+    IndexVar,
+    Input,
+    Literal,
+    Param,
+    Table,
+)
 from ..ir.surface_walk import base, roots, walk
 from ..types import Type
-from .externs import regions
+from .externs import Regions, Sorting, box_names, extern_regions
 
-__all__ = ["TABLE_BYTES", "Argument", "Graph", "reads"]
+__all__ = ["TABLE_BYTES", "Argument", "Graph", "input_along", "reads", "regions"]
 
 TABLE_BYTES = 1 << 16  # the largest constant array that is embedded in the code
 
@@ -55,10 +69,64 @@ def reads(f: Function) -> Iterable[Access]:
 
 
 def mentioned(f: Function) -> Iterable[Expr]:
-    """The expressions that the definitions of `f` are made of; of an extern stage, the bounds of what it reads."""
-    if f.external is not None:
-        return (e for box in regions(f) for pair in box for e in pair)
-    return (e for s in stages(f) for e in roots(s))
+    """The expressions that the definitions of `f` are made of; of an extern stage, the bounds of what it reads too."""
+    bounds = () if f.external is None else (e for box in regions(f) for pair in box for e in pair)
+    return itertools.chain((e for s in stages(f) for e in roots(s)), bounds)
+
+
+def regions(f: Function) -> Regions:
+    """What the extern stage `f` reads of each input, in terms of the index variables lo0, n0, lo1, n1, ... of its box."""
+    external = f.external
+    if not isinstance(external, Sorting):
+        return extern_regions(f)
+    assert f.ndim is not None
+    (target,), axis = external.inputs, external.function.axis
+    box: list[tuple[Expr, Expr]] = [(IndexVar(lo), IndexVar(n)) for lo, n in box_names(f.ndim)]
+    box[axis] = external.whole or (Literal(0), _extent(f, target, axis))
+    return (tuple(box),)
+
+
+def _extent(f: Function, target: Indexable, axis: int) -> Expr:
+    """The extent of `axis` of an input; of a Func, that of the input that it has it from, as in a call."""
+    if not isinstance(target, Function):
+        return Extent(target, axis)
+    graph = Graph((target,))
+    found = input_along(target, target.definitions.vars[axis], graph)
+    if found is None:
+        raise DefinitionError(f"nothing says how long axis {axis} of {target.name} is", loc=f.loc,
+                              hint="bounds=(lo, n)")  # fmt: skip
+    return Extent(cast(Input, graph.arguments[found[0]].source), found[1])
+
+
+def input_along(f: Function, variable: str, graph: Graph) -> tuple[str, int] | None:
+    """The input axis (its name and number) whose extent the axis `variable` of `f` has: of the first input, in the order
+    of the graph's, that is subscripted by the plain variable, also through producers that are read at it."""
+    order = {name: k for k, name in enumerate(graph.arguments)}
+    found: list[tuple[str, int]] = []
+    seen = {(f, variable)}
+    todo = [(f, variable)]
+    while todo:
+        f, v = todo.pop(0)
+        for access in reads(f):
+            target = base(access.target)
+            for axis, e in enumerate(access.indices):
+                if _plain(e) != v or target is f:
+                    continue
+                if isinstance(target, Input):
+                    found.append((target.name, axis))
+                elif isinstance(target, Function):
+                    inner = target, target.definitions.vars[axis]
+                    if inner not in seen:
+                        seen.add(inner)
+                        todo.append(inner)
+    return min(found, key=lambda place: order[place[0]], default=None)
+
+
+def _plain(e: Expr) -> str | None:
+    """The variable that `e` is; `y + 0`, which an unrolled loop may write, is `y`."""
+    while isinstance(e, Call) and e.op in ("add", "sub") and isinstance(e.args[1], Literal) and e.args[1].value == 0:
+        e = e.args[0]
+    return e.name if isinstance(e, IndexVar) else None
 
 
 def _uses(f: Function) -> Uses:

@@ -125,12 +125,15 @@ class Inputs:
         return found
 
 
+_TAKE_ARRAYS = ("pad", "sort", "argsort")
+
+
 def _arrays(function: ast.AST) -> Iterator[str]:
-    """The names that are used as arrays as they stand: `a[...]`, `a.shape`, `halo.pad(a, ...)`."""
+    """The names that are used as arrays as they stand: `a[...]`, `a.shape`, `halo.pad(a, ...)`, `halo.sort(a)`."""
     for node in ast.walk(function):
         if isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim")):
             used: ast.expr | None = node.value
-        elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).split(".")[-1] == "pad":
+        elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).split(".")[-1] in _TAKE_ARRAYS:
             used = node.args[0]
         else:
             continue

@@ -41,8 +41,8 @@ from ..ir.surface import Param as ParamRef
 from ..ir.surface_walk import operands, roots, walk
 from ..types import Type, bool_, f32, f64, i32, index
 from .boundaries import inside, inward
-from .externs import ExternCall, regions, typed_call
-from .graph import Graph
+from .externs import ExternCall, Sorting, typed_call
+from .graph import Graph, regions
 from .njit import RULES
 from .promotion import (
     Value,
@@ -172,8 +172,13 @@ class _FunctionTyper:
         self.array = Array(self.name, types, len(self.vars))
         definitions = (first.definition(), *(s.definition() for s in later))
         extern = self._extern(first)
-        return Typed(self.name, tuple(self.vars.values()), types, self.array, definitions, extern=extern, fastmath=self.f.fastmath,
-                     innermost=getattr(self.f, "innermost", False), loc=self.f.loc)  # fmt: skip
+        domain: tuple[tuple[int, Expr, Expr], ...] = ()
+        if isinstance(self.f.external, Sorting):
+            assert extern is not None
+            axis = self.f.external.function.axis
+            domain = ((axis, *extern.reads[0][axis]),)
+        return Typed(self.name, tuple(self.vars.values()), types, self.array, definitions, extern=extern, domain=domain,
+                     fastmath=self.f.fastmath, innermost=getattr(self.f, "innermost", False), loc=self.f.loc)  # fmt: skip
 
     def _extern(self, stage: _StageTyper) -> ExternCall | None:
         external = self.f.external

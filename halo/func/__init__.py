@@ -5,5 +5,6 @@ from .func import Func, func
 from .intrinsic import intrinsic
 from .pipeline import Pipeline
 from .schedulable import Stage
+from .sort import argsort, sort
 
-__all__ = ["Func", "Pipeline", "Stage", "extern", "func", "intrinsic"]
+__all__ = ["Func", "Pipeline", "Stage", "argsort", "extern", "func", "intrinsic", "sort"]

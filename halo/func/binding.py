@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, Location, here
+from ..frontend.externs import Sorting
 from ..frontend.graph import Argument
 from ..ir.surface import (
     Access,
@@ -120,6 +121,13 @@ class _Copy(Rewriter):
         new = f.blank()
         self.made[f] = new
         d = f.definitions
+        if isinstance(f.external, Sorting):
+            from .sort import sorting
+
+            e = f.external
+            whole = e.whole and (self.expr(e.whole[0]), self.expr(e.whole[1]))
+            sorting(new, self.view(e.inputs[0]), e.function, whole, d.vars)
+            return
         pure = None if d.pure is None else self.define(d.pure)
         inputs = tuple(i for i in map(self._input, d.inputs) if i is not None)
         if f.external is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, DefinitionError, HaloError, ScheduleError, here
 from ..frontend.capture import Capture, capture
+from ..frontend.externs import Sorting
 from ..frontend.reductions import extract
 from ..frontend.undefined import without_undef
 from ..ir.surface import (
@@ -306,11 +307,14 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         captured = stage == 0 and self._capture is not None and not self._capture.pack
         vars = self._capture.index_names if captured else self.definitions.vars  # type: ignore[union-attr]
         if stage not in self._loops:
+            if isinstance(self.external, Sorting):
+                axis = self.external.function.axis
+                vars = vars[:axis] + vars[axis + 1 :]
             own = None if stage == 0 else self.definitions.updates[stage - 1]
             self._loops[stage] = Loops.start(vars) if own is None else update_loops(own, vars)
         loops = self._loops[stage]
         if loops is not None:
-            after = d.run(Checked(Stage(self, stage).name, loops, vars))
+            after = d.run(Checked(Stage(self, stage).name, loops, self.definitions.vars if self.external else vars))
             self._loops[stage] = None if isinstance(d, Structural) and d.on == "stage" else after.loops
 
     def reschedule(self, directives: list[tuple[int, Directive]]) -> None:

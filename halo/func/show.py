@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..frontend.externs import Sorting
 from ..ir.surface import Define, Expr
 from ..ir.surface_text import text as expression
 
@@ -21,9 +22,17 @@ def text(f: Func) -> str:
         return f"<halo.Func {f.name} of any rank>"
     d = f.written
     lines = [_stage(f.name, s) for s in (d.pure, *d.updates) if s is not None]
+    if isinstance(f.external, Sorting):
+        lines = [_sort(f, f.external)]
     for stage, directive in f.directives:
         lines.append(f"{f.name if stage == 0 else f'{f.name}.update({stage - 1})'}.{directive}")
     return "\n".join(lines)
+
+
+def _sort(f: Func, s: Sorting) -> str:
+    how = s.function
+    descending = ", descending=True" if how.descending else ""
+    return f"{f.name} = halo.{how.__name__}({s.inputs[0].name}, axis={how.axis}{descending})"
 
 
 def _stage(name: str, d: Define) -> str:

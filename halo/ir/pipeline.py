@@ -100,6 +100,7 @@ class Function:
         tuple[int, Any], ...
     ] = ()  # (own stage, how compute_with aligns: for all loops, or (loop, how) pairs)
     extern: Any = None
+    domain: tuple[tuple[int, Expr, Expr], ...] = ()  # (axis, lo, n): where there are values at all
     innermost: bool = False  # the stage of an inline reduction: by default at the innermost loop of what reads it
     trace_realizations: bool = False
     trace_tags: tuple[str, ...] = ()
@@ -156,8 +157,9 @@ class Port:
 @dataclass(frozen=True, eq=False)
 class CheckInfo:
     """What a `Check` of the kernel tests: `kind` is bounds (an input is too small: args are the needed lo and hi, and the
-    extent), fallback (the fast variant does not fit this call: run the safe one) or require (a user's requirement: args
-    are the required value and those for the {} of `message`, of these `types`)."""
+    extent), domain (a stage has values elsewhere only: args are the needed lo and hi, the first and the last), fallback
+    (the fast variant does not fit this call: run the safe one) or require (a user's requirement: args are the required
+    value and those for the {} of `message`, of these `types`)."""
 
     kind: str
     array: str = ""

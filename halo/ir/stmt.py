@@ -130,13 +130,14 @@ class View(Node):
 
 @node
 class CallExtern(Stmt):
-    """What `flatten` makes of an Extern: call `function`, which machine code knows as `symbol`, on `views`. It writes the
-    first `outputs` of them."""
+    """What `flatten` makes of an Extern: call `function`, which machine code knows as `symbol`, on `views` and on the
+    numbers `args`. It writes the first `outputs` of the views."""
 
     symbol: str
     function: Any
     outputs: int
     views: tuple[View, ...]
+    args: tuple[Expr, ...] = ()
 
 
 @node

@@ -171,6 +171,11 @@ class Kernel:
         if kind == "require":
             shown = [str(value(t, word)) for t, word in zip(check.types[1:], values[1:], strict=False)]
             return ArgumentError(check.message.format(*shown) or "a requirement does not hold", loc=check.loc or here())
+        if kind == "domain":
+            lo, hi, first, last = values[:4]
+            exists = f"it is defined at {first}..{last} only" if first <= last else "it is empty"
+            message = f"{check.array} is needed at {lo}..{hi} along axis {check.axis}, and {exists}"
+            return BoundsError(message, loc=check.loc, hint="halo.clamp(i, lo, hi), or a smaller shape=")
         lo, hi, extent = values[:3]
         exists = f"0..{extent - 1} exists" if extent else "it is empty"
         message = f"{check.array} is too small along axis {check.axis}: {lo}..{hi} is needed, {exists}"

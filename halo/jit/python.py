@@ -22,6 +22,7 @@ from ..ir.expr import Array, Const, Expr, Lin, Load, Op, Read, Var, children, is
 from ..ir.facts import const_bounds, free_vars
 from ..ir.node import deep_recursion, interning
 from ..ir.pipeline import Lowered, Port
+from ..ir.sorting import numbers
 from ..ir.stmt import Block, Check, Evaluate, Extern, For, Fork, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import Type, bf16, f16, index
 from .python_code import Code, Comment, call, item, literal, name, np_, ref_
@@ -415,11 +416,13 @@ class Nest:
         """A call on views of the regions: `function(outputs..., inputs...)`."""
         regions = [(s.outputs, k, s.box) for k in range(len(s.outputs.types))]
         regions += [(a, 0, of) for a, of in zip(s.inputs, s.function.required(s.box), strict=True)]
-        with self.shared(*(e for _, _, box in regions for axis in box for e in axis)) as (before, flat):
+        beside = numbers(s.function, s.box)
+        with self.shared(*(e for _, _, box in regions for axis in box for e in axis), *beside) as (before, flat):
             ends, views = iter(flat), []
             for array, k, box in regions:
                 axes = [(next(ends), next(ends)) for _ in box]
                 views.append(self._view(array, k, axes))
+            views += map(self.code.value, ends)
         called: ast.stmt = ast.Expr(call(self._function(s.function.function), *views))
         if self.backend == "numba":
             called = ast.With([ast.withitem(call("objmode"), None)], [called])
@@ -483,6 +486,7 @@ def _exprs(s: Stmt) -> Iterator[Expr]:
             yield from (e for e in (*s.values, s.pred) if e is not None)
         case Extern():
             yield from itertools.chain.from_iterable(itertools.chain(s.box, *s.function.required(s.box)))
+            yield from numbers(s.function, s.box)
     if isinstance(s, Check):
         yield from s.args
 

@@ -15,6 +15,7 @@ from .check_tensors import check_tensors
 from .checks import closed_boxes, entry_checks
 from .deinterleave import deinterleave
 from .expand_math import expand_math
+from .expand_sorts import expand_sorts
 from .flatten import flatten
 from .fold_storage import fold_storage
 from .fork_producers import fork_producers
@@ -155,6 +156,7 @@ PASSES = (
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
     Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
     Pass("deinterleave", "strided loads side by side share dense loads", lambda s: s.on_stmt(deinterleave, s.lanes)),
+    Pass("expand_sorts", "short rows are sorted by rank, long ones by radix", lambda s: s.on_stmt(expand_sorts, s.lanes)),
     Pass("lifetimes", "memory is taken before its first use and goes back after its last", _on_stmt(lifetimes)),
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
+from ..ir.sorting import sorts_rows
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
 from ..schedule.loops import Loops
 from ..types import index
@@ -88,7 +89,7 @@ class _Nest:
         """The stages of a Function; of several, joined as `compute_with` says: the last one is marked as producing
         everything, the others come before it with nothing of their own."""
         *joined, f = group
-        if f.extern is not None:
+        if f.extern is not None and not sorts_rows(f):
             box = tuple(zip(f.array.mins, f.array.extents, strict=True))
             body = _Body(Extern(f.extern, f.array, tuple(f.extern.arrays), box), set(f.extern.arrays))
         else:
@@ -121,7 +122,8 @@ class _Nest:
     def _inside(self, f: Function, k: int, nest: StageLoops, depth: int) -> _Body:
         """The body of the stage with all loops but the `depth` outermost round it."""
         leaf = self._leaf(f, k, f.definitions[k])
-        body = _Body(leaf, {r.array for r in reads(_leaf_exprs(leaf))})
+        inputs = set(leaf.inputs) if isinstance(leaf, Extern) else set()
+        body = _Body(leaf, {r.array for r in reads(_leaf_exprs(leaf))} | inputs)
         for group in reversed(self.groups):
             self._produce(group, body, lambda g: g.compute.kind == "inline" and g.array is not f.array)
         body.store([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
@@ -169,6 +171,11 @@ class _Nest:
         return body
 
     def _leaf(self, f: Function, k: int, d: Definition) -> Stmt:
+        if sorts_rows(f):
+            box: list[tuple[Expr, Expr]] = [(v, Const(1, index)) for v in f.vars]
+            axis = f.extern.function.axis
+            box[axis] = f.array.mins[axis], f.array.extents[axis]
+            return Extern(f.extern, f.array, f.extern.arrays, tuple(box))
         several = next((len(i.args) for i in d.indices if isinstance(i, Op) and i.name == "scatter"), 0)
         leaf = self._scatter(f, d, several) if several else self._store(f, k, d, d.indices, d.values)
         return leaf if d.pred is None else If(d.pred, leaf)

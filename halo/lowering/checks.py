@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Var, is_true
-from ..ir.pipeline import CheckInfo, Pipeline, Port
+from ..ir.pipeline import CheckInfo, Function, Pipeline, Port
 from ..ir.stmt import Check, Let, Stmt, block
 from ..types import i64, index
 from .flatten import PIXEL, is_pixels, packed_strides, promised_strides
@@ -34,6 +34,8 @@ def entry_checks(
         scheduled = mine.get(("read", a))
         if scheduled is not None and scheduled != needed:
             _check_input(checks, a, scheduled, p, "fallback")
+    for f in p.functions:
+        _check_domain(checks, f, mine if plain is None else plain, f.name in p.outputs)
     lets += _check_promises(checks, mine, p)
     lets += _check_outputs(checks, p, ports, {var for var, _ in lets})
     if dense:
@@ -118,6 +120,22 @@ def _check_packed(checks: _Checks, port: Port) -> None:
             short = A.le(port.extents[d], Const(1, index))  # nothing is read at another index
             packed = A.or_(short, A.eq(port.strides[d], Const(n, index)))
             checks.add(packed, CheckInfo("fallback", port.name, d))
+
+
+def _check_domain(checks: _Checks, f: Function, boxes: Boxes, output: bool) -> None:
+    """What is needed of `f` lies where it has values."""
+    box = boxes.get(("domain", f.array))
+    if output:
+        box = tuple((m, last_of(m, n)) for m, n in zip(f.array.mins, f.array.extents, strict=True))
+    if box is None:
+        return
+    empty = A.not_(A.all_of(A.le(lo, hi) for lo, hi in box if lo is not None and hi is not None))
+    for d, first, n in f.domain:
+        lo, hi = box[d]
+        assert lo is not None and hi is not None  # the box has a size
+        last = last_of(first, n)
+        fits = A.and_(A.le(first, lo), A.le(hi, last))
+        checks.add(A.or_(fits, empty), CheckInfo("domain", f.name, d, loc=f.loc), lo, hi, first, last)
 
 
 def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Var, Expr]]:

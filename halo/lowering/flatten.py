@@ -13,6 +13,7 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var, walk
 from ..ir.facts import const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
+from ..ir.sorting import numbers
 from ..ir.stmt import (
     Acquire,
     Allocate,
@@ -183,7 +184,8 @@ class _Flatten:
         items = len(s.outputs.types)
         views = [self.view(s.outputs, k, s.box) for k in range(items)]
         views += [self.view(a, 0, box) for a, box in zip(s.inputs, s.function.required(s.box), strict=True)]
-        return CallExtern(f"{s.function.symbol}_{s.outputs.name}", s.function.function, items, tuple(views))
+        args = tuple(map(self.expr, numbers(s.function, s.box)))
+        return CallExtern(f"{s.function.symbol}_{s.outputs.name}", s.function.function, items, tuple(views), args)
 
     def view(self, array: Array, item: int, box: tuple[tuple[Expr, Expr], ...]) -> View:
         layout = self.layouts[array]

@@ -187,6 +187,8 @@ class _Inference:
         fixed = {axis: (lo, n) for axis, lo, n in f.bound}
         if fixed:
             boxes.touch("bound", what, box)
+        if f.domain:
+            boxes.touch("domain", what, box)
         lets = Lets()
         for d, (lo, hi) in enumerate(self._bounded(what, box)):
             lo, n = _aligned(f, d, lo, extent_of(lo, hi))

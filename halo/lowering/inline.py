@@ -12,7 +12,7 @@ from ..ir.pipeline import Definition, Function, Pipeline
 
 def inline(p: Pipeline) -> Pipeline:
     """Substitute every Function without updates whose place is `inline`; those with updates stay, and are computed at
-    the innermost loop of each of their readers. Outputs are always computed."""
+    the innermost loop of each of their readers, as is what a sort reads. Outputs are always computed."""
     bodies: dict[object, tuple[Function, tuple[Expr, ...]]] = {}
     kept: list[Function] = []
     memo: dict[Expr, Expr] = {}
@@ -25,10 +25,12 @@ def inline(p: Pipeline) -> Pipeline:
         value = A.substitute(values[e.item], dict(zip(f.vars, indices, strict=True)))
         return value if e.pred is None else A.select(A.rewrite(e.pred, visit, memo), value, A.const(0, e.type))
 
+    given = {a for f in p.functions if f.extern is not None for a in f.extern.arrays}  # as arrays in memory
     for f in p.functions:
         done = tuple(_map_definition(d, lambda e: A.rewrite(e, visit, memo)) for d in f.definitions)
         f = replace(f, definitions=done)
-        if f.compute.kind == "inline" and len(done) == 1 and f.name not in p.outputs and f.extern is None:
+        replaced = f.compute.kind == "inline" and len(done) == 1 and f.name not in p.outputs and f.extern is None
+        if replaced and f.array not in given:
             bodies[f.array] = (f, done[0].values)  # type: ignore[assignment]
         else:
             kept.append(f)

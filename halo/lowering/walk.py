@@ -82,7 +82,7 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
         case Extern():
             return tuple(e for pair in s.box for e in pair)
         case CallExtern():
-            return tuple(e for v in s.views for e in (v.index, *v.extents, *v.strides))
+            return (*(e for v in s.views for e in (v.index, *v.extents, *v.strides)), *s.args)
     return ()
 
 
@@ -123,5 +123,5 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
             return Extern(s.function, s.outputs, s.inputs, pairs(s.box))
         case CallExtern():
             views = (View(v.buffer, f(v.index), tuple(map(f, v.extents)), tuple(map(f, v.strides))) for v in s.views)
-            return CallExtern(s.symbol, s.function, s.outputs, tuple(views))
+            return CallExtern(s.symbol, s.function, s.outputs, tuple(views), tuple(map(f, s.args)))
     return map_stmt(s, lambda t: map_exprs(t, f))

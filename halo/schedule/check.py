@@ -10,6 +10,7 @@ from typing import Any
 
 from ..ir.expr import Array
 from ..ir.pipeline import Function, Pipeline, Place
+from ..ir.sorting import sorts_rows
 from .directive import Directive, label, listed, nearest, quoted
 from .loops import Loops
 from .nesting import adjective
@@ -102,7 +103,9 @@ class _Places:
             where = "an output of this pipeline" if output else "computed inline"
             self.last(f, Async).refuse(f.name, f"{f.name} is {where}: there is nothing that its thread could run beside",
                                        legal=_PLACES, hint=f"{f.name}.compute_at(...)")  # fmt: skip
-        if f.extern is not None:
+        if sorts_rows(f):
+            self.sorted(f, directives)
+        elif f.extern is not None:
             for d in directives:
                 if d.on == "stage":
                     d.refuse(f.name, f"{f.name} is one call of a Python function and has no loops")
@@ -114,6 +117,14 @@ class _Places:
                 said = "compute_inline() was given" if asked else "neither compute_root() nor compute_at() was given"
                 d.refuse(f.name, f"{f.name} is computed inline and has no loops: {said}", legal=_PLACES,
                          hint=f"{f.name}.compute_root()")  # fmt: skip
+
+    def sorted(self, f: Function, directives: Sequence[Directive]) -> None:
+        """Refuse lanes of rows: each is sorted by itself."""
+        for loops in self.nests(f, None):
+            for dim in loops.dims:
+                if dim.kind == "vectorize":
+                    d = next(d for d in reversed(directives) if d.name == "vectorize")
+                    d.refuse(f.name, "a row is sorted by itself, not in a lane of others", legal=("parallel", "unroll"))
 
     def exists(self, f: Function, what: str, place: Place) -> None:
         """Refuse a place at a stage or loop that there is not."""
@@ -131,7 +142,7 @@ class _Places:
             d.refuse(
                 f.name, f"{g.name} is computed inline and has no loops", legal=legal, hint=f"{g.name}.compute_root()"
             )
-        if g.extern is not None:
+        if g.extern is not None and not sorts_rows(g):
             d.refuse(f.name, f"{g.name} is one call of a Python function and has no loops",
                      legal=("compute_root()",), hint=f"{f.name}.compute_root()")  # fmt: skip
         nests = self.nests(g, place.stage)

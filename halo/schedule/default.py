@@ -14,6 +14,7 @@ from dataclasses import replace
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Read, walk
 from ..ir.pipeline import INLINE, ROOT, Definition, Function, Pipeline
+from ..ir.sorting import sorts_rows
 from ..types import index
 from .loops import Dim, Loops
 from .nesting import split
@@ -43,6 +44,10 @@ def schedule_default(p: Pipeline) -> Pipeline:
 def _scheduled(f: Function, inlined: set[str], places: set[str], nested: set[Array]) -> Function:
     if f.name in inlined or f.innermost:
         return replace(f, compute=INLINE)
+    if sorts_rows(f) and f.name not in places and f.definitions[0].loops.dims:
+        d = f.definitions[0]
+        loops = d.loops.with_dim(d.loops.dims[0].name, kind="parallel")
+        return replace(f, compute=ROOT, definitions=(replace(d, loops=loops),))
     if f.extern is not None or f.name in places:
         return replace(f, compute=ROOT)
     return replace(f, compute=ROOT, definitions=tuple(_looped(d, f, nested) for d in f.definitions))
@@ -54,10 +59,12 @@ def _scheduled(f: Function, inlined: set[str], places: set[str], nested: set[Arr
 def _inlined(p: Pipeline, places: set[str]) -> set[str]:
     """The Functions without directives that are computed inline, decided from the outputs back."""
     own = {f.array: f for f in p.functions}
+    given = {a for f in p.functions if f.extern is not None for a in f.extern.arrays}  # as arrays in memory
     found: set[str] = set()
     sites: dict[str, list[tuple[Sites, bool]]] = {}  # of every Function that is computed: its reads, and if they reduce
     for f in reversed(p.functions):
-        if _may_inline(f, p) and (f.scheduled or (f.name not in places and (_trivial(f) or _read_once(f, sites)))):
+        alone = f.name not in places and f.array not in given and (_trivial(f) or _read_once(f, sites))
+        if _may_inline(f, p) and (f.scheduled or alone):
             if not f.scheduled:
                 found.add(f.name)
             _move_reads(f, sites)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir.expr import Const, Expr, Read, Var, walk
 from ..ir.intrinsic import Tensor
+from ..ir.sorting import sorts_rows
 
 if TYPE_CHECKING:
     from ..ir.pipeline import Definition, Function
@@ -135,6 +136,8 @@ class Loops:
         used = variables((*definition.indices, *(v for v in definition.values if v is not None),
                           *(() if definition.pred is None else (definition.pred,))))  # fmt: skip
         pure = [v for v in function.vars if not update or v in used]
+        if sorts_rows(function):
+            pure.pop(function.extern.function.axis)
         dims = [
             Dim(v.name, axis="impure_r" if update and not own_slot(v, definition, function) else "pure") for v in pure
         ]
