@@ -7,7 +7,7 @@
 Floats that one strategy of an operator gives do not depend on the schedule; other strategies may round otherwise.
 """
 
-from .convolution import conv2d
+from .convolution import conv2d, merge_groups
 from .elementwise import (
     add,
     clip,
@@ -58,6 +58,7 @@ __all__ = [
     "layout_transform",
     "max_pool",
     "maximum",
+    "merge_groups",
     "minimum",
     "multiply",
     "op",

@@ -18,7 +18,7 @@ from .shapes import Window, same_type
 from .tensor import Tensor, TensorType
 from .tiles import register_tile
 
-__all__ = ["conv2d"]
+__all__ = ["conv2d", "merge_groups"]
 
 
 def _reference(x: Any, weight: Any, bias: Any = None, *, strides: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -74,33 +74,47 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
 # Direct --------------------------------------------------------------------------------------------------------------
 
 
+CACHED = 1 << 20  # bytes of weights that stay in the second-level cache from one strip of rows to the next
+
+
 def _blocked(types: Types, attrs: Any, target: Target) -> bool:
-    return attrs["groups"] == 1 and Layout(attrs["out_layout"] or attrs["layout"]).block("C") > 1
+    return Layout(attrs["out_layout"] or attrs["layout"]).block("C") > 1
 
 
 def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """`out` in tiles of sums that stay in registers; tasks over rows and blocks of channels; padded rows once a task."""
+    """`out` in tiles of sums that stay in registers. Tasks are strips of rows, each with its own padded rows, where all the
+    weights stay in cache; else blocks of channels, which read their weights once."""
     f, conv = out.func, out.func["sums"]
     n, co, y, x, c = f.definitions.vars
     _, blocks, rows, columns, lanes = out.type.static
-    tile = register_tile(target, rows, columns, blocks)
+    weight = types[1]
+    assert weight is not None
+    alone = weight.shape[1] * Layout(attrs["kernel_layout"]).block("I") == 1  # one channel of each
+    tile = register_tile(target, rows, columns, 1 if alone else blocks // attrs["groups"])
     bound(f, out)
     f.split(x, "xo", x, tile.columns).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
     f.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
     for v in (y, x, co):
         f.unroll(v)
-    task = tasks(f, n, ("coo", -(-blocks // tile.vectors)), ("yo", -(-rows // tile.rows)))
+    channels, strips = ("coo", -(-blocks // tile.vectors)), ("yo", -(-rows // tile.rows))
+    in_strips = not alone and weight.bytes <= CACHED and strips[1] >= 4
+    task = tasks(f, n, (strips,) if in_strips else (channels, strips), ("coo", "yo"))
     epilogues(f, conv)
     *inner, c = conv.definitions.vars
     conv.compute_at(f, "xo").vectorize(c, lanes)
     n, co, y, x = inner
-    update = conv.update(0).reorder("ko", "ky", "kx", "ki", n, y, x, co, c).vectorize(c, lanes)
+    reduced = ("ky", "kx") if alone else ("ko", "ky", "kx", "ki")
+    update = conv.update(0).reorder(*reduced, n, y, x, co, c).vectorize(c, lanes)
     for v in (y, x, co):
         conv.unroll(v)
         update.unroll(v)
     padded = next((g for g in f.program().graph.functions if g.name == "padded"), None)
     if padded is not None:
-        padded.compute_at(f, task).vectorize(padded.definitions.vars[-1], min(lanes, 16))
+        padded.vectorize(padded.definitions.vars[-1], lanes)
+        if in_strips or alone:
+            padded.compute_at(f, task)
+        else:
+            padded.compute_root().parallel(padded.definitions.vars[1])
 
 
 @conv2d.strategy("direct", when=_blocked, schedule=_schedule_direct)
@@ -112,13 +126,20 @@ def _direct(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: A
     (sy, sx), (dy, dx) = w.strides, w.dilation
     source = _padded(x, data, w) if w.padded else x.func
     n, co, y, x_, c = halo.vars("n co y x c")
-    r: RDom = halo.rdom(outer, kh, kw, inner, names="ko ky kx ki")
     sums = Func("sums")
     sums[n, co, y, x_, c] = 0.0 if bias is None else bias.func[co, c]
-    at = {"N": n, "C": r.ko * inner + r.ki, "H": y * sy + r.ky * dy, "W": x_ * sx + r.kx * dx}
-    where = (n, r.ko, at["H"], at["W"], r.ki) if data.block("C") == inner and len(data.axes) == 5 else data.index(at)
-    tap = weight.func[(co, r.ko, r.ky, r.kx, *((r.ki,) if inner > 1 else ()), c)]
-    sums[n, co, y, x_, c] += tap * source[where]
+    if groups > 1 and outer * inner == 1:
+        r: RDom = halo.rdom(kh, kw, names="ky kx")
+        sums[n, co, y, x_, c] += (
+            weight.func[co, 0, r.ky, r.kx, c] * source[n, co, y * sy + r.ky * dy, x_ * sx + r.kx * dx, c]
+        )
+    else:
+        r = halo.rdom(outer, kh, kw, inner, names="ko ky kx ki")
+        first = 0 if groups == 1 else co // (weight.shape[0] // groups) * outer  # block of the group
+        at = {"N": n, "C": r.ko * inner + r.ki, "H": y * sy + r.ky * dy, "W": x_ * sx + r.kx * dx}
+        same = data.block("C") == inner and len(data.axes) == 5
+        tap = weight.func[(co, r.ko, r.ky, r.kx, *((r.ki,) if inner > 1 else ()), c)]
+        sums[n, co, y, x_, c] += tap * source[(n, first + r.ko, at["H"], at["W"], r.ki) if same else data.index(at)]
     conv = Func("conv2d")
     conv[n, co, y, x_, c] = sums[n, co, y, x_, c]
     (h, v) = w.extents(data.logical(x.shape)[2:])
@@ -160,7 +181,45 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, layout: str, ker
     )
 
 
-# Groups --------------------------------------------------------------------------------------------------------------
+# Groups: those whose channels are no whole blocks are merged, with zeros between them ------------------------------------
+
+
+def _merged_reference(weight: Any, *, groups: int, into: int) -> Any:
+    o, i, kh, kw = weight.shape
+    out = np.zeros((o, i * groups // into, kh, kw), weight.dtype)
+    for k in range(o):
+        first = k // (o // groups) % (groups // into) * i
+        out[k, first : first + i] = weight[k]
+    return out
+
+
+@op(Kind.INJECTIVE, reference=_merged_reference)
+def merge_groups(weight: TensorType, *, groups: int, into: int) -> TensorType:
+    """The weights [O, I / groups, KH, KW] of a convolution of `groups` as those of one of `into` groups: zero between what
+    were different groups.
+
+    >>> from halo import nn
+    >>> nn.merge_groups(np.ones((2, 1, 1, 1), np.float32), groups=2, into=1)[:, :, 0, 0]
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+    o, i, *taps = weight.shape
+    if groups % into or o % groups:
+        raise ArgumentError(f"{groups} groups of {o} channels do not merge into {into}", loc=here())
+    return TensorType((o, i * (groups // into), *taps), weight.dtype)
+
+
+@merge_groups.strategy("direct")
+def _(weight: Tensor, *, groups: int, into: int) -> Tensor:
+    o, i, kh, kw = weight.shape
+    f = Func("merge_groups")
+    k, j, y, x = halo.vars("o i y x")
+    own = j - k // (o // groups) % (groups // into) * i
+    f[k, j, y, x] = halo.select((own >= 0) & (own < i), weight.func[k, halo.clamp(own, 0, i - 1), y, x], 0)
+    return Tensor(f, (o, i * (groups // into), kh, kw), weight.dtype)
+
+
+# Groups in plain layouts --------------------------------------------------------------------------------------------------------------
 
 
 @conv2d.strategy("grouped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from halo import Func
@@ -38,18 +39,16 @@ def epilogues(f: Func, anchor: Func) -> None:
                 todo.append(g)
 
 
-def tasks(f: Func, batch: str, *axes: tuple[str, int]) -> str:
-    """Cut the loops `axes` (name, extent), outermost first, into parallel tasks; the name of the loop over them."""
+def tasks(f: Func, batch: str, axes: Sequence[tuple[str, int]], loops: Sequence[str]) -> str:
+    """Cut the loops `axes` (name, extent) into parallel tasks, outermost first; the name of the loop over them. `loops` are
+    the loops below `batch`, in the order that they have inside a task."""
     names, left = [batch], TASKS
-    inner = []
     for name, extent in axes:
         pieces = min(left, extent)
-        size = -(-extent // pieces)
-        f.split(name, f"{name}_t", name, size)
+        f.split(name, f"{name}_t", name, -(-extent // pieces))
         names.append(f"{name}_t")
-        inner.append(name)
         left = max(left // pieces, 1)
-    f.reorder(*names, *inner)
+    f.reorder(*names, *loops)
     task = names[0]
     for name in names[1:]:
         f.fuse(task, name, f"{task}_{name}")

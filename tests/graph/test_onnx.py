@@ -44,6 +44,10 @@ X = w(1, 4, 9, 8)
     "y = Relu(x)",
     "y = Conv<pads=[1,1,1,1]>(x, w)",
     "y = Conv<strides=[2,2], dilations=[1,2]>(x, w, b)",
+    "y = Conv<group=4, pads=[1,1,1,1], strides=[2,1]>(x, dw)",
+    "y = Conv<group=2>(x, gw, b)",
+    "a = Concat<axis=1>(x, x, x, x, x, x, x, x) c = Conv<group=2, pads=[1,1,1,1]>(a, gv) y = Relu(c)",
+    "a = Concat<axis=1>(x, x) b1 = Concat<axis=1>(a, x) y = Transpose<perm=[0,2,3,1]>(b1)",
     'y = Conv<auto_pad="SAME_UPPER", strides=[2,2]>(x, w, b)',
     'y = Conv<auto_pad="SAME_LOWER">(x, w, b)',
     "c = Conv<pads=[1,1,1,1]>(x, w, b) n = BatchNormalization(c, b, b, b, v) y = Relu(n)",
@@ -66,8 +70,11 @@ X = w(1, 4, 9, 8)
     "y = Max(x, b4)",
 ])  # fmt: skip
 def test_as_the_reference_evaluator(nodes: str) -> None:
-    known = {"w": w(6, 4, 3, 3), "b": w(6), "v": abs(w(6)), "g": w(6, 288), "h": w(288, 5), "s": np.array([0, -1], np.int64),
-             "lo": np.float32(-0.5), "hi": np.float32(1), "ax": np.array([0, -1], np.int64), "b4": w(4, 1, 1)}  # fmt: skip
+    known = {
+        "w": w(6, 4, 3, 3), "b": w(6), "v": abs(w(6)), "g": w(6, 288), "h": w(288, 5), "b4": w(4, 1, 1),
+        "s": np.array([0, -1], np.int64), "lo": np.float32(-0.5), "hi": np.float32(1), "ax": np.array([0, -1], np.int64),
+        "dw": w(4, 1, 3, 3), "gw": w(6, 2, 1, 1), "gv": w(32, 16, 3, 3),
+    }  # fmt: skip
     used = {name: a for name, a in known.items() if any(f"{name}{end}" in nodes for end in (",", ")"))}
     check(model(nodes, **used), x=X)
 

@@ -52,6 +52,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(1, 3, 9, 9),), {"kernel": (2, 3), "padding": (0, 1, 1, 1), "dilation": 2}),
     ],
     "maximum": [((r(3, 4), r(4)), {})],
+    "merge_groups": [((r(12, 2, 3, 3),), {"groups": 6, "into": 2})],
     "minimum": [((r(3, 4), r(4)), {})],
     "multiply": [((r(3, 1), r(1, 4)), {})],
     "relu": [((r(3, 4),), {}), ((np.float32(-1.0),), {})],

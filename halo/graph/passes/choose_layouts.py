@@ -81,21 +81,33 @@ class _Run:
     # Operators -------------------------------------------------------------------------------------------------------
 
     def _direct(self, e: Call) -> bool:
-        attrs = e.attrs
-        return bool(attrs["groups"] == 1 and attrs["layout"] == "NCHW" and e.type.dtype.is_float)
+        return bool(e.attrs["layout"] == "NCHW" and e.type.dtype.is_float)
 
     def _conv(self, e: Call) -> tuple[Expr, int]:
         x, weight, bias = e.args
         assert x is not None and weight is not None
         lanes = self.target.natural_lanes(e.type.dtype)
-        few = weight.type.shape[1] < lanes and self.block[id(x)] == 1
+        groups, weight = self._groups(e, self.plain(weight), lanes)
+        few = groups == 1 and weight.type.shape[1] < lanes and self.block[id(x)] == 1
         layout = "NCHW" if few else f"NCHW{lanes}c"
-        kernel = f"OIHW{lanes}o" if few else f"OIHW{lanes}i{lanes}o"
-        packed = nn.layout_transform(self.plain(weight), src="OIHW", dst=kernel)
+        kernel = f"OIHW{lanes}o" if few or weight.type.shape[1] == 1 < groups else f"OIHW{lanes}i{lanes}o"
+        packed = nn.layout_transform(weight, src="OIHW", dst=kernel)
         shift = None if bias is None else nn.layout_transform(self.plain(bias), src="O", dst=f"O{lanes}o")
-        attrs = {**e.attrs, "layout": layout, "kernel_layout": kernel, "out_layout": f"NCHW{lanes}c"}
+        attrs = {**e.attrs, "layout": layout, "kernel_layout": kernel, "out_layout": f"NCHW{lanes}c",
+                 "groups": groups}  # fmt: skip
         args = (self.plain(x) if few else self.blocked(x, lanes), packed, shift)
         return replace(e, args=args, attributes=tuple(attrs.items())), lanes
+
+    def _groups(self, e: Call, weight: Expr, lanes: int) -> tuple[int, Expr]:
+        """So many groups that each has whole blocks of channels, and the weights for them; one a channel stays so."""
+        groups: int = e.attrs["groups"]
+        o, i, *_ = weight.type.shape
+        if groups > 1 and i == 1 and o == groups:
+            return -(-o // lanes) * lanes, weight
+        fits = (g for g in range(groups, 0, -1) if groups % g == 0 and o // g % lanes == 0 == i * (groups // g) % lanes)
+        into = next(fits, 1)
+        merged = weight if into == groups else nn.merge_groups(weight, groups=groups, into=into)
+        return into, merged
 
     def _dense(self, e: Call) -> Expr:
         x, weight, bias = e.args
