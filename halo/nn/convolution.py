@@ -181,7 +181,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, layout: str, ker
     )
 
 
-# Groups: those whose channels are no whole blocks are merged, with zeros between them ------------------------------------
+# Groups: those whose channels are no whole blocks are merged, with zeros between -----------------------------------
 
 
 def _merged_reference(weight: Any, *, groups: int, into: int) -> Any:
@@ -219,7 +219,7 @@ def _(weight: Tensor, *, groups: int, into: int) -> Tensor:
     return Tensor(f, (o, i * (groups // into), kh, kw), weight.dtype)
 
 
-# Groups in plain layouts --------------------------------------------------------------------------------------------------------------
+# Groups in plain layouts -------------------------------------------------------------------------------------------
 
 
 @conv2d.strategy("grouped")

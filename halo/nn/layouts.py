@@ -131,7 +131,8 @@ def _(x: Tensor, *, src: str, dst: str, shape: tuple[int, ...] | None = None) ->
         b.block(letter) > 1 and (isinstance(n, Dim) or n % b.block(letter))
         for letter, n in zip(b.letters, logical, strict=True)
     ):
-        bounds = [None if block else (0, source.shape[d]) for d, (_, block) in enumerate(a.axes)]
+        extents = (source.shape[d] if isinstance(n, Dim) else n for d, n in enumerate(x.shape))
+        bounds = [None if block else (0, n) for n, (_, block) in zip(extents, a.axes, strict=True)]
         source = halo.pad(source, "constant", 0, bounds=bounds)
     f[i] = source[a.index(of)]
     return Tensor(f, b.physical(logical), x.dtype)

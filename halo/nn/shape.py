@@ -50,7 +50,10 @@ def _unravelled(flat: Any, extents: tuple[int, ...]) -> tuple[Any, ...]:
     for n in reversed(extents[1:]):
         found.append(flat % n if n > 1 else 0)
         flat = flat // n
-    return (*((flat,) if extents else ()), *reversed(found))
+    if not extents:
+        return ()
+    # it is less than that in any case, but where reshapes follow each other nobody sees it
+    return (halo.min(flat, extents[0] - 1) if extents[0] > 1 else 0, *reversed(found))
 
 
 @op(Kind.INJECTIVE, reference=lambda x, *, axis=1: x.reshape(math.prod(x.shape[:axis]), -1), view=True)
