@@ -12,8 +12,10 @@ import numpy as np
 
 import halo
 
+from . import roof
+
 Run = Callable[[], np.ndarray]  # computes into an array of its own, and returns it
-PEERS = ("default", "halide", "numba", "opencv", "numpy")  # `default` is halo without a schedule
+PEERS = ("default", "halide", "numba", "opencv", "numpy", "onnxruntime")  # `default` is halo without a schedule
 COMPILERS = ("halo", "default", "halide", "numba")
 
 
@@ -24,7 +26,7 @@ class Case:
 
     `reference` computes the result in NumPy, from f64 where `wide` is set. Results may differ from it by `tolerance`
     times its largest value (0: not at all), or by what `differs` says of a peer whose function is not quite the same.
-    `bytes` and `flops` are the least that a run must move and do.
+    `bytes` and `flops` are the least that a run must move and do; `flops_per_second` is how fast that may be.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Case:
     wide: bool = False
     tolerance: float = 0.0
     differs: Mapping[str, float] = field(default_factory=dict)
+    flops_per_second: Callable[[], float] = roof.flops_per_second
 
     def run(self, peer: str) -> Run | None:
         """Define and compile for `peer` ("halo" or one of PEERS); None where it has no such function."""
