@@ -17,27 +17,26 @@ from .func import Func, func
 __all__ = ["prove"]
 
 TRIES = 32
-_proven: set[Intrinsic] = set()
+_proven: set[tuple[Intrinsic, Target]] = set()
 
 
 def prove(intrinsics: Iterable[Intrinsic], target: Target | str) -> None:
-    """DefinitionError if one of these is not what it means on this machine. Each is tried once."""
+    """DefinitionError if one of these is not what it means in code for `target`. Each is tried once."""
     for i in intrinsics:
-        if target == Target.host() and i not in _proven:
-            _proven.add(i)  # what is tried is compiled as anything else is
+        if isinstance(target, Target) and (i, target) not in _proven:
+            _proven.add((i, target))  # what is tried is compiled as anything else is
             try:
-                _try(i)
+                _try(i, target)
             except BaseException:
-                _proven.discard(i)
+                _proven.discard((i, target))
                 raise
 
 
-def _try(i: Intrinsic) -> None:
-    code = i.code(Target.host().has)
-    if code is None:
+def _try(i: Intrinsic, target: Target) -> None:
+    if i.code(target.has) is None:
         return
     m, rng = i.meaning, np.random.default_rng(0)
-    plain, tensorized = (_kernel(i, wanted) for wanted in (False, True))
+    plain, tensorized = (_kernel(i, target, wanted) for wanted in (False, True))
     shape = tuple(m.extents[v] for v in m.vars)
     for _ in range(TRIES):
         operands = {
@@ -54,7 +53,7 @@ def _try(i: Intrinsic) -> None:
                                   f"definition {want[at]}", loc=i.loc)  # fmt: skip
 
 
-def _kernel(i: Intrinsic, tensorized: bool) -> Any:
+def _kernel(i: Intrinsic, target: Target, tensorized: bool) -> Any:
     """The meaning over what `out` holds before."""
     f: Func = func(i.definition)
     d = f.definitions
@@ -68,7 +67,7 @@ def _kernel(i: Intrinsic, tensorized: bool) -> Any:
             stage.atomic()
     for v in i.meaning.vars:
         f.bound(v.name, 0, i.meaning.extents[v])
-    return f.compile()
+    return f.compile(target=target)
 
 
 def _values(rng: np.random.Generator, t: Type, shape: tuple[int, ...], tame: bool) -> Any:

@@ -110,11 +110,23 @@ def _pairings(tile: Tile, m: Meaning) -> Iterator[dict[Var, For]]:
     reduced = [s for s in tile.loops if s.var not in stored]
     if len(pure) != len(m.vars) or len(reduced) != len(m.rvars):
         return
-    orders = [tuple(reduced)] if m.own.types[0].is_float else permutations(reduced)  # floats keep their order
+    orders = permutations(reduced) if _adds_up(m) else [tuple(reduced)]
     for p, r in product(permutations(pure), orders):
         pairs = dict(zip((*m.vars, *m.rvars), (*p, *r), strict=True))
         if all(not isinstance(s.extent, Const) or s.extent.value == m.extents[v] for v, s in pairs.items()):
             yield pairs
+
+
+def _adds_up(m: Meaning) -> bool:
+    """Whether the terms may come in any order: they are folded by an operation that commutes, and does not round."""
+    e = m.value
+    folded = isinstance(e, Op) and e.name in _COMMUTES and not e.type.is_float
+    own = [
+        a
+        for a in (e.args if isinstance(e, Op) else ())
+        if any(isinstance(x, Read) and x.array is m.own for x in walk((a,)))
+    ]
+    return folded and len(own) == 1 and isinstance(own[0], Read)
 
 
 def is_injective(tile: Tile) -> bool:

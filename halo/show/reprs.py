@@ -15,7 +15,8 @@ from .assets import asset
 
 __all__ = ["expression", "func", "kernel", "nest", "schedule"]
 
-_LOOP = re.compile(r"^( *)for (\w+)(?: in (.*?))?((?: (?:parallel|vectorize|unroll|partition \w+))*):$")
+_MARK = r"parallel|vectorize|unroll|tensorize(?: (?!partition )\w+)?|partition \w+"
+_LOOP = re.compile(rf"^( *)for (\w+)(?: in (.*?))?((?: (?:{_MARK}))*):$")
 _ALLOCATION = re.compile(r"^( *)alloc ([\w.]+)\[(.*)\](.*)$")
 _STAGE = re.compile(r"^( *)produce ([\w.]+):$")
 
@@ -46,7 +47,7 @@ def nest(loops: str) -> str:
 def _line(line: str) -> str:
     if found := _LOOP.match(line):
         indent, var, span, marks = found.groups()
-        badges = "".join(f' <i class="halo-{m.split()[0]}">{m}</i>' for m in re.findall(r"partition \w+|\w+", marks))
+        badges = "".join(f' <i class="halo-{m.split()[0]}">{m}</i>' for m in re.findall(_MARK, marks))
         extent = f" <small>in {escape(span)}</small>" if span else ""
         return f"{indent}for <b>{escape(var)}</b>{extent}{badges}"
     if found := _ALLOCATION.match(line):

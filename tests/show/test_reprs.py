@@ -71,3 +71,17 @@ def test_light_and_asking_nobody(blur: halo.Func) -> None:
     page = blur._repr_html_()
     assert len(page) < 10_000
     assert not re.search(r"http|url\(|@import|<script|src=", page)
+
+
+def test_what_is_tensorised_says_by_what() -> None:
+    f, x, a = halo.Func("f"), halo.Var("x"), halo.Input("a", halo.u8, 2)
+    r = halo.rdom(4, names="k")
+    f[x] = halo.i32(0)
+    f[x] += halo.i32(a[x, r.k]) * halo.i32(halo.i8(r.k))
+    f.update(0).split("x", "xo", "xi", 16).tensorize("xi", "dot_u8i8_i32").partition("xi", "never")
+    badges = re.findall(r'<i class="halo-(\w+)">([^<]*)<', f._repr_html_())
+    assert badges == [
+        ("tensorize", "tensorize dot_u8i8_i32"),
+        ("partition", "partition never"),
+        ("tensorize", "tensorize"),
+    ]
