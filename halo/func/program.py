@@ -81,7 +81,7 @@ class Program:
         scheduled = plain
         if variant != "plain" and schedule.by_name():
             scheduled = apply(p, schedule.by_name(), machine(target), promises=variant == "fast")
-        return lower(scheduled, _lanes(target), dense=variant == "fast", plain=plain, observe=observe)
+        return lower(scheduled, _lanes(target), variant == "fast", plain, observe, machine(target).has)
 
     def lowered(
         self, s: Signature, target: Target | str | None = None, observe: Observer | None = None, variant: str = "fast"

@@ -236,7 +236,7 @@ class _Body:
 
     def dot(self) -> None:
         """Add up products of u8 and i8."""
-        n = self.rng.choice((3, 4, 8, 9, 13))
+        n = self.rng.choice((3, 4, 8, 8, 9, 13))
         d = Domain((f"r{next(self.case.fresh)}",), (f"(0, {n})",), ((0, n),))
         self.terms.domain = d.names
         a, b = (self.terms.to(self.terms.to(self.terms.term(self.rng.choice((0, 0, 1))), t), halo.i32)

@@ -176,6 +176,8 @@ class _Schedule:
         self._try(label, stage, "reorder", *outside, *rng.sample(tile, 2))
         if rng.random() < 0.3:
             self._try(label, stage, rng.choice(("parallel", "unroll")), rng.choice(outside), 2)
+        if rng.random() < 0.7:
+            self._try(label, stage, "always_partition", f"{v}o", f"{r}o")
         self._try(label, stage, "tensorize", *rng.sample(tile, 1), dot)
         loops.names += [f"{v}o", f"{r}o", *tile]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from ..ir.expr import Buffer, Expr, Load, Op
 from ..ir.stmt import Store
-from .emit_address import address
+from .emit_address import address, affine
 from .emit_cast import pack, unpack
 from .emit_function import CHILDREN, MEMORY, REGISTER, Function
+from .emit_store import store
 from .emit_vector import permute, splat
 
 __all__ = ["store_atomic"]
@@ -22,6 +23,9 @@ _INSTRUCTIONS = {"add": "add", "sub": "sub", "and": "and", "or": "or", "xor": "x
 def store_atomic(f: Function, s: Store) -> None:
     """The Store `s`, whose value reads its own element."""
     shared = f.parent is not None and s.buffer not in f.owned
+    if not shared and s.index.lanes > 1 and _are_apart(s.index):
+        store(f, s)
+        return
     old = _own_load(s)
     operand = _operand(s, old) if shared and old is not None else None
     if operand is not None:
@@ -46,6 +50,11 @@ def store_atomic(f: Function, s: Store) -> None:
         if done:
             f.jump(done)
     f.stored(s.buffer)
+
+
+def _are_apart(index: Expr) -> bool:
+    form = affine(index)
+    return form is not None and [isinstance(v.stride, int) and v.stride != 0 for v in form[1]] == [True]
 
 
 def _own_load(s: Store) -> Load | None:

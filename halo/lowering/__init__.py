@@ -14,6 +14,7 @@ from .build_nest import build_nest
 from .check_tensors import check_tensors
 from .checks import closed_boxes, entry_checks
 from .deinterleave import deinterleave
+from .dot_products import dot_products
 from .expand_math import expand_math
 from .expand_sorts import expand_sorts
 from .flatten import flatten
@@ -48,6 +49,7 @@ class State:
     pipeline: Pipeline
     lanes: int  # of f32 in a vector of the target
     dense: bool  # the fast variant: last axes are contiguous, and promises hold
+    has: Callable[[str], bool] = lambda _: False  # the features of the target
     plain: Pipeline | None = None  # the same without directives
     stmt: Stmt | None = None
     nest: Stmt | None = None
@@ -114,7 +116,7 @@ def _plain_boxes(s: State) -> Boxes | None:
     """What the unscheduled pipeline reads of the inputs: whether a call is legal does not depend on the schedule."""
     if s.plain is None:
         return None
-    plain = State(s.plain, s.lanes, s.dense)
+    plain = State(s.plain, s.lanes, s.dense, s.has)
     for step in PASSES:
         plain = step.run(plain)
         if step.name == "infer_bounds":
@@ -154,6 +156,8 @@ PASSES = (
     Pass("flatten", "flat buffers and strides", lambda s: s.on_stmt(flatten, s.pipeline, s.ports, s.dense)),
     Pass("tensorize", "tiles become instructions of the machine", _on_stmt(tensorize)),
     Pass("vectorize", "vectorised loops become lanes", _on_stmt(vectorize)),
+    Pass("dot_products", "sums of products of small integers become instructions of the machine",
+         lambda s: s.on_stmt(dot_products, s.has)),
     Pass("interleave", "neighbouring strided stores become one dense store", _on_stmt(interleave)),
     Pass("deinterleave", "strided loads side by side share dense loads", lambda s: s.on_stmt(deinterleave, s.lanes)),
     Pass("expand_sorts", "short rows are sorted by rank, long ones by radix", lambda s: s.on_stmt(expand_sorts, s.lanes)),
@@ -167,14 +171,16 @@ def lower(
     dense: bool = True,
     plain: Pipeline | None = None,
     observe: Callable[[Pass, State], None] | None = None,
+    has: Callable[[str], bool] = lambda _: False,
 ) -> Lowered:
     """The loops, memory and signature of the scheduled pipeline `p` for vectors of `lanes` f32.
 
     `dense=False` is the variant that takes any strides. `plain` is the same pipeline without directives: what it reads
-    is what a call must provide; where `p` would touch more, a `fallback` check fails. `observe` is called after every
+    is what a call must provide; where `p` would touch more, a `fallback` check fails. `has` says what features the target has (by
+    LLVM's names). `observe` is called after every
     pass: printing, timing and verifying are observers.
     """
-    state = State(p, lanes, dense, None if plain is p else plain)
+    state = State(p, lanes, dense, has, None if plain is p else plain)
     with deep_recursion():
         for step in PASSES:
             state = step.run(state)

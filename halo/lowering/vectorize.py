@@ -256,17 +256,23 @@ class Lanes:
         if s.pred is not None:
             mask = self._and(mask, self.wide(s.pred))
         if at.lanes > s.index.lanes:
-            if s.atomic:
+            if s.atomic and not self._apart(s, at):
                 raise NotInLanes  # two lanes may meet
             value = self.wide(s.value)
             if mask is not None:
                 mask = self._to(mask, at.lanes)
                 at, value = self._guarded(at, mask), self._guarded(value, mask)
-            return Store(s.buffer, at, value, mask, False)
+            return Store(s.buffer, at, value, mask, s.atomic)
         value = self.expr(s.value)
         if value.lanes == s.value.lanes and mask is None and not self._reads(s.value, s.buffer):
             return Store(s.buffer, at, value, None, s.atomic)
         return self._reduction(s, at, mask)
+
+    def _apart(self, s: Store, at: Expr) -> bool:
+        """Whether each lane of the update `place = place op e` has a place of its own, and reads no other."""
+        steps = isinstance(at, Ramp) and at.base.lanes == 1 and isinstance(at.stride, Const) and at.stride.value != 0
+        found = _as_update(s) if steps else None
+        return found is not None and not self._reads(found[1], s.buffer)
 
     def _reduction(self, s: Store, at: Expr, mask: Expr | None) -> Stmt:
         """All lanes update one place: fold them first, if the update is `place = place op e`."""

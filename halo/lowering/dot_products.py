@@ -1,0 +1,66 @@
+"""Dot products: sums of neighbouring products of bytes or 16-bit integers become an instruction that adds them up.
+
+    x + reduce_add(i32(a)*i32(b), 16), a and b of 64 lanes    ->    dot_u8i8_i32(x, a, b)
+
+It is what `tensorize` gives, found where vectors are already made; integers alone, whose sums are the same in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir import algebra as A
+from ..ir.expr import Broadcast, Cast, Expr, Instruction, Op, Reduce
+from ..ir.intrinsic import Intrinsic, declared
+from ..ir.stmt import Stmt
+from ..types import Type
+from .walk import map_exprs
+
+__all__ = ["dot_products"]
+
+
+def dot_products(s: Stmt, has: Callable[[str], bool]) -> Stmt:
+    """`has` knows the features of the target."""
+    known = [(i, code) for i in declared.values() if i.built_in and not i.rounds and (code := i.code(has)) is not None]
+    if not known:
+        return s
+    memo: dict[Expr, Expr] = {}
+
+    def visit(e: Expr) -> Expr | None:
+        if not (isinstance(e, Op) and e.name == "add" and e.type.is_int and e.lanes > 1):
+            return None
+        for total, sums in (e.args, e.args[::-1]):
+            if isinstance(sums, Reduce) and sums.name == "add":
+                for i, code in known:
+                    operands = _operands(i, sums)
+                    if operands is not None:
+                        return Instruction(
+                            code, tuple(A.rewrite(a, visit, memo) for a in (total, *operands)), e.type, e.lanes
+                        )
+        return None
+
+    return map_exprs(s, lambda e: A.rewrite(e, visit, memo))
+
+
+def _operands(i: Intrinsic, sums: Reduce) -> tuple[Expr, ...] | None:
+    """What takes the places of the operands of a dot product, if `sums` is it; else None."""
+    m, product = i.meaning, sums.value
+    lanes, depth = m.extents[m.vars[0]], m.extents[m.rvars[0]]
+    if sums.type is not m.own.types[0] or (sums.n, product.lanes) != (lanes, lanes * depth):
+        return None
+    if not (isinstance(product, Op) and product.name == "mul"):
+        return None
+    first, second = m.operands
+    for x, y in (product.args, product.args[::-1]):
+        a, b = _narrow(x, first.type), _narrow(y, second.type)
+        if a is not None and b is not None:
+            return a, b
+    return None
+
+
+def _narrow(e: Expr, type: Type) -> Expr | None:
+    """The vector of `type` that `e` is converted from."""
+    if isinstance(e, Broadcast):
+        inner = _narrow(e.value, type)
+        return None if inner is None else A.broadcast(inner, e.lanes) if inner.lanes == 1 else Broadcast(inner, e.n)
+    return e.value if isinstance(e, Cast) and e.value.type is type else None
