@@ -61,6 +61,9 @@ class _Scope:
     at_site: frozenset[Unit] = frozenset()
     lanes: For | None = None
 
+    def site(self, unit: Unit) -> _Scope:
+        return replace(self, at_site=self.at_site | {unit})
+
 
 class _Channel:
     """How one thread waits for what another produces, and that for room. When the readers of `unit` are in two threads,
@@ -98,7 +101,11 @@ class _Forks:
                 loop = _turns(s.body, s.what, (), frozenset())
                 if loop is not None and len(self.units[s.what]) == 1:
                     inside = replace(scope, stored=scope.stored | {s.what})
-                    return s.replace(body=self.fork(self.units[s.what], s.body, s.ring, loop, inside))
+                    return s.replace(
+                        body=self.fork(
+                            self.units[s.what], s.body, s.ring, loop, inside, inside.site(self.units[s.what])
+                        )
+                    )
             case Realize() if self.is_async(s.what) and s.what not in scope.stored:
                 return s.replace(body=self.realized(s, replace(scope, stored=scope.stored | {s.what})))
             case Block():
@@ -119,9 +126,9 @@ class _Forks:
             return self.visit(s.body, scope)
         loop = _first_loop(s.body, unit)
         if loop is None or s.ahead == 0 or (len(unit) > 1 and s.ahead is not None):
-            return self.visit(s.body, replace(scope, at_site=scope.at_site | {unit}))
+            return self.visit(s.body, scope.site(unit))
         room = None if s.ahead is None else s.ahead + 1
-        return self.fork(unit, s.body, room, None if room is None else loop, scope)
+        return self.fork(unit, s.body, room, None if room is None else loop, scope, scope.site(unit))
 
     def beside(self, s: Block, unit: Unit, scope: _Scope) -> Stmt:
         """A production, and its readers with other productions that it does not wait for, in two threads."""
@@ -130,10 +137,13 @@ class _Forks:
         while first and _made(s.stmts[first - 1]) and needed.isdisjoint(_made(s.stmts[first - 1])):
             first -= 1
         before = (self.visit(t, scope) for t in s.stmts[:first])
-        return block(*before, self.fork(unit, block(*s.stmts[first:]), None, None, scope))
+        return block(*before, self.fork(unit, block(*s.stmts[first:]), None, None, scope, scope))
 
-    def fork(self, unit: Unit, body: Stmt, room: int | None, loop: For | None, scope: _Scope) -> Stmt:
-        """`body` in two threads. `loop`: an iteration of it, in each, takes and gives back one of `room`."""
+    def fork(
+        self, unit: Unit, body: Stmt, room: int | None, loop: For | None, scope: _Scope, otherwise: _Scope
+    ) -> Stmt:
+        """`body` in two threads. `loop`: an iteration of it, in each, takes and gives back one of `room`. Where that cannot
+        be since other threads are in its way, what can be inside of it, `otherwise`."""
         if scope.lanes is not None:
             raise self.refused(unit, f"it is computed in the vectorised loop {scope.lanes.label}, whose lanes run in step",
                                "compute it outside of that loop")  # fmt: skip
@@ -141,11 +151,15 @@ class _Forks:
             return self.visit(body, scope)
         own = _Channel(unit, room)
         producer, consumer = _keep(body, unit), _strip(body, unit, own)
-        self.check(unit, body, producer)
+        between = _between(body, producer)
+        if between and all(self.units[a] in scope.at_site for a in between):  # it can go no further than they do
+            return self.visit(body, otherwise)
+        for a in between:
+            raise self.waiting(unit, a)
         outer = self.operations(body)
         readers = {c: (_reads_any(producer, c.unit), _reads_any(consumer, c.unit)) for c in outer}
         if any(all(readers[c]) and count != self.counts[c] for c, count in outer.items()):
-            return self.visit(body, scope)  # of what reads the other stage, some is elsewhere: this stays with it
+            return self.visit(body, otherwise)  # of what reads the other stage, some is elsewhere
         for c, (here, there) in readers.items():
             a, b = c.split() if here and there else (c, None) if here else (None, c)
             producer, consumer = self.redirected(producer, c, a), self.redirected(consumer, c, b)
@@ -200,16 +214,15 @@ class _Forks:
 
     # Refusals
 
-    def check(self, unit: Unit, body: Stmt, producer: Stmt) -> None:
-        """Refuse a producer that would read, in its thread, what the other one computes."""
-        made = {t.what for t in _all(body) if isinstance(t, Produce)}
-        made -= {t.what for t in _all(producer) if isinstance(t, Produce)}
-        for t in _all(producer):
-            for a in sorted(_read(t) & made, key=lambda a: a.name):
-                f = min((self.functions[u] for u in unit), key=lambda f: f.name)
-                raise self.refused(unit, f"it reads {a.name}, which is computed between where {f.name} is kept and where "
-                    "it is computed, in the thread of its readers", f"{a.name}.compute_root()",
-                    legal=("compute_root()", f"compute_at({f.name}, v)", "async_(), stored outside"))  # fmt: skip
+    def waiting(self, unit: Unit, a: Array) -> ScheduleError:
+        """It would read, in its thread, what the other one computes."""
+        name = min(u.name for u in unit)
+        why = (
+            f"it reads {a.name}, which is computed between where {name} is kept and where it is computed, in the thread "
+            "of its readers"
+        )
+        legal = (f"{a.name}.compute_root()", f"{a.name}.compute_at({name}, v)", f"{a.name}.async_(), stored outside")
+        return self.refused(unit, why, legal[0], legal)
 
     def refused(self, unit: Unit, why: str, hint: str, legal: tuple[str, ...] = ()) -> ScheduleError:
         f: Function = min((self.functions[u] for u in unit), key=lambda f: f.name)
@@ -352,6 +365,13 @@ def _read(s: Stmt) -> set[Array]:
     """The Arrays that `s` itself reads (or gives to a function that may)."""
     found = {r.array for r in reads(exprs(s))}
     return found | {*s.inputs, s.outputs} if isinstance(s, Extern) else found
+
+
+def _between(body: Stmt, producer: Stmt) -> list[Array]:
+    """What `producer` reads of what the rest of `body` computes."""
+    made = {t.what for t in _all(body) if isinstance(t, Produce)}
+    made -= {t.what for t in _all(producer) if isinstance(t, Produce)}
+    return sorted({a for t in _all(producer) for a in _read(t) & made}, key=lambda a: a.name)
 
 
 def _reads_any(s: Stmt, unit: Unit) -> bool:

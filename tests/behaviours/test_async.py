@@ -371,3 +371,21 @@ def test_29_a_profile_of_async_stages() -> None:
     found = {s.name: s for s in g.profile(shape=SHAPE, k=1, runs=3)}
     assert found["f"].seconds > 0
     assert found["g"].seconds > 0
+
+
+@pytest.mark.parametrize("k", [0, 1])
+@pytest.mark.parametrize("split", ["y", "x"])
+def test_29_async_stages_of_a_specialised_reader(split: str, k: int) -> None:
+    def stages() -> tuple[halo.Func, halo.Func, halo.Func]:
+        a = func("a", (Y, X), Y * 7 + X)
+        b = func("b", (Y, X), a[Y, X] + a[Y + 1, X])
+        return a, b, func("c", (Y, X), b[Y, X] + b[Y + 1, X] + 3 * a[Y, X] + halo.Param("k", halo.i32))
+
+    want = stages()[2](shape=SHAPE, k=k)
+    a, b, c = stages()
+    c.split(split, split, f"{split}i", 4)
+    a.store_root().compute_at(c, "yi" if split == "y" else "y").async_()
+    b.store_at(c, "y").compute_at(c, "yi" if split == "y" else "x").async_()
+    c.specialize(c.inputs["k"] > 0).vectorize("x" if split == "y" else "xi", 4)
+    for _ in range(10):
+        np.testing.assert_array_equal(c(shape=SHAPE, k=k), want)
