@@ -3,6 +3,15 @@
 Each says what it computes in the language. Sums have 16 lanes, those of a vector of 512 bits, unless the name says how
 many. Integers are exact: they wrap, and nothing saturates. Loops that have the meaning may run on any target; those
 without the instruction run them as they are.
+
+>>> import halo, numpy as np
+>>> @halo.func
+... def product(y, x, *, a: halo.u8[:, :], b: halo.i8[:, :]):
+...     return sum(halo.i32(a[y, k]) * halo.i32(b[x, k]) for k in halo.rdom(a.shape[1]))
+>>> sums = product.update(0).split("x", "xo", "xi", 16).split("k", "ko", "ki", 4)
+>>> _ = sums.reorder("y", "xo", "ko", "xi", "ki").tensorize("xi", halo.intrinsics.dot_u8i8_i32)
+>>> product(a=np.full((1, 9), 200, np.uint8), b=np.full((2, 9), -3, np.int8))
+array([[-5400, -5400]], dtype=int32)
 """
 
 # mypy: ignore-errors

@@ -46,11 +46,12 @@ def func() -> halo.Func:
 
 def schedule(matmul: halo.Func) -> None:
     product, packed = matmul["product"], matmul["packed"]
-    matmul.tile("i", "j", "i", "j", "ii", "jj", 6, 64).vectorize("jj", 16).unroll("jj").unroll("ii")
+    matmul.tile("i", "j", "i", "j", "ii", "jj", 8, 32).vectorize("jj", 16).unroll("jj").unroll("ii")
     matmul.reorder("j", "i", "ii", "jj").parallel("j")
-    product.compute_at(matmul, "i").vectorize("j", 16).unroll("j").unroll("i")  # 24 registers of sums
+    product.compute_at(matmul, "i").vectorize("j", 16).unroll("j").unroll("i")  # 16 registers of sums
     update = product.update(0).split("k", "ko", "ki", 4).split("j", "j", "ji", 16).reorder("ko", "i", "j", "ji", "ki")
     update.unroll("j").unroll("i").tensorize("ji", halo.intrinsics.dot_u8i8_i32)
+    # 32 packed columns stay in the first cache
     packed.compute_at(matmul, "j").bound("ki", 0, 4).reorder("ko", "j", "ki").vectorize("j", 16).vectorize("ki")
 
 

@@ -7,11 +7,12 @@ It is what `tensorize` gives, found where vectors are already made; integers alo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from ..ir import algebra as A
 from ..ir.expr import Broadcast, Cast, Expr, Instruction, Op, Reduce
-from ..ir.intrinsic import Intrinsic, declared
+from ..ir.intrinsic import Code, Intrinsic, Meaning, declared
 from ..ir.stmt import Stmt
 from ..types import Type
 from .walk import map_exprs
@@ -21,18 +22,26 @@ __all__ = ["dot_products"]
 
 def dot_products(s: Stmt, has: Callable[[str], bool]) -> Stmt:
     """`has` knows the features of the target."""
-    known = [(i, code) for i in declared.values() if i.built_in and not i.rounds and (code := i.code(has)) is not None]
-    if not known:
-        return s
     memo: dict[Expr, Expr] = {}
+
+    @functools.cache
+    def known() -> list[tuple[Intrinsic, Code]]:
+        """The exact ones of this target; few pipelines need to know them."""
+        found = ((i, i.code(has)) for i in declared.values() if i.built_in and not i.rounds)
+        return [(i, code) for i, code in found if code is not None]
 
     def visit(e: Expr) -> Expr | None:
         if not (isinstance(e, Op) and e.name == "add" and e.type.is_int and e.lanes > 1):
             return None
         for total, sums in (e.args, e.args[::-1]):
-            if isinstance(sums, Reduce) and sums.name == "add":
-                for i, code in known:
-                    operands = _operands(i, sums)
+            if (
+                isinstance(sums, Reduce)
+                and sums.name == "add"
+                and isinstance(sums.value, Op)
+                and sums.value.name == "mul"
+            ):
+                for i, code in known():
+                    operands = _operands(i.meaning, sums, sums.value)
                     if operands is not None:
                         return Instruction(
                             code, tuple(A.rewrite(a, visit, memo) for a in (total, *operands)), e.type, e.lanes
@@ -42,13 +51,10 @@ def dot_products(s: Stmt, has: Callable[[str], bool]) -> Stmt:
     return map_exprs(s, lambda e: A.rewrite(e, visit, memo))
 
 
-def _operands(i: Intrinsic, sums: Reduce) -> tuple[Expr, ...] | None:
-    """What takes the places of the operands of a dot product, if `sums` is it; else None."""
-    m, product = i.meaning, sums.value
+def _operands(m: Meaning, sums: Reduce, product: Op) -> tuple[Expr, ...] | None:
+    """What takes the places of the operands of the dot product `m`, if `sums`, of products, is it; else None."""
     lanes, depth = m.extents[m.vars[0]], m.extents[m.rvars[0]]
     if sums.type is not m.own.types[0] or (sums.n, product.lanes) != (lanes, lanes * depth):
-        return None
-    if not (isinstance(product, Op) and product.name == "mul"):
         return None
     first, second = m.operands
     for x, y in (product.args, product.args[::-1]):

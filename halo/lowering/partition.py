@@ -42,9 +42,15 @@ def _partition(s: Stmt, loops: Loops, only: Collection[Expr] | None) -> Stmt:
 
 
 def _is_long(s: For) -> bool:
-    """Whether a steady state can pay: not in the two or three iterations of a tile's edge."""
+    """Whether a steady state can pay: not in the two or three iterations of a tile's edge, unless an instruction does
+    them there."""
     most = const_bounds(s.extent)[1]
-    return most is None or most > 3
+    return most is None or most > 3 or _has_tiles(s.body)
+
+
+def _has_tiles(s: Stmt) -> bool:
+    """Whether instructions may take the place of loops in it, where they are whole."""
+    return (isinstance(s, For) and s.intrinsic is not None) or any(map(_has_tiles, substmts(s)))
 
 
 def _split(s: For, loops: Loops, only: Collection[Expr] | None) -> Stmt:

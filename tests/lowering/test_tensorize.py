@@ -14,27 +14,12 @@ import halo
 from halo import intrinsics
 
 from .passes import after
+from .products import RNG, product, values
 
-RNG = np.random.default_rng(5)
 DOTS = {intrinsics.dot_u8i8_i32: (halo.u8, halo.i8, 16, 4), intrinsics.dot_u8i8_i32x8: (halo.u8, halo.i8, 8, 4),
         intrinsics.dot_i8i8_i32: (halo.i8, halo.i8, 16, 4), intrinsics.dot_i8i8_i32x8: (halo.i8, halo.i8, 8, 4),
         intrinsics.dot_i16i16_i32: (halo.i16, halo.i16, 16, 2), intrinsics.dot_i16i16_i32x8: (halo.i16, halo.i16, 8, 2),
         intrinsics.dot_u8i8_i32x4: (halo.u8, halo.i8, 4, 4), intrinsics.dot_i8i8_i32x4: (halo.i8, halo.i8, 4, 4)}  # fmt: skip
-
-
-def values(type: Any, *shape: int) -> np.ndarray:
-    """Random ones, the extremes often."""
-    drawn = RNG.integers(type.min, type.max, shape, type.dtype, endpoint=True)
-    return np.where(RNG.random(shape) < 0.3, RNG.choice(np.array([type.min, type.max], type.dtype), shape), drawn)
-
-
-def product(u: Any = halo.u8, v: Any = halo.i8, sums: Any = halo.i32) -> halo.Func:
-    f, y, x = halo.Func("f"), *halo.vars("y x")
-    a, b = halo.Input("a", u, 2), halo.Input("b", v, 2)
-    r = halo.rdom(a.shape[1], names="k")
-    f[y, x] = sums(0)
-    f[y, x] += sums(a[y, r.k]) * sums(b[x, r.k])
-    return f
 
 
 def tiled(f: halo.Func, intrinsic: Any = intrinsics.dot_u8i8_i32, lanes: int = 16, depth: int = 4) -> halo.Stage:
@@ -196,6 +181,17 @@ def test_a_convolution_over_pixels() -> None:
             want += np.where(np.arange(6)[:, None, None] + ky > 0, taps, 0).astype(np.int32)
     np.testing.assert_array_equal(got, want)
     assert "vpdpbusd" in f.inspect_asm() or not halo.Target.host().has("avx512vnni")
+
+
+def test_a_few_whole_tiles_are_split_from_the_last() -> None:
+    @halo.func
+    def f(y, x, *, a: halo.u8[:, :], b: halo.i8[:, :]):
+        return sum(halo.i32(a[y, k]) * halo.i32(b[x, k]) for k in halo.rdom(9))
+
+    tiled(f)
+    assert "for ko in 0..2:\n        f[ramp(" in after(f, "tensorize")
+    a, b = values(halo.u8, 3, 9), values(halo.i8, 35, 9)
+    np.testing.assert_array_equal(f(a=a, b=b), exact(a, b))
 
 
 def test_rfactor_and_specialize() -> None:
