@@ -1,0 +1,123 @@
+"""`python -m benchmarks.networks [NAME ...] [--threads N ...]`: networks beside ONNX Runtime, and the convolutions of ResNet-50.
+
+Both run in one process, turn by turn, batch 1, ONNX Runtime at its defaults but that its threads stop spinning when it is
+not its turn; after each turn's change come runs that are not counted. The error is max|a - b| / max|b|.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import halo
+from halo import graph, nn
+
+from .measure import Result
+from .models import LIGHT, light
+from .roof import flops_per_second
+
+WORST, CONVOLUTIONS = 1.5, 0.75  # the bars: a network's time to ONNX Runtime's, a convolution's share of the peak
+ROUNDS, WARM, COUNTED = 8, 2, 4
+RESNET = (  # channels in and out, size, kernel, stride
+    (3, 64, 224, 7, 2), (64, 64, 56, 1, 1), (64, 64, 56, 3, 1), (64, 256, 56, 1, 1), (256, 64, 56, 1, 1), (256, 128, 56, 1, 2),
+    (128, 128, 28, 3, 1), (128, 512, 28, 1, 1), (256, 512, 56, 1, 2), (512, 128, 28, 1, 1), (512, 256, 28, 1, 2),
+    (256, 256, 14, 3, 1), (256, 1024, 14, 1, 1), (512, 1024, 28, 1, 2), (1024, 256, 14, 1, 1), (1024, 512, 14, 1, 2),
+    (512, 512, 7, 3, 1), (512, 2048, 7, 1, 1), (1024, 2048, 14, 1, 2), (2048, 512, 7, 1, 1),
+)  # fmt: skip
+
+
+def session(model: Any, threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def turns(*runs: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each of `runs`, interleaved."""
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(ROUNDS):
+        for run, kept in zip(runs, times, strict=True):
+            time.sleep(0.002)
+            for k in range(WARM + COUNTED):
+                start = time.perf_counter()
+                run()
+                if k >= WARM:
+                    kept.append(time.perf_counter() - start)
+    return times
+
+
+def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
+    model = light(name)
+    start = time.perf_counter()
+    net = graph.from_onnx(model).compile()
+    yield Result(f"{name}: from the model to a net", time.perf_counter() - start, "s")
+    rng = np.random.default_rng(0)
+    inputs = {k: rng.standard_normal(t.static, np.float32) for k, t in net.inputs.items()}
+    for n in threads:
+        halo.set_num_threads(n)
+        theirs = session(model, n)
+        want, got = theirs.run(None, inputs)[0], net(**inputs)
+        yield Result(f"{name}: error", float(np.abs(got - want).max() / np.abs(want).max()), "", 1e-3)
+        assert got.argmax() == want.argmax(), name
+        mine, its = (statistics.median(t) for t in turns(lambda: net(**inputs), lambda: theirs.run(None, inputs)))
+        yield Result(f"{name}, {n} threads: halo", mine * 1e3, "ms")
+        yield Result(f"{name}, {n} threads: ONNX Runtime", its * 1e3, "ms")
+        yield Result(f"{name}, {n} threads: halo / ONNX Runtime", mine / its, "", WORST)
+
+
+def convolution(i: int, o: int, size: int, k: int, stride: int) -> tuple[Callable[[], object], int]:
+    """A convolution with ReLU as a net of blocked arrays runs it, and its operations."""
+    lanes = halo.Target.host().natural_lanes(halo.f32)
+    few = i < lanes
+    layout, kernel = ("NCHW", f"OIHW{lanes}o") if few else (f"NCHW{lanes}c", f"OIHW{lanes}i{lanes}o")
+    rng = np.random.default_rng(0)
+    shapes = {
+        "x": nn.Layout(layout).physical((1, i, size, size)),
+        "w": nn.Layout(kernel).physical((o, i, k, k)),
+        "b": (-(-o // lanes), lanes),
+    }
+    arrays = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    x, w, b = (graph.Var(name, nn.TensorType(shape, halo.f32)) for name, shape in shapes.items())
+    out = nn.relu(nn.conv2d(x, w, b, strides=stride, padding=k // 2, layout=layout, kernel_layout=kernel,
+                            out_layout=f"NCHW{lanes}c"))  # fmt: skip
+    net = graph.Module({"main": graph.Function((x, w, b), out)}).compile()
+    result = np.empty(out.type.shape, np.float32)
+    return lambda: net(**arrays, out=result), 2 * i * o * k * k * (size // stride) ** 2
+
+
+def convolutions() -> Iterator[Result]:
+    """The share of the measured peak that each distinct convolution of ResNet-50 reaches on one thread."""
+    halo.set_num_threads(1)
+    shares = []
+    for layer in RESNET:
+        run, flops = convolution(*layer)
+        peak = flops_per_second()
+        (times,) = turns(run)
+        shares.append(flops / min(times) / peak)
+        i, o, size, k, stride = layer
+        yield Result(f"conv {k}x{k}/{stride} {i} to {o} at {size}: share of peak", shares[-1], "", 0.55, at_least=True)
+    mean = math.exp(statistics.fmean(map(math.log, shares)))
+    yield Result("convolutions of ResNet-50: geometric mean", mean, "", CONVOLUTIONS, at_least=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.networks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*LIGHT, "convolutions")))
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    args = parser.parse_args()
+    for name in args.names or (*LIGHT, "convolutions"):
+        for result in convolutions() if name == "convolutions" else network(name, tuple(args.threads)):
+            print(result, flush=True)
+
+
+if __name__ == "__main__":
+    main()
