@@ -32,7 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": CORE | {"intrinsics", "show"},  # halo/__init__.py
 }
 LAZY = {"numba", "llvmlite", "ml_dtypes", "astunparse", "IPython", "onnx"}  # imported inside functions
-HEAVY = {"halo.jit.python_print": "astunparse", "halo.ref.overloads": "numba"}  # these may, but are imported lazily too
+HEAVY = {
+    "halo.jit.python_print": "astunparse",
+    "halo.ref.overloads": "numba",
+    "halo.graph.onnx_backend": "onnx",
+}  # these may, but are imported lazily too
 
 
 def room(path: Path) -> str:

@@ -42,6 +42,8 @@ X = w(1, 4, 9, 8)
 
 @pytest.mark.parametrize("nodes", [
     "y = Relu(x)",
+    "a = LeakyRelu<alpha=0.2>(x) b1 = Elu(a) y = HardSwish(b1)",
+    "y = PRelu(x, b4)",
     "y = Conv<pads=[1,1,1,1]>(x, w)",
     "y = Conv<strides=[2,2], dilations=[1,2]>(x, w, b)",
     "y = Conv<group=4, pads=[1,1,1,1], strides=[2,1]>(x, dw)",

@@ -18,6 +18,19 @@ def r(*shape: int) -> np.ndarray:
 
 
 CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
+    "absolute": [((r(3, 4),), {})],
+    "ceil": [((r(3, 4),), {})],
+    "cos": [((r(3, 4),), {})],
+    "elu": [((r(3, 4),), {"alpha": 0.5})],
+    "erf": [((r(3, 4),), {})],
+    "floor": [((r(3, 4),), {})],
+    "hard_sigmoid": [((r(3, 4),), {})],
+    "leaky_relu": [((r(3, 4),), {"alpha": 0.1})],
+    "log": [((abs(r(3, 4)) + 0.1,), {})],
+    "negative": [((r(3, 4),), {})],
+    "power": [((abs(r(3, 4)), r(4)), {})],
+    "reciprocal": [((abs(r(3, 4)) + 1,), {})],
+    "sin": [((r(3, 4),), {})],
     "add": [((r(5, 1, 3), r(4, 3)), {}), ((r(2, 3), r(1)), {})],
     "average_pool": [
         ((r(2, 5, 13, 14),), {"kernel": 3, "strides": 2, "padding": 1}),

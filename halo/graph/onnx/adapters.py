@@ -19,7 +19,10 @@ def _unary(op: str, f: Any) -> None:
     adapter(op)(lambda n: f(n[0]))
 
 
-for _op, _f in (("Relu", nn.relu), ("Sigmoid", nn.sigmoid), ("Exp", nn.exp), ("Sqrt", nn.sqrt), ("Tanh", nn.tanh)):
+for _op, _f in (("Abs", nn.absolute), ("Ceil", nn.ceil), ("Cos", nn.cos), ("Erf", nn.erf), ("Exp", nn.exp),
+                ("Floor", nn.floor), ("Log", nn.log), ("Neg", nn.negative), ("Reciprocal", nn.reciprocal),
+                ("Relu", nn.relu), ("Sigmoid", nn.sigmoid), ("Sin", nn.sin), ("Sqrt", nn.sqrt),
+                ("Tanh", nn.tanh)):  # fmt: skip
     _unary(_op, _f)
 
 
@@ -40,7 +43,7 @@ def _from_axis(n: Node) -> Any:
     return nn.reshape(b, shape=(*b.type.static, *(1,) * behind))
 
 
-for _op, _f in (("Add", nn.add), ("Sub", nn.subtract), ("Mul", nn.multiply), ("Div", nn.divide)):
+for _op, _f in (("Add", nn.add), ("Sub", nn.subtract), ("Mul", nn.multiply), ("Div", nn.divide), ("Pow", nn.power)):
     _binary(_op, _f)
 
 
@@ -69,6 +72,32 @@ def _(n: Node) -> Any:
     low, high = n.array(1), n.array(2)
     least, most = -math.inf if low is None else float(low), math.inf if high is None else float(high)
     return nn.clip(n[0], low=least, high=most)
+
+
+@adapter("LeakyRelu")
+def _(n: Node) -> Any:
+    return nn.leaky_relu(n[0], alpha=float(n.attrs.get("alpha", 0.01)))
+
+
+@adapter("Elu")
+def _(n: Node) -> Any:
+    return nn.elu(n[0], alpha=float(n.attrs.get("alpha", 1.0)))
+
+
+@adapter("HardSigmoid")
+def _(n: Node) -> Any:
+    return nn.hard_sigmoid(n[0], alpha=float(n.attrs.get("alpha", 0.2)), beta=float(n.attrs.get("beta", 0.5)))
+
+
+@adapter("HardSwish")
+def _(n: Node) -> Any:
+    return nn.multiply(n[0], nn.hard_sigmoid(n[0], alpha=1 / 6, beta=0.5))
+
+
+@adapter("PRelu", 7)
+def _(n: Node) -> Any:
+    x, zero = n[0], np.zeros((), n[0].type.dtype.dtype)
+    return nn.add(nn.maximum(x, zero), nn.multiply(n[1], nn.minimum(x, zero)))
 
 
 # Windows

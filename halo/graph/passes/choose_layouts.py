@@ -81,7 +81,8 @@ class _Run:
     # Operators -------------------------------------------------------------------------------------------------------
 
     def _direct(self, e: Call) -> bool:
-        return bool(e.attrs["layout"] == "NCHW" and e.type.dtype.is_float)
+        plain = (e.attrs["layout"], e.attrs["kernel_layout"], e.attrs["out_layout"]) == ("NCHW", "OIHW", "")
+        return plain and e.type.dtype.is_float
 
     def _conv(self, e: Call) -> tuple[Expr, int]:
         x, weight, bias = e.args
