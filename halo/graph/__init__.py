@@ -5,6 +5,7 @@ net = model.compile()
 out = net(data=image)
 """
 
+from .artefact import load
 from .compile import compile
 from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var
 from .net import Group, Memory, Net
@@ -13,4 +14,4 @@ from .parse import parse
 from .text import constants
 
 __all__ = ["Call", "Constant", "Expr", "Function", "Global", "Group", "Item", "Memory", "Module", "Net", "Tuple", "Var",
-           "compile", "constants", "from_onnx", "parse"]  # fmt: skip
+           "compile", "constants", "from_onnx", "load", "parse"]  # fmt: skip

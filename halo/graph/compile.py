@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from halo import nn
 from halo.errors import ArgumentError, here
 from halo.jit.driver import Driver, Step
 
@@ -16,8 +15,12 @@ from .aliases import Aliases
 from .ir import Call, Constant, Expr, Function, Module, walk
 from .memory import ALIGNMENT, Lifetime, plan
 from .net import Group, Net, Place
+from .text import constant_names
 
-__all__ = ["compile"]
+if TYPE_CHECKING:
+    from halo.jit.kernel import Kernel
+
+__all__ = ["compile", "link", "relink"]
 
 
 def compile(m: Module, *, schedules: Mapping[str, Any] | None = None,
@@ -35,12 +38,27 @@ def compile(m: Module, *, schedules: Mapping[str, Any] | None = None,
     unknown = set(schedules or ()) - set(primitive)
     if unknown:
         raise ArgumentError(f"there is no group {sorted(unknown)[0]!r}", loc=here(), legal=tuple(primitive))
-    calls = [e for e in walk(m.main.body) if isinstance(e, Call)]
-    aliases = Aliases(m, primitive)
-    needed = {e.op.name for e in calls if id(e) not in aliases.free}
-    made = kernels.compiled({n: f for n, f in primitive.items() if n in needed}, schedules or {})
+    made = kernels.compiled(_needed(m, primitive), schedules or {})
     say(f"{len(made)} kernels")
-    return _Linker(m, calls, aliases, primitive, made).net()
+    return link(m, made, schedules or {})
+
+
+def _needed(m: Module, primitive: Mapping[str, Function]) -> dict[str, Function]:
+    """The primitive functions that some call computes."""
+    free = Aliases(m, primitive).free
+    names = {e.op.name for e in walk(m.main.body) if isinstance(e, Call) and id(e) not in free}
+    return {name: f for name, f in primitive.items() if name in names}
+
+
+def relink(m: Module, made: Mapping[str, Kernel] | None = None) -> Net:
+    """The net of a program after all passes, from its kernels by name (None: they are compiled)."""
+    primitive = {name: f for name, f in m.functions.items() if f.primitive}
+    return link(m, kernels.compiled(_needed(m, primitive), {}) if made is None else made, {})
+
+
+def link(m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> Net:
+    """The net of a program after all passes: a plan of memory, and the code that drives its kernels."""
+    return _Linker(m, made, schedules).net()
 
 
 def _check_static(m: Module) -> None:
@@ -52,18 +70,19 @@ def _check_static(m: Module) -> None:
 class _Linker:
     """Gives every value its place, and every kernel its slots."""
 
-    def __init__(self, m: Module, calls: list[Call], aliases: Aliases, primitive: Mapping[str, Function],
-                 made: Mapping[str, tuple[nn.Tensor, Any]]) -> None:  # fmt: skip
-        self.m, self.aliases, self.made, self.primitive = m, aliases, made, primitive
-        self.calls = [e for e in calls if id(e) not in aliases.free]
+    def __init__(self, m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> None:
+        self.m, self.made, self.schedules = m, made, schedules
+        self.primitive = {name: f for name, f in m.functions.items() if f.primitive}
+        self.aliases = Aliases(m, self.primitive)
+        self.calls = [e for e in walk(m.main.body) if isinstance(e, Call) and id(e) not in self.aliases.free]
         self.outputs = m.main.outputs
-        self.constants: dict[int, np.ndarray[Any, Any]] = {}
+        self.constants: dict[str, np.ndarray[Any, Any]] = {}
 
     def net(self) -> Net:
         places, arena = self._places()
         steps, outside, inside, groups, first = [], [], [], [], 0
         for e in self.calls:
-            out, kernel = self.made[e.op.name]
+            kernel = self.made[e.op.name]
             layout = kernel.binder.layout
             function = self.primitive[e.op.name]
             values: dict[str, Expr] = {p.name: a for p, a in zip(function.params, e.args, strict=True) if a is not None}
@@ -81,10 +100,10 @@ class _Linker:
                 address = place.index if place.kind == "constant" else 0
                 slots += [address, *shape, *_strides(shape), *((0,) * len(shape) if port.is_output else ())]
             steps.append(Step(kernel, first, tuple(slots)))
-            groups.append(Group(e.op.name, e.name, function, out, kernel))
+            groups.append(Group(e.op.name, e.name, function, kernel, self.schedules.get(e.op.name)))
             first += len(slots)
         driver = Driver(steps, outside)
-        return Net(self.m, driver, tuple(groups), inside, arena, tuple(self.constants.values()))
+        return Net(self.m, driver, tuple(groups), inside, arena, self.constants)
 
     def _places(self) -> tuple[dict[int, Place], int]:
         """Where the value of each expression is, and the bytes of the arena."""
@@ -94,12 +113,13 @@ class _Linker:
             places[id(p)] = Place("outside", k)
         for k, e in enumerate(self.outputs):
             places.setdefault(id(e), Place("outside", len(params) + k))
+        names = constant_names(self.m)
         lives: dict[int, Lifetime] = {}  # of what is in the arena, by the id of its owner
         for step, e in enumerate(self.calls):
             for a in (*e.children, e):
                 owner, _ = self.aliases.owner(a)
                 if isinstance(owner, Constant) and id(owner) not in places:
-                    self.constants[id(owner)] = array = _aligned(owner.data)
+                    self.constants[names[id(owner)]] = array = _aligned(owner.data)
                     places[id(owner)] = Place("constant", array.ctypes.data)
                 elif id(owner) not in places:
                     first = lives[id(owner)].first if id(owner) in lives else step

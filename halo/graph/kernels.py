@@ -10,19 +10,20 @@ import halo
 from halo import nn
 from halo.errors import CompileError
 from halo.jit.target import Target
-from halo.nn.op import Kind, scheduled
+from halo.nn.op import Kind
+from halo.nn.op import scheduled as by_anchor
 
 from .ir import Call, Function, walk
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
 
-__all__ = ["compiled", "pipeline"]
+__all__ = ["compiled", "pipeline", "scheduled"]
 
 THREADS = 2  # of Python, which lowers one kernel while LLVM compiles another
 
 
-def pipeline(f: Function, name: str = "f") -> nn.Tensor:
+def pipeline(f: Function) -> nn.Tensor:
     """The primitive function `f` as a Tensor over Inputs that are named as its parameters are."""
     target = Target.host()
     made: dict[int, Any] = {}
@@ -39,25 +40,29 @@ def pipeline(f: Function, name: str = "f") -> nn.Tensor:
     if anchor is not None:
         types = tuple(None if a is None else a.type for a in anchor.args)
         assert isinstance(anchor.op, nn.Op)
-        out = scheduled(anchor.op, out, target, None, types, anchor.attrs)
+        out = by_anchor(anchor.op, out, target, None, types, anchor.attrs)
     return out
 
 
-def compiled(functions: Mapping[str, Function], schedules: Mapping[str, Any]) -> dict[str, tuple[nn.Tensor, Kernel]]:
-    """The kernel of each primitive function. `schedules`: a halo Schedule, or a function that is given the Func, by name."""
+def scheduled(f: Function, schedule: Any = None) -> nn.Tensor:
+    """The pipeline of `f`, under `schedule`: a halo Schedule, or a function that is given the Func; None for its own."""
+    out = pipeline(f)
+    if callable(schedule):
+        schedule(out.func)
+    elif schedule is not None:
+        out.func.apply(schedule)
+    return out
 
-    def one(name: str) -> tuple[nn.Tensor, Kernel]:
-        out = pipeline(functions[name], name)
-        given = schedules.get(name)
-        if callable(given):
-            given(out.func)
-        elif given is not None:
-            out.func.apply(given)
-        kernel = out.func.compile()
+
+def compiled(functions: Mapping[str, Function], schedules: Mapping[str, Any]) -> dict[str, Kernel]:
+    """The kernel of each primitive function, under `schedules` by name."""
+
+    def one(name: str) -> Kernel:
+        kernel = scheduled(functions[name], schedules.get(name)).func.compile()
         missing = {p.name for p in functions[name].params} ^ set(kernel.binder.layout.inputs)
         if missing:
             raise CompileError(f"the kernel {name} does not read {', '.join(sorted(missing))}")
-        return out, kernel
+        return kernel  # type: ignore[no-any-return]
 
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(functions, pool.map(one, functions), strict=True))

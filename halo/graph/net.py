@@ -8,6 +8,8 @@ import statistics
 import threading
 import time
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from halo.errors import ArgumentError, here
 from halo.jit.driver import Driver
 
 from .ir import Call, Function, Module, walk
+from .kernels import scheduled
 from .memory import ALIGNMENT
 
 if TYPE_CHECKING:
@@ -44,8 +47,13 @@ class Group:
     name: str
     source: str
     function: Function
-    out: nn.Tensor
     kernel: Kernel
+    given: Any = None  # the schedule that `compile` was given for it
+
+    @cached_property
+    def out(self) -> nn.Tensor:
+        """Its last stage, with the shape of the result."""
+        return scheduled(self.function, self.given)
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -62,7 +70,7 @@ class Group:
         return self.func.schedule()
 
     def __repr__(self) -> str:
-        return f"<group {self.name} -> {self.out.type}>"
+        return f"<group {self.name} -> {self.function.type}>"
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,9 @@ class Net:
     """
 
     def __init__(self, module: Module, driver: Driver, groups: tuple[Group, ...], inside: list[tuple[int, int]],
-                 arena: int, constants: tuple[np.ndarray[Any, Any], ...]) -> None:  # fmt: skip
+                 arena: int, constants: dict[str, np.ndarray[Any, Any]]) -> None:  # fmt: skip
         self.groups, self._driver, self._inside, self._arena, self._constants = groups, driver, inside, arena, constants
+        self._text, self._names = str(module), module.outputs
         self.inputs, self.several = module.inputs, len(module.main.outputs) > 1
         self.outputs = {
             (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
@@ -169,12 +178,18 @@ class Net:
                 raise ArgumentError(f"out for {name} is read-only", loc=here(), hint="out=out.copy()")
         return given
 
+    def save(self, path: str | Path) -> None:
+        """Write the net into a file: its kernels, its program and its constants. See `halo.graph.load`."""
+        from .artefact import save
+
+        save(path, self._text, self._names, self._constants, {g.name: g.kernel for g in self.groups})
+
     # Looking inside --------------------------------------------------------------------------------------------------
 
     @property
     def memory(self) -> Memory:
         """How much memory a call needs, and the constants."""
-        return Memory(self._arena, sum(a.nbytes for a in self._constants))
+        return Memory(self._arena, sum(a.nbytes for a in self._constants.values()))
 
     def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
         """The median time of a call, in seconds, of as many as fit."""

@@ -70,6 +70,7 @@ def _cases() -> Iterator[tuple[str, Any, list[Any], float, float]]:
     from onnx.backend.test.case.node import collect_testcases
     from onnx.backend.test.loader import load_model_tests
 
+    case: Any
     for case in collect_testcases(None):
         yield case.name, case.model, case.data_sets, case.rtol, case.atol
     for kind in ("simple", "pytorch-operator", "pytorch-converted"):

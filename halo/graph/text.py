@@ -16,16 +16,17 @@ import numpy as np
 
 from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var, walk
 
-__all__ = ["constants", "function_text", "module_text", "type_text"]
+__all__ = ["constant_names", "constants", "function_text", "module_text", "type_text"]
 
 
 def constants(m: Module) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays that the text of `m` refers to, by name: what `parse` wants beside it."""
-    names = _constant_names(m)
+    names = constant_names(m)
     return {names[id(e)]: e.data for f in m.functions.values() for e in walk(f.body) if isinstance(e, Constant)}
 
 
-def _constant_names(m: Module) -> dict[int, str]:
+def constant_names(m: Module) -> dict[int, str]:
+    """What the text of `m` calls each constant, by its id."""
     names: dict[int, str] = {}
     taken: set[str] = set()
     for f in m.functions.values():
@@ -42,7 +43,7 @@ def _constant_names(m: Module) -> dict[int, str]:
 
 def module_text(m: Module) -> str:
     """The functions of `m`, `main` last."""
-    names = _constant_names(m)
+    names = constant_names(m)
     order = [*(n for n in m.functions if n != "main"), "main"]
     return "\n".join(function_text(name, m.functions[name], names) for name in order)
 

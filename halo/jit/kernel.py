@@ -34,7 +34,7 @@ from .externs import FAILED, External, Externals, calls_in, value
 from .layout import Layout
 from .target import Target
 
-__all__ = ["Kernel", "compile_kernel"]
+__all__ = ["Kernel", "compile_kernel", "restored"]
 
 _ERROR_WORDS = 64
 _OUT_OF_MEMORY = -1
@@ -68,7 +68,7 @@ class MachineCode:
         from . import llvm
         from .runtime import runtime
 
-        self._externals = Externals(externals)
+        self._externals, self.object = Externals(externals), code
         symbols = runtime().symbols | linked.addresses() | self._externals.symbols
         self._library = llvm.load_object(code, symbols, (name,))
         self.address, self.calls_python = self._library.address(name), calls_python
@@ -181,6 +181,15 @@ class Kernel:
         message = f"{check.array} is too small along axis {check.axis}: {lo}..{hi} is needed, {exists}"
         return BoundsError(message, loc=check.loc, hint=f'{check.array}=halo.pad({check.array}, "edge")')
 
+    def stored(self) -> bytes:
+        """The machine code with all that calls need to know, for `restored` in a process on such a machine."""
+        b = self.binder
+        if not isinstance(self.code, MachineCode) or self.code.calls_python:
+            raise CompileError(f"{self.name} cannot be stored: it is not machine code alone")
+        bare = b.layout.with_locations([None] * len(b.layout.checks))
+        options = Options(b.name, b.order, b.regions, b.defaults, b.constants, b.several, b.reads_out)
+        return pickle.dumps((bare, options, self.code.object), protocol=4)
+
     @property
     def _numba_type_(self) -> Any:
         """What `numba.typeof` asks for: a Kernel is a function to jitted code."""
@@ -245,6 +254,12 @@ def compile_kernel(
         how = "compiled" if found is None else "from the cache"
         print(f"halo: {options.name} {how} in {watch.seconds * 1e3:.1f} ms\n{watch}", file=sys.stderr)
     return kernel
+
+
+def restored(data: bytes) -> Kernel:
+    """The Kernel that `stored` gave. The data is code: it must come from where code may come from."""
+    layout, options, code = pickle.loads(data)
+    return Kernel(_binder(layout, options), MachineCode(code, options.name))
 
 
 def _binder(layout: Layout, o: Options) -> Binder:

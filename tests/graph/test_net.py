@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +126,34 @@ def test_two_outputs_and_two_inputs() -> None:
 def test_open_shapes_are_refused() -> None:
     with pytest.raises(halo.ArgumentError, match="not all known"):
         parse("def main(%x: f32[n]) -> f32[n] { %0 = relu(%x); %0 }").compile()
+
+
+def test_saved_and_loaded(
+    net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from halo.graph import artefact, load
+
+    path, x = tmp_path / "small.halo", picture()
+    net.save(path)
+    again = load(path)
+    np.testing.assert_array_equal(again(x), net(x))
+    assert list(again.outputs) == list(net.outputs)
+    assert [g.schedule() for g in again.groups] == [g.schedule() for g in net.groups]
+    assert capsys.readouterr().err == ""
+    again.save(tmp_path / "again.halo")
+    np.testing.assert_array_equal(load(tmp_path / "again.halo")(x), net(x))
+    monkeypatch.setattr(artefact, "_made_by", lambda: "another machine")
+    np.testing.assert_array_equal(load(path)(x), net(x))
+    assert "compiled again" in capsys.readouterr().err
+
+
+def test_what_is_no_saved_net(net: Net, tmp_path: Path) -> None:
+    from halo.graph import load
+
+    path = tmp_path / "small.halo"
+    net.save(path)
+    data = path.read_bytes()
+    for wrong in (b"", b"not a net at all, surely", data[:100], data[:-1000]):
+        (tmp_path / "wrong").write_bytes(wrong)
+        with pytest.raises(halo.ArgumentError, match=r"no net|cut off"):
+            load(tmp_path / "wrong")
