@@ -5,16 +5,21 @@ CASES ?= 20000
 SEED ?= 1
 bin = $(VENV)/bin
 
-.PHONY: demo test slow lint format bench models docs fuzz coverage clean
+.PHONY: demo test slow test-browser lint format bench models docs fuzz coverage clean
 
 demo: $(VENV)/.ready  ## blur and local Laplacian of a real photograph: pictures, times, loop nest
 	$(bin)/python -m examples.demo
 
 test: $(VENV)/.ready  ## the quick tests
-	$(bin)/python -m pytest -m "not slow"
+	$(bin)/python -m pytest -m "not slow and not browser"
 
 slow: $(VENV)/.ready  ## the slow tests
-	$(bin)/python -m pytest -m slow
+	$(bin)/python -m pytest -m "slow and not browser"
+
+test-browser: $(VENV)/.ready  ## the explorer in JupyterLab and Chromium (Debian's, installed if there is none)
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	@command -v chromium >/dev/null || apt-get install --yes -qq chromium >/dev/null || { apt-get update -qq && apt-get install --yes -qq chromium >/dev/null; }
+	$(bin)/python -m pytest -n 0 -m browser tests/browser
 
 lint: $(VENV)/.ready
 	$(bin)/ruff check .

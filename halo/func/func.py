@@ -301,20 +301,28 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         changed()
         return made
 
-    def _check_early(self, stage: int, d: Directive) -> None:
-        if self.ndim is None:
-            return
-        captured = stage == 0 and self._capture is not None and not self._capture.pack
-        vars = self._capture.index_names if captured else self.definitions.vars  # type: ignore[union-attr]
+    def loops_of(self, stage: int) -> Loops | None:
+        """The loops of stage number `stage` as its directives have made them, as far as is known before types are."""
         if stage not in self._loops:
+            vars = self._vars(stage)
             if isinstance(self.external, Sorting):
                 axis = self.external.function.axis
                 vars = vars[:axis] + vars[axis + 1 :]
             own = None if stage == 0 else self.definitions.updates[stage - 1]
             self._loops[stage] = Loops.start(vars) if own is None else update_loops(own, vars)
-        loops = self._loops[stage]
+        return self._loops[stage]
+
+    def _vars(self, stage: int) -> tuple[str, ...]:
+        if stage == 0 and self._capture is not None and not self._capture.pack:
+            return self._capture.index_names
+        return self.definitions.vars
+
+    def _check_early(self, stage: int, d: Directive) -> None:
+        if self.ndim is None:
+            return
+        loops = self.loops_of(stage)
         if loops is not None:
-            after = d.run(Checked(Stage(self, stage).name, loops, self.definitions.vars if self.external else vars))
+            after = d.run(Checked(Stage(self, stage).name, loops, self._vars(stage)))
             self._loops[stage] = None if isinstance(d, Structural) and d.on == "stage" else after.loops
 
     def reschedule(self, directives: list[tuple[int, Directive]]) -> None:

@@ -12,7 +12,7 @@ from ..ir.node import interning
 from ..ir.pipeline import Pipeline
 from ..ir.text import loops_text, to_text
 from ..jit.target import REFERENCE, Target, as_target
-from ..lowering import lower
+from ..lowering import PASSES, State, lower
 from ..lowering.checks import closed_boxes
 from ..schedule.apply import apply
 from ..schedule.directive import Directive
@@ -127,6 +127,22 @@ def inputs(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> Inpu
         boxes = required(program, program.typed(s))
         found = {n: tuple((_end(lo, "-inf"), _end(hi, "inf")) for lo, hi in box) for n, box in boxes.items()}
     return InputRegions({name: found[name] for name, _ in s.arrays if name in found})
+
+
+def check_places(r: Runnable) -> None:
+    """Raise what the schedule is refused for, as far as the nest of stages tells, which is made for no other reason."""
+    program = r.program()
+    for_some_type(lambda t: _nested(program, assumed(program, t)))
+
+
+def _nested(program: Program, s: Signature) -> None:
+    with interning():
+        scheduled = apply(program.typed(s), program.schedule().by_name(), Target.host())
+        state = State(scheduled, Target.host().vector_bits // 32, dense=True)
+        for step in PASSES:
+            state = step.run(state)
+            if step.name == "build_nest":
+                return
 
 
 def required(program: Program, p: Pipeline) -> dict[str, tuple[tuple[Expr | None, Expr | None], ...]]:

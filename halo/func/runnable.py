@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..ir.surface import Input, Param
     from ..jit.kernel import Kernel
     from ..jit.target import Target
+    from ..show.explore import Explorer
+    from ..show.report import Report
     from .func import Func
     from .inspect import InputRegions
     from .passes import Passes
@@ -264,6 +266,34 @@ class Runnable:
         from .trace import trace
 
         return trace(self, args, inputs, out, shape, origin)
+
+    def report(self, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Report:
+        """What the schedule costs on a call, stage by stage: time, redundant work, loads, footprints. Prints as a table;
+        `to_dict()` and `to_frame()` give plain data."""
+        from ..show.report import report
+
+        return report(self, args, inputs, out, shape)
+
+    def explore(self, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Explorer:
+        """Try schedules on a call: what could come next, one step applied and timed, undone, compared.
+
+        In a notebook it is a widget (with the extra `notebook`); everything that it shows is data too. Its state is
+        `f.schedule()`: when you leave it, the Func is scheduled as you left it.
+
+        >>> import halo
+        >>> y, x = halo.vars("y x")
+        >>> f = halo.Func("f")
+        >>> f[y, x] = y * x
+        >>> e = f.explore(shape=(64, 64))
+        >>> e.steps[0].code
+        'f.split("y", "yo", "yi", 8)'
+        >>> _ = e.apply(e.steps[0])
+        >>> e.code
+        'f.split("y", "yo", "yi", 8)'
+        """
+        from ..show.explore import explore
+
+        return explore(self, args, inputs, out, shape)
 
 
 def _fast_key(args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:

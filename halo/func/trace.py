@@ -71,10 +71,18 @@ class Trace:
         return "\n".join(lines)
 
 
-def trace(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Trace:
-    """Run `r` as Python that writes down what it does."""
+def trace(
+    r: Runnable,
+    args: tuple[Any, ...],
+    inputs: Mapping[str, Any],
+    out: Any,
+    shape: Any,
+    origin: Any,
+    most: int | None = None,
+) -> Trace:
+    """Run `r` as Python that writes down what it does. TooLongError after `most` events."""
     program = program_of(r, args, inputs, shape, out)
-    run = _Run(program, signature(program.arguments, named(r.name, program.arguments, args, inputs)))
+    run = _Run(program, signature(program.arguments, named(r.name, program.arguments, args, inputs)), most)
     kernel = run.kernel(VARIANTS[0])
     if origin is None:
         result = kernel(*args, out=out, shape=shape, **inputs)
@@ -88,8 +96,8 @@ def trace(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: An
 class _Run:
     """The kernels of one trace: a call may fall back to a more cautious one, whose events alone count."""
 
-    def __init__(self, program: Program, s: Signature) -> None:
-        self.program, self.signature = program, s
+    def __init__(self, program: Program, s: Signature, most: int | None) -> None:
+        self.program, self.signature, self.most = program, s, most
         self.schedule = program.schedule()
         self.code: Traced
 
@@ -99,5 +107,5 @@ class _Run:
             p = self.program.typed(self.signature, "python")
             lowered = self.program.variant(p, self.schedule, "python", variant)
             binder = compile_kernel(p, "python", lambda: lowered, self.program.options(p)).binder
-        self.code = Traced(lowered)
+        self.code = Traced(lowered, self.most)
         return Kernel(binder, self.code, (lambda: self.kernel(more_cautious[0])) if more_cautious else None)

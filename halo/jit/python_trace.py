@@ -4,6 +4,7 @@ allocation, with the coordinates that the algorithm speaks of, wherever the valu
 from __future__ import annotations
 
 import ast
+import math
 from array import array
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -22,25 +23,30 @@ from .python_dialects import NumPyCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ALLOCATE", "FREE", "LOAD", "STORE", "Traced"]
+__all__ = ["ALLOCATE", "COORDINATES", "FREE", "LOAD", "STORE", "TooLongError", "Traced"]
 
 LOAD, STORE, ALLOCATE, FREE = range(4)
 COORDINATES = 8  # an event has room for
+WORDS = 4 + COORDINATES
+
+
+class TooLongError(Exception):
+    """More events than were wanted."""
 
 
 class Traced:
     """Code that runs `lowered` as Python and writes down its events: eleven numbers each, (kind, array, stage, eight
     coordinates or extents), and the number of the vector or point that it belongs to: lanes share one."""
 
-    def __init__(self, lowered: Lowered) -> None:
-        self.lowered = lowered
+    def __init__(self, lowered: Lowered, most: int | None = None) -> None:
+        self.lowered, self.most = lowered, most
         self.events = array("q")
         self.arrays: list[Array] = []
 
     def run(self, bound: Bound, layout: Layout) -> tuple[int, list[int]]:
         origins = [bound.origins[k] for k, p in enumerate(layout.ports) if p.is_output]
         with interning(), deep_recursion():
-            nest = _Nest(self.lowered, any(map(any, origins)), _Recorder(self.events))
+            nest = _Nest(self.lowered, any(map(any, origins)), _Recorder(self.events, self.most))
             function = nest.function()
         self.arrays = nest.numbered
         return call_kernel(function, self.lowered, "python", bound.arrays, bound.params, origins)
@@ -49,8 +55,8 @@ class Traced:
 class _Recorder:
     """What the source calls."""
 
-    def __init__(self, events: array[int]) -> None:
-        self.events = events
+    def __init__(self, events: array[int], most: int | None) -> None:
+        self.events, self.most = events, math.inf if most is None else most * WORDS
         self.step = self.vectors = 0
 
     def load(self, array: int, value: Any, *at: int) -> Any:
@@ -74,6 +80,8 @@ class _Recorder:
             self.step += 1
 
     def _event(self, kind: int, array: int, stage: int, at: Sequence[int]) -> None:
+        if len(self.events) >= self.most:
+            raise TooLongError
         self.events.extend((self.step, kind, array, stage, *map(int, at), *(0,) * (COORDINATES - len(at))))
 
 

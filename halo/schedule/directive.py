@@ -24,7 +24,19 @@ from ..types import Type, as_type
 from .loops import Loops
 from .scalar import Scalar, as_scalar
 
-__all__ = ["Directive", "Stage", "Target", "arg", "directive", "label", "listed", "nearest", "quoted", "registry"]
+__all__ = [
+    "Around",
+    "Directive",
+    "Stage",
+    "Target",
+    "arg",
+    "directive",
+    "label",
+    "listed",
+    "nearest",
+    "quoted",
+    "registry",
+]
 
 
 @dataclass(frozen=True)
@@ -275,6 +287,15 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What suggestions may know of a stage beside its loops: the stages that read it, with their loops; none reads an
+    output. `lanes`: of the machine's vectors, of values of the stage's type."""
+
+    readers: tuple[tuple[Target, Loops], ...] = ()
+    lanes: int = 16
+
+
+@dataclass(frozen=True)
 class Directive:
     """The base of all directives. `loc` is where the user gave it."""
 
@@ -290,6 +311,16 @@ class Directive:
     def apply(self, loops: Loops) -> Loops:
         """The loops after this directive."""
         return loops
+
+    @classmethod
+    def of(cls, *values: Any) -> Any:
+        """This directive from the values of its fields, in their order."""
+        return cls(**dict(zip((f.name for f in cls.arguments()), values, strict=False)))
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        """Directives of this kind that may be worth trying on `stage` next. Which of them are legal, `check` says."""
+        return iter(())
 
     def run(self, stage: Stage) -> Stage:
         """`stage` after this directive, checked."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from .directive import (
     MAYBE_COUNT,
     TAIL,
     TAILS,
+    Around,
     Directive,
     Stage,
     arg,
@@ -30,6 +32,7 @@ __all__ = ["AlwaysPartition", "AlwaysPartitionAll", "Fuse", "NeverPartition", "N
            "Partition", "Rename", "Reorder", "Serial", "Split", "Tile", "Unroll", "Unscheduled", "Vectorize",
            "auto_tail"]  # fmt: skip
 
+FEW = 4  # iterations, that are always worth writing out
 MAX_LANES = 65536
 TAILS_OF_ANY_CALL = ("guard", "predicate")  # those that touch nothing but the points of the loop
 _HALF_MASKED = ("predicate_loads", "predicate_stores")
@@ -52,6 +55,13 @@ class Split(Directive):
     inner: str = arg(LOOP)
     factor: int | Scalar = arg(FACTOR)
     tail: str = arg(TAIL, default="auto")
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        if stage.loops.ops or not stage.loops.dims or stage.loops.dims[0].kind != "serial":
+            return
+        v = stage.loops.dims[0].name
+        yield from (cls.of(v, f"{v}o", f"{v}i", n) for n in (8, 32, 64))
 
     def check(self, stage: Stage) -> None:
         check_split(self, stage, self.old, self.outer, self.inner, self.tail)
@@ -111,6 +121,13 @@ class Reorder(Directive):
 
     loops: tuple[str, ...] = arg(LOOPS, star=True)
 
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        loops = stage.loops.dims
+        for a, b in itertools.pairwise(loops):
+            if a.kind == b.kind == "serial":
+                yield cls.of((b.name, a.name))
+
     def check(self, stage: Stage) -> None:
         for v in self.loops:
             self.need_loop(stage, v)
@@ -159,6 +176,15 @@ class Tile(Directive):
         if len(set(lengths)) > 1:
             raise ScheduleError(f"{receiver}.tile: the lists have {', '.join(map(str, lengths))} entries", loc=loc)
         return values
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        pure = [d for d in stage.loops.dims if not d.is_reduction]
+        if len(pure) < 2 or stage.loops.ops or any(d.kind != "serial" for d in pure):
+            return
+        y, x = (d.name for d in pure[-2:])
+        for height, width in ((32, 256), (64, 64), (8, 128)):
+            yield cls.of((y, x), (f"{y}o", f"{x}o"), (f"{y}i", f"{x}i"), (height, width))
 
     def check(self, stage: Stage) -> None:
         for v in self.old:
@@ -226,6 +252,16 @@ class Parallel(Directive):
     n: int | None = arg(MAYBE_COUNT, default=None)
     tail: str = arg(TAIL, default="auto")
 
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        loops = stage.loops
+        if any(d.kind == "parallel" for d in loops.dims) or not loops.dims or loops.dims[0].is_reduction:
+            return
+        outermost = loops.dims[0].name
+        yield cls.of(outermost)
+        if not loops.ops:
+            yield from (cls.of(outermost, n) for n in (8, 32))
+
     def check(self, stage: Stage) -> None:
         self.need_loop(stage, self.v)
         if self.n is not None:
@@ -252,6 +288,12 @@ class Vectorize(Directive):
     v: str = arg(LOOP)
     n: int | None = arg(MAYBE_COUNT, default=None)
     tail: str = arg(TAIL, default="auto")
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        pure = [d for d in stage.loops.dims if not d.is_reduction]
+        if pure and pure[-1].kind == "serial" and not any(d.kind == "vectorize" for d in pure):
+            yield from (cls.of(pure[-1].name, n * around.lanes) for n in (1, 2))
 
     def check(self, stage: Stage) -> None:
         self.need_loop(stage, self.v)
@@ -287,6 +329,17 @@ class Unroll(Directive):
     v: str = arg(LOOP)
     n: int | None = arg(MAYBE_COUNT, default=None)
     tail: str = arg(TAIL, default="auto")
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        loops = stage.loops
+        for d in loops.dims:
+            extent = loops.extent(d.name)
+            if d.kind == "serial" and extent is not None and extent <= FEW:
+                yield cls.of(d.name)
+        serial = [d.name for d in loops.dims if d.kind == "serial" and not d.is_reduction]
+        if any(d.kind == "vectorize" for d in loops.dims):
+            yield from (cls.of(v, n) for v in serial[-1:] for n in (2, 4))
 
     def check(self, stage: Stage) -> None:
         self.need_loop(stage, self.v)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..ir.pipeline import INLINE, ROOT, Function, Place
-from .directive import ALIGN, COUNT, LOOP, TARGET, Directive, Stage, Target, arg, directive
+from .directive import ALIGN, COUNT, LOOP, TARGET, Around, Directive, Stage, Target, arg, directive
 
 __all__ = ["Async", "ComputeAt", "ComputeInline", "ComputeRoot", "ComputeWith", "HoistStorage", "HoistStorageRoot", "Placement",
            "RingBuffer", "StoreAt", "StoreRoot"]  # fmt: skip
@@ -32,6 +33,12 @@ class _At(Directive):
         return Place("at", self.f.name, self.v, self.f.stage, self.loc)
 
 
+def _places(around: Around) -> Iterator[tuple[Target, str]]:
+    """The loops of the readers that something may be computed in."""
+    for reader, loops in around.readers:
+        yield from ((reader, d.name) for d in loops.dims if d.kind in ("serial", "parallel"))
+
+
 @directive("compute_root", on="func")
 class ComputeRoot(Placement):
     """Compute all that is needed before any stage that reads it.
@@ -39,6 +46,11 @@ class ComputeRoot(Placement):
     for y: for x: f[y, x] = g[y, x - 1] + g[y, x]   ->   for y: for x: g[y, x] = ...
                                                          for y: for x: f[y, x] = g[y, x - 1] + g[y, x]
     """
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        if around.readers:
+            yield cls.of()
 
     def place(self, function: Function) -> Function:
         return replace(function, compute=replace(ROOT, loc=self.loc))
@@ -58,6 +70,10 @@ class ComputeAt(_At, Placement):
     f: Target = arg(TARGET)
     v: str = arg(LOOP)
 
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        yield from (cls.of(reader, v) for reader, v in _places(around))
+
     def place(self, function: Function) -> Function:
         return replace(function, compute=self.at)
 
@@ -65,6 +81,11 @@ class ComputeAt(_At, Placement):
 @directive("compute_inline", on="func")
 class ComputeInline(Placement):
     """Compute each value where it is read, again each time. With updates: inside the innermost loop of each reader."""
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        if around.readers and not stage.loops.ops and all(d.kind == "serial" for d in stage.loops.dims):
+            yield cls.of()
 
     def place(self, function: Function) -> Function:
         return replace(function, compute=replace(INLINE, loc=self.loc))
@@ -74,6 +95,11 @@ class ComputeInline(Placement):
 class StoreRoot(Placement):
     """Keep the values for the whole run. Computed inside a serial loop, only what earlier iterations left out is
     computed in each, and only as much is kept as later ones read."""
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        if around.readers:
+            yield cls.of()
 
     def place(self, function: Function) -> Function:
         return replace(function, store=replace(ROOT, loc=self.loc))
@@ -91,6 +117,10 @@ class StoreAt(_At, Placement):
 
     f: Target = arg(TARGET)
     v: str = arg(LOOP)
+
+    @classmethod
+    def suggest(cls, stage: Stage, around: Around) -> Iterator[Directive]:
+        yield from (cls.of(reader, v) for reader, v in _places(around))
 
     def place(self, function: Function) -> Function:
         return replace(function, store=self.at)

@@ -1,6 +1,9 @@
 """Pictures of schedules: what a loop nest does, in which order, and what the compiler makes of it."""
 
+from .explore import Explorer, State
 from .lowering import Lowering, lowering
 from .order import Grid, Order, order
+from .report import Report, StageReport
+from .steps import Step
 
-__all__ = ["Grid", "Lowering", "Order", "lowering", "order"]
+__all__ = ["Explorer", "Grid", "Lowering", "Order", "Report", "StageReport", "State", "Step", "lowering", "order"]

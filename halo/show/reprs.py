@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import HaloError
 from .assets import asset
 
-__all__ = ["expression", "func", "kernel", "nest", "schedule"]
+__all__ = ["expression", "func", "kernel", "nest", "schedule", "snapshot"]
 
 _MARK = r"parallel|vectorize|unroll|tensorize(?: (?!partition )\w+)?|partition \w+"
 _LOOP = re.compile(rf"^( *)for (\w+)(?: in (.*?))?((?: (?:{_MARK}))*):$")
@@ -68,6 +68,11 @@ def kernel(name: str, inputs: Iterable[tuple[str, str]], results: Iterable[str])
     rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(t)}</td></tr>" for n, t in inputs)
     rows += "".join(f"<tr><td><small>result</small></td><td>{escape(t)}</td></tr>" for t in results)
     return _page([f"<b>{escape(name)}</b> <small>compiled kernel</small>", f"<table>{rows}</table>"])
+
+
+def snapshot(loops: str, history: str, code: str) -> str:
+    """What a saved notebook keeps of an explorer."""
+    return _page([nest(loops), _code(history.split("\n")), _code(code.split("\n"), "halo-schedule")])
 
 
 def expression(text: str) -> str:

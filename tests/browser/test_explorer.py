@@ -1,0 +1,153 @@
+"""The explorer in a real JupyterLab, driven as a person would: `make test-browser`.
+
+Needs JupyterLab, Playwright (the extra `browser`) and Chromium (`CHROMIUM`, or the one on the path). Pictures of what it
+saw are kept under out/browser.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import halo
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parent.parent.parent
+PICTURES = ROOT / "out" / "browser"
+CELL = """
+import numpy as np
+from examples import local_laplacian
+photo = np.random.default_rng(0).integers(0, 255, (192, 256, 3), np.uint8)
+explorer = local_laplacian.local_laplacian.explore(img=photo)
+explorer
+"""
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+def chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("there is no Chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab with one notebook; the address of that."""
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("jupyterlab")
+    home = tmp_path_factory.mktemp("lab")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(book, home / "explore.ipynb")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    token = secrets.token_hex(8)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(home / "config"),
+                   "JUPYTER_DATA_DIR": str(home / "data"), "HALO_CACHE_DIR": str(home / "cache")}  # fmt: skip
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
+               f"--IdentityProvider.token={token}", f"--notebook-dir={home}"]  # fmt: skip
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api?token={token}")
+        yield f"http://127.0.0.1:{port}/lab/tree/explore.ipynb?token={token}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_for(address: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.3)
+
+
+@pytest.fixture
+def page(lab: str) -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium(), args=QUIET)
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.goto(lab)
+        yield page
+        browser.close()
+
+
+def picture(page: Any, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(PICTURES / f"{name}.png"))
+
+
+def test_two_steps_one_refused_undo_and_copy(page: Any) -> None:
+    page.wait_for_selector(".jp-Notebook .cm-content", timeout=90_000)
+    page.get_by_text("| Idle").wait_for(timeout=90_000)  # the kernel is there
+    page.click(".jp-Notebook .cm-content")
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_selector(".halo-explore .step", timeout=120_000)
+
+    def states() -> int:
+        return page.locator(".halo-explore .state").count()
+
+    def click_step(code: str) -> None:
+        page.locator(".halo-explore .step", has=page.get_by_text(code, exact=True)).first.click(timeout=120_000)
+
+    picture(page, "1_opened")
+    click_step('local_laplacian.reorder("x", "y_p")')
+    page.wait_for_function("document.querySelectorAll('.halo-explore .state').length === 2", timeout=120_000)
+    page.locator(".halo-explore select.stage").select_option("output_1")
+    click_step('output_1.compute_at(output_0, "y")')
+    page.wait_for_function("document.querySelectorAll('.halo-explore .state').length === 3", timeout=120_000)
+    picture(page, "2_two_steps")
+
+    page.locator(".halo-explore select.stage").select_option("grey_1")
+    page.wait_for_selector(".halo-explore .step.refused", timeout=240_000)
+    refused = page.locator(".halo-explore .step.refused").first
+    reason = refused.locator(".reason").inner_text()
+    refused.click()
+    page.wait_for_selector(".halo-explore .error:not([hidden])", timeout=120_000)
+    assert reason.split("\n")[0] in page.locator(".halo-explore .error").inner_text()
+    assert states() == 3
+    picture(page, "3_refused")
+
+    page.click(".halo-explore .undo")
+    page.wait_for_function(
+        "document.querySelectorAll('.halo-explore .state')[1].className.includes('now')", timeout=120_000
+    )
+    code = page.locator(".halo-explore pre.code").inner_text()
+    assert 'reorder("x", "y_p")' in code
+    page.click(".halo-explore .ask")
+    page.wait_for_selector(".halo-explore .numbers table", timeout=120_000)
+    picture(page, "4_undone_and_measured")
+
+    from examples import local_laplacian
+
+    f = local_laplacian.local_laplacian
+    stages = f.program().stages()
+    f.unschedule()
+    exec(code, {"halo": halo, **stages})
+    assert re.sub(r"\s", "", str(f.schedule())) == re.sub(r"\s", "", code)
+    ours = [line for line in page.said if "halo" in line.lower()]
+    assert not ours, ours
