@@ -152,6 +152,7 @@ from .types import (
 __version__ = "0.1.0"
 
 _LAZY = {"Kernel": "jit.kernel", "Target": "jit.target"}  # name -> where it is
+_LAZY |= dict.fromkeys(("memoization_cache", "memoization_cache_evict", "memoization_cache_set_size"), "jit.memoize")
 _MODULES = {name: name for name in ("fuzz", "graph", "nn", "ref", "show", "tune")} | {"cache": "jit.cache"}
 
 __all__ = [
@@ -238,6 +239,9 @@ __all__ = [
     "log10",
     "max",
     "mean",
+    "memoization_cache",
+    "memoization_cache_evict",
+    "memoization_cache_set_size",
     "min",
     "mul_high",
     "options",

@@ -31,6 +31,7 @@ class Options:
     memory_pool: int = _option(
         1 << 30, "bytes of freed intermediates kept for the next call (read when the first kernel is loaded)"
     )
+    memoize_bytes: int = _option(1 << 28, "bytes that memoized stages may keep (read when the first kernel is loaded)")
     time: bool = _option(False, "print how long each compilation took, on stderr")
 
 

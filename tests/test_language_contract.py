@@ -1,6 +1,6 @@
 """Every statement of the language's contract, by section, with the tests that show it.
 
-What waits for later is not listed: `scan`, `memoize`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
+What waits for later is not listed: `scan`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("rfactor refused", SCHEDULES, "test_rfactor_of_what_is_not_associative_is_refused"),
         ("atomic", SCHEDULES, "test_atomic_updates_may_be_parallel_or_vectorised test_atomic_products_are_numpy_s"),
         ("debug_to_file", SCHEDULES, "test_debug_to_file_writes_what_was_computed"),
-        ("promises of outputs", OUTPUTS, "test_promises_of_outputs_change_no_result test_promises_of_an_output_that_is_staged_and_of_tuples test_wrong_promises_of_outputs_are_refused test_a_promised_extent_is_a_constant test_a_kept_promise_runs_the_fast_copy"),
+        ("promises of outputs", OUTPUTS, "test_promises_of_outputs_change_no_result test_promises_of_an_output_that_is_staged_and_of_tuples test_wrong_promises_of_outputs_are_refused test_a_promised_extent_is_a_constant test_a_kept_promise_runs_the_fast_copy test_a_promised_address_changes_no_result test_wrong_alignments_are_refused"),
         ("tensorize: matched against a declared intrinsic", TENSORS, "test_tensorize_replaces_loops_by_an_intrinsic test_tensorize_of_what_does_not_match_shows_both test_floats_that_an_intrinsic_rounds_are_asked_for"),
         ("halo.intrinsic declares further ones", TENSORS, "test_users_declare_intrinsics"),
         ("what directives return", SCHEDULES, "test_directives_return_the_receiver_or_what_they_make"),
@@ -192,6 +192,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("without directives", SCHEDULES, "test_the_default_inlines_what_is_read_at_one_index test_the_default_for_colour_pictures"),
         ("any directive turns it off", SCHEDULES, "test_a_directive_turns_the_default_off_for_that_func"),
         ("any rank", SCHEDULES, "test_any_rank"),
+        ("memoize(): what a call computed is found by later ones that would compute the same", "behaviours/test_memoization.py", "test_30_the_second_call_finds_what_the_first_computed test_30_the_content_of_inputs_counts_not_where_they_are"),
     ],
     "4. Looking inside": [
         ("loops()", INSPECTION, "test_loops test_loops_need_no_types"),

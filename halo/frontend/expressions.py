@@ -234,7 +234,7 @@ def _table(frame: Frame, node: ast.Subscript, data: Any, name: str) -> Table:
     tables = frame.t.tables
     if id(data) not in tables:
         tables[id(data)] = data, frame.python(node, table, data, name)
-    return tables[id(data)][1]  # type: ignore[no-any-return]
+    return tables[id(data)][1]  # type: ignore[no-any-return]  # a dict of any values
 
 
 def looked_up(frame: Frame, node: ast.Subscript, t: Table, key: tuple[Any, ...]) -> Any:
@@ -294,7 +294,7 @@ def _list_comprehension(frame: Frame, node: ast.ListComp) -> list[Any]:
 
 
 def _set_comprehension(frame: Frame, node: ast.SetComp) -> set[Any]:
-    return frame.python(node, set, list(loops.elements(frame, node, node.generators)))  # type: ignore[no-any-return]
+    return frame.python(node, set, list(loops.elements(frame, node, node.generators)))  # type: ignore[no-any-return]  # calls of the user's code give anything
 
 
 def _dict_comprehension(frame: Frame, node: ast.DictComp) -> dict[Any, Any]:

@@ -26,8 +26,8 @@ _UNROLL = "halo.rdom to loop at run time; a `for` over `range` is unrolled at ca
 def iterable(frame: Frame, node: ast.expr, target: ast.expr) -> Any:
     """What a loop over `node` runs over; an array of unknown rank in an rdom has as many axes as there are targets."""
     several = isinstance(target, (ast.Tuple, ast.List))
-    starred = several and any(isinstance(e, ast.Starred) for e in target.elts)  # type: ignore[attr-defined]
-    saved, frame.wanted = frame.wanted, None if starred else len(target.elts) if several else 1  # type: ignore[attr-defined]
+    starred = several and any(isinstance(e, ast.Starred) for e in target.elts)  # type: ignore[attr-defined]  # `several` says that it is a tuple
+    saved, frame.wanted = frame.wanted, None if starred else len(target.elts) if several else 1  # type: ignore[attr-defined]  # `several` says that it is a tuple
     try:
         return frame.eval(node)
     finally:
@@ -119,7 +119,7 @@ def domain(frame: Frame, node: ast.AST, *axes: Any, names: Any = None, ndim: Any
         inner = surface_walk.base(a) if isinstance(a, Indexable) else None
         if isinstance(inner, Input) and inner.ndim is None and wanted is not None:
             inputs.rank(inner, wanted - len(shaped) + 1, loc)
-    return frame.python(node, functions.rdom, *(frame.resolved(a, node) for a in shaped), names=names)  # type: ignore[no-any-return]
+    return frame.python(node, functions.rdom, *(frame.resolved(a, node) for a in shaped), names=names)  # type: ignore[no-any-return]  # calls of the user's code give anything
 
 
 def open_domain(frame: Frame, target: ast.expr, over: RDom, taken: set[str]) -> tuple[RDom, Expr | None]:

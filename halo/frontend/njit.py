@@ -97,12 +97,12 @@ def _front_end(function: Any, types: tuple[Any, ...]) -> Any:
     from numba.core import analysis, compiler, ssa
     from numba.core.rewrites.registry import rewrite_registry
 
-    body = compiler.run_frontend(function)  # type: ignore[no-untyped-call]
-    analysis.rewrite_semantic_constants(body, types)  # type: ignore[no-untyped-call]
-    analysis.dead_branch_prune(body, types)  # type: ignore[no-untyped-call]
+    body = compiler.run_frontend(function)  # type: ignore[no-untyped-call]  # Numba is not typed
+    analysis.rewrite_semantic_constants(body, types)  # type: ignore[no-untyped-call]  # Numba is not typed
+    analysis.dead_branch_prune(body, types)  # type: ignore[no-untyped-call]  # Numba is not typed
     state = SimpleNamespace(func_ir=body, typemap=None, calltypes=None)
-    rewrite_registry.apply("before-inference", state)  # type: ignore[no-untyped-call]
-    return ssa.reconstruct_ssa(body)  # type: ignore[no-untyped-call]
+    rewrite_registry.apply("before-inference", state)  # type: ignore[no-untyped-call]  # Numba is not typed
+    return ssa.reconstruct_ssa(body)  # type: ignore[no-untyped-call]  # Numba is not typed
 
 
 def _infer(body: Any, types: tuple[Any, ...]) -> tuple[Any, Any, Any]:
@@ -113,7 +113,7 @@ def _infer(body: Any, types: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     typing, target = cpu_target.typing_context, cpu_target.target_context
     typing.refresh()
     target.refresh()
-    inferred = typed_passes.type_inference_stage(typing, target, body, types, None)  # type: ignore[no-untyped-call]
+    inferred = typed_passes.type_inference_stage(typing, target, body, types, None)  # type: ignore[no-untyped-call]  # Numba is not typed
     return inferred[0], inferred[1], inferred[2]
 
 
@@ -131,7 +131,7 @@ class _Body:
         try:
             body = _front_end(dispatcher.py_func, types)
             self.blocks = body.blocks
-            self.graph = compute_cfg_from_blocks(self.blocks)  # type: ignore[no-untyped-call]
+            self.graph = compute_cfg_from_blocks(self.blocks)  # type: ignore[no-untyped-call]  # Numba is not typed
             self._check_graph()
             self._types, self._result, self.calls = _infer(body, types)
         except NumbaError as e:
@@ -249,7 +249,7 @@ class _Body:
         return [self.operand(v, t) for v, t in zip(vars, signature.args, strict=True)], result
 
     def operand(self, v: Any, wanted: Any) -> Expr:
-        return self._of_type(self.values[v.name], wanted)  # type: ignore[no-any-return]
+        return self._of_type(self.values[v.name], wanted)  # type: ignore[no-any-return]  # Numba's types are Any
 
     def division(self, b: Expr) -> None:
         if self.checked and not (isinstance(b, Const) and b.value != 0):
@@ -266,7 +266,7 @@ def scalar(t: Any) -> Type | None:
     """The halo type of a Numba scalar type (of a literal too), or None."""
     from numba.core import types
 
-    t = types.unliteral(t) if t is not None else None  # type: ignore[no-untyped-call]
+    t = types.unliteral(t) if t is not None else None  # type: ignore[no-untyped-call]  # Numba is not typed
     if isinstance(t, types.Boolean):
         return bool_
     if isinstance(t, (types.Integer, types.Float)):

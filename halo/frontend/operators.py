@@ -102,9 +102,9 @@ def contracted(stage: Stage, name: str) -> Build:
     def build(a: Expr, b: Expr) -> Expr:
         if stage.fma and a.type in (f32, f64):
             if _is_product(a):
-                return Op("fma", (*a.args, b if name == "add" else A.neg(b)), a.type)  # type: ignore[attr-defined]
+                return Op("fma", (*a.args, b if name == "add" else A.neg(b)), a.type)  # type: ignore[attr-defined]  # a product is an Op
             if _is_product(b):
-                x, y = b.args  # type: ignore[attr-defined]
+                x, y = b.args  # type: ignore[attr-defined]  # a product is an Op
                 return Op("fma", (x if name == "add" else A.neg(x), y, a), a.type)
         return A.op(name, a, b)
 
@@ -317,7 +317,7 @@ def _shift(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     reading = None
     if isinstance(n, int) and 0 <= n < 31:
         scale = Const(1 << n, index)
-        reading = lambda e, _: A.mul(e, scale) if call.op == "shl" else A.floordiv(e, scale)  # noqa: E731
+        reading = lambda e, _: A.mul(e, scale) if call.op == "shl" else A.floordiv(e, scale)  # noqa: E731  (beside another one)
     return lift(args, kind, operation(call.op), reading, _number_shift[call.op])
 
 
@@ -434,7 +434,7 @@ def _select(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     if isinstance(hint, Call) and hint.op == "likely":
         return lift((other, then), kind, lambda b, a: A.rare(A.not_(condition), b, a),
                     lambda b, a: A.rare(A.not_(condition), b, a))  # fmt: skip
-    choose = lambda a, b: A.select(condition, a, b)  # noqa: E731
+    choose = lambda a, b: A.select(condition, a, b)  # noqa: E731  (beside another one)
     return lift((then, other), kind, choose, choose)
 
 
@@ -449,7 +449,7 @@ def _logical(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     a, b = args
     if not (_is_bool(a) and _is_bool(b)):
         then, other = (b, a) if call.op == "land" else (a, b)
-        choose = lambda x, y: A.select(as_bool(a), x, y)  # noqa: E731
+        choose = lambda x, y: A.select(as_bool(a), x, y)  # noqa: E731  (beside another one)
         return lift((then, other), join(a.kind, b.kind), choose, choose)
     x, y = as_bool(a), as_bool(b)
     if _reads(y):

@@ -206,7 +206,7 @@ class _Extraction(Rewriter):
     def _definitions(self, own: Function, r: Reduction, place: tuple[Expr, ...]) -> Definitions:
         vars: list[str] = []
         for v in place:
-            name = v.name  # type: ignore[attr-defined]
+            name = v.name  # type: ignore[attr-defined]  # the place is made of index variables
             while name in vars or name in r.rdom.names:
                 name += "_"
             vars.append(name)

@@ -95,7 +95,7 @@ _COPIED = frozenset({list, tuple, dict, np.ndarray})
 
 def _frozen(f: FunctionType, helpers: dict[FunctionType, Scope], made: dict[FunctionType, Any]) -> FunctionType:
     if f in made or f not in helpers:
-        return made.get(f, f)  # type: ignore[no-any-return]
+        return made.get(f, f)  # type: ignore[no-any-return]  # a dict of any values
     names, code = helpers[f].names, f.__code__
     cells = tuple(CellType() for _ in code.co_freevars)
     made[f] = copy = FunctionType(code, {**f.__globals__}, f.__name__, f.__defaults__, cells)

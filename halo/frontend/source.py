@@ -36,8 +36,8 @@ class Source:
         return found
 
     def _located(self, node: ast.AST) -> Location:
-        line, column = node.lineno + self.shift, node.col_offset  # type: ignore[attr-defined]
-        end_line, end = node.end_lineno + self.shift, node.end_col_offset  # type: ignore[attr-defined]
+        line, column = node.lineno + self.shift, node.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
+        end_line, end = node.end_lineno + self.shift, node.end_col_offset  # type: ignore[attr-defined]  # statements and expressions have places
         text = self.lines[line - 1]
         if isinstance(node, ast.FunctionDef):
             end_line, end = line, len(text.rstrip().encode())

@@ -205,7 +205,7 @@ class _FunctionTyper:
             value = stage.stage.values[k]
             if value is not None:
                 folded = isinstance(value, Call) and len(value.args) == 2 and _is_self(value.args[0], self.f)
-                return resolve(stage.value(value.args[1] if folded else value))  # type: ignore[attr-defined]
+                return resolve(stage.value(value.args[1] if folded else value))  # type: ignore[attr-defined]  # `folded` says that it is a Call
         raise DefinitionError(
             f"nothing says what type {self.f.name} has", loc=self.pure.loc, hint="halo.undef(halo.f32)"
         )
@@ -317,7 +317,7 @@ class _StageTyper:
         if isinstance(e, Call) and e.op == "identity":
             return convert(self.value(e.args[0]), type) if e.args else _identity(e.data, type)
         if isinstance(e, Call) and e.op == "gather" and not self.is_pure:
-            return Op("gather", tuple(self._stored(v, type) for v in e.args), type)  # type: ignore[misc]
+            return Op("gather", tuple(self._stored(v, type) for v in e.args), type)  # type: ignore[misc]  # a gather stores no None
         value = self.value(e)
         if self.is_pure or value.kind is type:
             return convert(value, type)
@@ -373,7 +373,7 @@ class _StageTyper:
                     )
             start, count = self._index(lo), self._index(n)
             constant = isinstance(start, Const) and isinstance(count, Const) and count.value > 0
-            ends = (start.value, start.value + count.value - 1) if constant else (None, None)  # type: ignore[attr-defined]
+            ends = (start.value, start.value + count.value - 1) if constant else (None, None)  # type: ignore[attr-defined]  # `constant` says that they are Consts
             rvars.append(RVar(Var(name, index, *ends), start, count))
         for k, r in enumerate(rvars):
             self._memo[rdom[k]] = _integer(r.var)

@@ -115,7 +115,7 @@ def meaning(fn: Any) -> Callable[..., Any] | None:
     try:
         found = WORDS.get(fn)
         if found is None and (fn in CONTAINERS or getattr(operator, getattr(fn, "__name__", ""), None) is fn):
-            return fn  # type: ignore[no-any-return]
+            return fn  # type: ignore[no-any-return]  # whatever the user named
     except TypeError:  # not hashable
         return None
     return found

@@ -149,7 +149,7 @@ class _Copy(Rewriter):
 
     def target(self, t: Indexable) -> Indexable:
         if isinstance(t, Input):
-            return self.values.get(t.name, t)  # type: ignore[no-any-return]
+            return self.values.get(t.name, t)  # type: ignore[no-any-return]  # a dict of any values
         return self.made.get(t, t) if isinstance(t, Function) else t
 
     def _rebuilt(self, e: Expr) -> Expr:

@@ -87,7 +87,7 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         return self._capture.py_func
 
     @property
-    def ndim(self) -> int | None:  # type: ignore[override]
+    def ndim(self) -> int | None:  # type: ignore[override]  # known of a Func once it is defined
         """The number of index variables; None while nothing says it."""
         if self._capture is not None:
             return self._rank if self._rank is not None else self._capture.ndim
@@ -100,7 +100,7 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
         return self._capture is not None or self._written.pure is not None or bool(self._written.updates)
 
     @property
-    def size(self) -> int | None:  # type: ignore[override]
+    def size(self) -> int | None:  # type: ignore[override]  # known of a Func once it is defined
         """The number of values at a point."""
         if not self._is_defined or self.ndim is None:
             return None
@@ -392,12 +392,12 @@ def _give_input(self: Input, stage: int, d: Directive) -> Any:
 
 def _in(self: Input, consumer: Any = None) -> Func:
     """Make a Func that copies this input, and let `consumer` (a Func or a list; all, if left out) read the copy."""
-    made: Func = self.give(0, In.make({"consumer": consumer}, self.name, here()))  # type: ignore[attr-defined]
+    made: Func = self.give(0, In.make({"consumer": consumer}, self.name, here()))  # type: ignore[attr-defined]  # given below, where Func is known
     return made
 
 
 # inputs are made below this room, and hold directives too
-Input.give, Input.in_, Input.reschedule = _give_input, _in, _reschedule_input  # type: ignore[attr-defined]
+Input.give, Input.in_, Input.reschedule = _give_input, _in, _reschedule_input  # type: ignore[attr-defined]  # given below, where Func is known
 
 
 def func(function: Any = None, /, *, name: str | None = None, fastmath: bool = False, source: str | None = None,

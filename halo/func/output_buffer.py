@@ -22,6 +22,11 @@ class OutputBuffer:
         """Axis `i`, counted from the outermost."""
         return Dimension(self, i)
 
+    def set_host_alignment(self, n: int) -> OutputBuffer:
+        """The address of the array is a multiple of `n` bytes, a power of two (`Func.promise_alignment`)."""
+        self.func.promise_alignment(n, self.k)
+        return self
+
     def __repr__(self) -> str:
         return f"{self.func.name}.output_buffer({self.k})"
 

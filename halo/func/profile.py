@@ -17,7 +17,7 @@ from ..jit.emit_stmt import stack_bytes
 from ..jit.kernel import Kernel, compile_kernel
 from ..jit.target import Target
 from ..lowering.instrument import Calls, instrument
-from .program import VARIANTS, Program
+from .program import VARIANTS, Program, stopwatch
 from .runnable import Runnable
 from .running import program_of
 from .signature import Signature, named, signature
@@ -123,7 +123,7 @@ class _Instrumented:
             lowered = self._counting(self.program.variant(p, self.schedule, target, variant))
             fallback = (lambda: self.kernel(more_cautious[0])) if more_cautious else None
             return compile_kernel(p, target, lambda: lowered, self.program.options(p), fallback=fallback,
-                                  cached=False)  # fmt: skip
+                                  cached=False, watch=stopwatch())  # fmt: skip
 
     def _counting(self, lowered: Lowered) -> Lowered:
         body, self.names = instrument(lowered.body, Calls(*counting.names()), _on_heap)

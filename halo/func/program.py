@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import config
 from ..errors import ArgumentError, here
 from ..frontend.graph import Graph
 from ..frontend.typing import build_pipeline
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
     from ..lowering import Pass
     from .func import Func
 
-__all__ = ["Program", "machine", "stage_named"]
+__all__ = ["Program", "machine", "stage_named", "stopwatch"]
 
 
 def machine(target: Target | str) -> Target:
     """The machine that `target` describes; the reference backends have this one."""
     return target if isinstance(target, Target) else Target.host()
+
+
+def stopwatch() -> Stopwatch | None:
+    """One for a compilation, if the option `time` asks for it."""
+    return Stopwatch() if config.current().time else None
 
 
 def _lanes(target: Target | str) -> int:
@@ -105,14 +111,16 @@ class Program:
             from .prove import prove
 
             prove(declared, target)
-        more_cautious, watch = VARIANTS[VARIANTS.index(variant) + 1 :], Stopwatch()
+        more_cautious, watch = VARIANTS[VARIANTS.index(variant) + 1 :], stopwatch()
 
         def timed(step: Pass, _: object) -> None:
-            watch.lap(step.name)
+            if watch is not None:
+                watch.lap(step.name)
 
         with interning():
             p = self.typed(s, target)
-            watch.lap("typing")
+            if watch is not None:
+                watch.lap("typing")
             return compile_kernel(
                 p, target, lambda: self.variant(p, schedule, target, variant, timed), self.options(p),
                 variant=f"{variant} {schedule.to_json()}", cached=self.cache, watch=watch,

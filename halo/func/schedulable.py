@@ -10,7 +10,7 @@ from ..errors import here
 from ..ir.surface import Define, IndexVar, Literal
 
 # the modules of directives fill the registry
-from ..schedule import control, copies, nesting, placement, reductions, storage, tensorize  # noqa: F401
+from ..schedule import control, copies, nesting, placement, reductions, storage, tensorize  # noqa: F401  (importing them registers their directives)
 from ..schedule.control import Specialize, Within
 from ..schedule.directive import Directive, registry
 from ..schedule.loops import Facts, Loops
@@ -84,7 +84,7 @@ def _method(cls: type[Directive]) -> Callable[..., Any]:
     method.__name__, method.__qualname__, method.__doc__ = cls.name, f"Func.{cls.name}", cls.__doc__
     signature = cls.signature()
     receiver = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]  # inspect reads it, functions do not declare it
         parameters=[receiver, *signature.parameters.values()]
     )
     return method

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ def check(seed: int) -> int:
         else:
             target = None
         try:
+            if any(".memoize(" in d for d in directives):
+                _leave_others(case, f, target, rng)
             got = _run(case, f, target)
         except halo.ScheduleError:
             continue  # a schedule that only lowering can refuse
@@ -82,6 +85,32 @@ def _run(case: Case, f: Any, target: str | None = None) -> list[Array]:
     else:
         found = f(shape=shape, **arguments)
     return list(_flat(found))
+
+
+def _leave_others(case: Case, f: Any, target: str | None, rng: random.Random) -> None:
+    """Run `f` as it will be run, then with one element of one input changed, or a parameter: memoized stages must tell
+    the results apart."""
+    _run(case, f, target)
+    for _ in range(3):
+        views = [v for v in case.views if v.data.size]
+        name = rng.choice([*case.params, *(v.name for v in views)] or [""])
+        if name in case.params:
+            before = case.params[name]
+            case.params[name] = type(before)(before + 1)
+            _run_anyhow(case, f, target)
+            case.params[name] = before
+        elif name:
+            data = next(v.data for v in views if v.name == name)
+            bits = data.reshape(-1).view(f"u{data.dtype.itemsize}")
+            k = rng.randrange(data.size)
+            bits[k] ^= 1
+            _run_anyhow(case, f, target)
+            bits[k] ^= 1
+
+
+def _run_anyhow(case: Case, f: Any, target: str | None) -> None:
+    with suppress(halo.HaloError):
+        _run(case, f, target)
 
 
 def _flat(found: Any) -> Any:

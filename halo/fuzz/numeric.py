@@ -152,7 +152,7 @@ def arithmetic(op: str, t: halo.Type) -> Callable[..., Array]:
 
 def widened(t: halo.Type, signed: bool) -> halo.Type:
     """The type of twice the width."""
-    return getattr(halo, f"{'i' if signed else 'u'}{2 * t.bits}")  # type: ignore[no-any-return]
+    return getattr(halo, f"{'i' if signed else 'u'}{2 * t.bits}")  # type: ignore[no-any-return]  # found by name
 
 
 BITS: dict[str, Callable[[halo.Type], Callable[..., Array]]] = {

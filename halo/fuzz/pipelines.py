@@ -341,11 +341,11 @@ class _Body:
         d = Domain((r,), (f"({lo}, {n})",), ((lo, n),))
         if step == -1:
             t, here = lo + n, f"{lo + n} - {r}"
-            position: Callable[[Any], Array] = lambda env: t - env[r]  # noqa: E731
+            position: Callable[[Any], Array] = lambda env: t - env[r]  # noqa: E731  (beside another one)
             before = Index(f"{here} + {back}", lambda env: position(env) + back)
         else:
             here = r if step == 1 else f"2*{r}"
-            position = lambda env: step * env[r]  # noqa: E731
+            position = lambda env: step * env[r]  # noqa: E731  (beside another one)
             before = Index(f"{here} - {back}", lambda env: position(env) - back)
         args = tuple(Index(here, position) if k == axis else None for k in range(len(self.stage.vars)))
         read = tuple(before if k == axis else None for k in range(len(self.stage.vars)))

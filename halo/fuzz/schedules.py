@@ -72,6 +72,8 @@ class _Schedule:
                 self._place(f, self.labels[id(f)], self._readers(f))
             if rng.random() < 0.35:
                 self._storage(f, self.labels[id(f)])
+            if f not in self.outputs and rng.random() < 0.15:
+                self._try(self.labels[id(f)], f, "memoize")
             if f not in self.outputs and rng.random() < 0.1:
                 self._copy(f, self.labels[id(f)])
         for name, value in self.inputs.items():

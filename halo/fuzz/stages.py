@@ -34,7 +34,7 @@ class View:
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.data.ndim  # type: ignore[no-any-return]  # arrays are of any type here
 
     @property
     def padding(self) -> str:

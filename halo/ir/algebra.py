@@ -451,7 +451,7 @@ def op(name: str, *args: Expr, type: Type | None = None, data: Any = None) -> Ex
 def _op(name: str, *args: Expr, type: Type | None = None, data: Any = None) -> Expr:
     type = type or args[0].type
     if data is None and args and all(isinstance(a, Const) for a in args):
-        value = fold(name, tuple(a.value for a in args), args[0].type, type)  # type: ignore[attr-defined]
+        value = fold(name, tuple(a.value for a in args), args[0].type, type)  # type: ignore[attr-defined]  # all are Consts here
         if value is not None:
             return Const(value, type)
     return Op(name, args, type, data)

@@ -250,13 +250,18 @@ class Array:
         return self.name
 
 
+ALIGNMENT = 64  # bytes, of memory of our own
+
+
 class Buffer:
-    """Flat memory of one element type, after storage is laid out. `kind`: input, output, heap, stack or table."""
+    """Flat memory of one element type, after storage is laid out. `kind`: input, output, heap, stack or table. Its address
+    is a multiple of `align` bytes."""
 
-    __slots__ = ("kind", "name", "table", "type")
+    __slots__ = ("align", "kind", "name", "table", "type")
 
-    def __init__(self, name: str, type: Type, kind: str, table: Any = None) -> None:
+    def __init__(self, name: str, type: Type, kind: str, table: Any = None, align: int = 1) -> None:
         self.name, self.type, self.kind, self.table = name, type, kind, table
+        self.align = max(type.bytes, align if kind in ("input", "output") else ALIGNMENT)
 
     def __repr__(self) -> str:
         return self.name

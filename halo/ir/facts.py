@@ -18,7 +18,7 @@ CASES = 64  # of a sum, told apart by the arms of what is in it; their number is
 def free_vars(e: Expr) -> frozenset[Expr]:
     """The variables that `e` mentions."""
     try:
-        return e.cached_free  # type: ignore[no-any-return]
+        return e.cached_free  # type: ignore[no-any-return]  # a cache on the node, of any type
     except AttributeError:
         pass
     free: frozenset[Expr]
@@ -47,11 +47,11 @@ def arrays_read(e: Expr) -> frozenset[Array]:
 def const_bounds(e: Expr) -> Bounds:
     """Constant (lo, hi) that `e` lies in, whatever its variables are; for vectors, of every lane."""
     try:
-        return e.cached_bounds  # type: ignore[no-any-return]
+        return e.cached_bounds  # type: ignore[no-any-return]  # a cache on the node, of any type
     except AttributeError:
         pass
     e.cached_bounds = _within(e.type, *_bounds(e))
-    return e.cached_bounds  # type: ignore[no-any-return]
+    return e.cached_bounds  # type: ignore[no-any-return]  # a cache on the node, of any type
 
 
 def _within(type: Type, lo: Any, hi: Any) -> Bounds:
@@ -291,7 +291,7 @@ def _shl(a: Bounds, b: Bounds) -> Bounds:
 
 def _rounding(f: Any) -> Any:
     def rule(a: Bounds) -> Bounds:
-        return tuple(None if x is None or math.isinf(x) else float(f(x)) for x in a)  # type: ignore[return-value]
+        return tuple(None if x is None or math.isinf(x) else float(f(x)) for x in a)  # type: ignore[return-value]  # two ends in, two ends out
 
     return rule
 

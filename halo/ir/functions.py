@@ -42,7 +42,7 @@ def _function(name: str, params: str, doc: str) -> Callable[..., Expr]:
     call.__doc__ = doc
     call.__module__ = "halo"
     kind = Parameter.POSITIONAL_ONLY
-    call.__signature__ = Signature([Parameter(n, kind) for n in names])  # type: ignore[attr-defined]
+    call.__signature__ = Signature([Parameter(n, kind) for n in names])  # type: ignore[attr-defined]  # inspect reads it, functions do not declare it
     return call
 
 

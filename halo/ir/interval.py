@@ -7,6 +7,7 @@ None means unbounded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..types import index
@@ -62,8 +63,8 @@ def monotonic(e: Expr, v: Var) -> int | None:
     return None
 
 
-def _agree(directions: object) -> int | None:
-    seen = set(directions)  # type: ignore[call-overload]
+def _agree(directions: Iterable[int | None]) -> int | None:
+    seen = set(directions)
     if None in seen or {1, -1} <= seen:
         return None
     return 1 if 1 in seen else -1 if -1 in seen else 0
@@ -177,7 +178,7 @@ class _Elimination:
         ends = [(self.bound(a, -1), self.bound(a, +1)) for a in e.args]
         if any(x is None for pair in ends for x in pair):
             return None
-        corners = [A.mul(x, y) for x in ends[0] for y in ends[1]]  # type: ignore[arg-type]
+        corners = [A.mul(x, y) for x in ends[0] for y in ends[1]]  # type: ignore[arg-type]  # no end is None here
         result = corners[0]
         for c in corners[1:]:
             result = A.minimum(result, c) if sign < 0 else A.maximum(result, c)

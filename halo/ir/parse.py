@@ -12,7 +12,6 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from .. import types
 from ..types import Type, as_type, bool_, index
@@ -30,14 +29,18 @@ from .stmt import (
     Free,
     Hoist,
     If,
+    Keep,
     Let,
+    Memoize,
     Produce,
     Provide,
     Realize,
+    Recall,
     Release,
     Semaphore,
     Stmt,
     Store,
+    View,
     block,
 )
 from .text import printed_name
@@ -169,6 +172,29 @@ class _Scope:
         indices = [self.node(i, index) for i in (n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice])]
         return Load(memory, indices[0]) if isinstance(memory, Buffer) else Read(memory, tuple(indices))
 
+    def box(self, n: ast.expr) -> tuple[Array, tuple[tuple[Expr, Expr], ...]]:
+        """An array, and of each axis the first index and the number of them: `img[lo:end, ...]`."""
+        assert isinstance(n, ast.Subscript)
+        ends: list[tuple[Expr, Expr]] = []
+        for axis in n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]:
+            assert isinstance(axis, ast.Slice) and axis.lower is not None and axis.upper is not None
+            lo, end = self.node(axis.lower, index), self.node(axis.upper, index)
+            ends.append((lo, A.sub(end, lo)))
+        return self.array(ast.unparse(n.value)), tuple(ends)
+
+    def view(self, n: ast.expr) -> View:
+        """`view(buffer[index], (extents...), (strides...))`."""
+        match n:
+            case ast.Call(args=[ast.Subscript() as first, ast.Tuple(elts=extents), ast.Tuple(elts=strides)]):
+                memory = self.memory(ast.unparse(first.value))
+                assert isinstance(memory, Buffer)
+                sizes, steps = (tuple(self.node(e, index) for e in es) for es in (extents, strides))
+                return View(memory, self.node(first.slice, index), sizes, steps)
+        raise SyntaxError(f"no view of memory: {ast.unparse(n)}")
+
+    def option(self, options: list[ast.keyword], name: str) -> Expr | None:
+        return next((self.node(o.value, index) for o in options if o.arg == name), None)
+
     def call(self, name: str, nodes: list[ast.expr], expected: Type) -> Expr:
         if name in _TYPES:
             literal = _is_literal(nodes[0])
@@ -266,12 +292,11 @@ class _Statements:
             body = self.body(depth, not colon)
         return Allocate(buffer, self.scope.expr(size), body, int(bound) if bound else None)
 
-    def let(self, depth: int, name: str, value: str, within: str | None, colon: str) -> Stmt:
+    def let(self, depth: int, name: str, value: str, colon: str) -> Stmt:
         v = self.scope.expr(value)
-        ends: Any = tuple(map(self.scope.expr, within.split("..", 1))) if within else None
         var = Var(name, v.type)
         with self.scope.binding(name, var):
-            return Let(var, v, self.body(depth, not colon), ends)
+            return Let(var, v, self.body(depth, not colon))
 
     def conditional(self, depth: int, word: str, likely: str | None, cond: str | None) -> Stmt:
         condition = self.scope.expr(likely or cond or "", bool_)
@@ -332,6 +357,46 @@ class _Statements:
         assert isinstance(memory, Buffer)
         return Atomic(memory, self.scope.expr(at), self.body(depth))
 
+    def memoize(self, depth: int, name: str, arguments: str) -> Stmt:
+        call = ast.parse(f"memoize({arguments})", mode="eval").body
+        match call:
+            case ast.Call(args=[what, stage, ast.Call(args=values), *inputs], keywords=options):
+                (array, region), *boxes = map(self.scope.box, (what, *inputs))
+                missed, told = Var(name, bool_), [self.scope.node(v, index) for v in values]
+                key, when = (self.scope.option(options, which) for which in ("key", "when"))
+                with self.scope.binding(name, missed):
+                    body = self.body(depth)
+                return Memoize(array, missed, ast.literal_eval(stage), region, tuple(told), tuple(a for a, _ in boxes),
+                               tuple(box for _, box in boxes), body, key, when)  # fmt: skip
+        raise SyntaxError(f"no memoize: {arguments}")
+
+    def recall(self, depth: int, name: str, arguments: str) -> Stmt:
+        call = ast.parse(f"recall({arguments})", mode="eval").body
+        match call:
+            case ast.Call(args=[ast.Call(args=typed), stage, ast.Call(args=values), *views], keywords=options):
+                buffers: list[Buffer] = []
+                size: Expr = Const(0, index)
+                missed, told = Var(name, bool_), [self.scope.node(v, index) for v in values]
+                seen = tuple(map(self.scope.view, views))
+                key, when = (self.scope.option(options, which) for which in ("key", "when"))
+                with ExitStack() as inside:
+                    for n in typed:
+                        assert isinstance(n, ast.Call) and isinstance(n.args[0], ast.Subscript)
+                        own, size = ast.unparse(n.args[0].value), self.scope.node(n.args[0].slice, index)
+                        buffer = self.scope.things.get(own) or Buffer(own, as_type(ast.unparse(n.func)), "heap")
+                        assert isinstance(buffer, Buffer)
+                        buffers.append(buffer)
+                        inside.enter_context(self.scope.binding(own, buffer))
+                    inside.enter_context(self.scope.binding(name, missed))
+                    body = self.body(depth)
+                return Recall(tuple(buffers), size, missed, ast.literal_eval(stage), tuple(told), seen, body, key, when)
+        raise SyntaxError(f"no recall: {arguments}")
+
+    def keep(self, depth: int, name: str) -> Stmt:
+        missed = self.scope.variable(name)
+        assert isinstance(missed, Var)
+        return Keep(missed)
+
     def nothing(self, depth: int) -> Stmt:
         return block()
 
@@ -353,7 +418,10 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
     (r"atomic (?P<name>\w+)\[(?P<at>.*)\]:", _Statements.atomic),
     (r"(?P<word>if|elif) (?:likely\((?P<likely>.+)\)|(?P<cond>.+)):", _Statements.conditional),
     (r"check (?P<cond>.+) else (?P<code>\d+)(?:, (?P<args>.+))?", _Statements.check),
-    (r"(?P<name>[A-Za-z_][\w.]*) = (?P<value>.+?)(?: within (?P<within>.+?))?(?P<colon>:?)", _Statements.let),
+    (r"keep (?P<name>\S+)", _Statements.keep),
+    (r"(?P<name>\S+) = memoize\((?P<arguments>.*)\):", _Statements.memoize),
+    (r"(?P<name>\S+) = recall\((?P<arguments>.*)\):", _Statements.recall),
+    (r"(?P<name>[A-Za-z_][\w.]*) = (?P<value>.+?)(?P<colon>:?)", _Statements.let),
     (r"(?P<atomic>atomic )?(?P<name>\w+)\[(?P<indices>.*?)\] = (?P<values>.+?)(?: where (?P<pred>.+))?",
      _Statements.store),
 )  # fmt: skip

@@ -88,12 +88,12 @@ class Function:
     ring: int = 1  # how many iterations at a time have storage of their own in what is hoisted
     storage_order: tuple[int, ...] = ()  # axes outermost first; () is the natural order
     align_storage: tuple[tuple[int, int], ...] = ()  # (axis, multiple)
-    fold: tuple[tuple[int, int], ...] = ()  # (axis, extent)
+    fold: tuple[tuple[int, int, Location | None], ...] = ()  # (axis, extent, who says so)
     bound: tuple[tuple[int, Expr | None, Expr], ...] = ()  # (axis, lo or None for wherever it is needed, extent)
     align_bounds: tuple[tuple[int, int, int], ...] = ()  # (axis, modulus, remainder): lo and extent are aligned
     align_extent: tuple[tuple[int, int], ...] = ()  # (axis, modulus): the extent grows to a multiple, lo stays
     bound_storage: tuple[tuple[int, Expr], ...] = ()  # (axis, the extent that is allocated)
-    promised: tuple[tuple[str, int, Expr, int], ...] = ()  # of an output: (stride, min or extent; axis, value, element)
+    promised: tuple[tuple[str, int, Expr, int], ...] = ()  # of an output: (what, axis, value, element)
     memory: str = "auto"
     compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
     align_with: tuple[
@@ -105,6 +105,7 @@ class Function:
     trace_realizations: bool = False
     trace_tags: tuple[str, ...] = ()
     debug_file: tuple[str, Location | None] | None = None  # where what is computed is written, and who says so
+    memoized: tuple[Expr | None, Location | None] | None = None  # the eviction key, and who says so
     scheduled: bool = False  # some directive was given
     fastmath: bool = False
     loc: Location | None = None
@@ -140,7 +141,8 @@ class Pipeline:
 @dataclass(frozen=True, eq=False)
 class Port:
     """One NumPy array of a call: an input, or element `item` of an output. The variables are the kernel's arguments:
-    `buffer` its data, `extents`, `strides` (in elements) and, for outputs, `mins` (the coordinate of its first element)."""
+    `buffer` its data, `extents`, `strides` (in elements) and, for outputs, `mins` (the coordinate of its first element).
+    `address`: of the data, where something is promised of it."""
 
     name: str
     kind: str  # input, output
@@ -152,6 +154,7 @@ class Port:
     extents: tuple[Var, ...]
     strides: tuple[Var, ...]
     mins: tuple[Var, ...] = ()
+    address: Var | None = None
 
 
 @dataclass(frozen=True, eq=False)

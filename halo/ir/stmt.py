@@ -12,8 +12,8 @@ from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
 __all__ = ["Acquire", "Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Fork", "Free",
-           "Hoist", "If", "Let", "Produce", "Provide", "Realize", "Release", "Semaphore", "Stmt", "Store", "View",
-           "block"]  # fmt: skip
+           "Hoist", "If", "Keep", "Let", "Memoize", "Produce", "Provide", "Realize", "Recall", "Release", "Semaphore",
+           "Stmt", "Store", "View", "block"]  # fmt: skip
 
 
 class Stmt(Node):
@@ -39,12 +39,11 @@ class For(Stmt):
 
 @node
 class Let(Stmt):
-    """`var = value` in `body`. `within=(lo, hi)`: where body does anything at all, lo <= var <= hi (inclusive)."""
+    """`var = value` in `body`."""
 
     var: Var
     value: Expr
     body: Stmt
-    within: tuple[Expr, Expr] | None = None
 
 
 @node
@@ -94,6 +93,32 @@ class Hoist(Stmt):
     body: Stmt
     extents: tuple[Expr, ...] = ()
     ring: int = 1
+
+
+@node
+class Memoize(Stmt):
+    """`body` with the values of `what`, whose Realize is around it, as a call before left them, if one did with the same
+    `region` (lo and extent an axis), the same `values` and the same content of `inputs` in their `boxes`; `missed` is
+    false then. `what` is the `stage`-th of its pipeline. `key` is by which the values can be evicted. `when`: they are
+    not needed otherwise."""
+
+    what: Array
+    missed: Var
+    stage: int
+    region: tuple[tuple[Expr, Expr], ...]
+    values: tuple[Expr, ...]
+    inputs: tuple[Array, ...]
+    boxes: tuple[tuple[tuple[Expr, Expr], ...], ...]
+    body: Stmt
+    key: Expr | None = None
+    when: Expr | None = None
+
+
+@node
+class Keep(Stmt):
+    """All values are there of the Memoize (or Recall) that says whether they were `missed`: later calls may have them."""
+
+    missed: Var
 
 
 @node
@@ -148,6 +173,22 @@ class Allocate(Stmt):
     size: Expr
     body: Stmt
     bound: int | None = None
+
+
+@node
+class Recall(Stmt):
+    """What `flatten` makes of a Memoize: `size` elements of each of `buffers`, the memory that the cache keeps them in,
+    while `body` runs. `views` are the boxes of the inputs."""
+
+    buffers: tuple[Buffer, ...]
+    size: Expr
+    missed: Var
+    stage: int
+    values: tuple[Expr, ...]
+    views: tuple[View, ...]
+    body: Stmt
+    key: Expr | None = None
+    when: Expr | None = None
 
 
 @node

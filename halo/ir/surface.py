@@ -426,11 +426,11 @@ class Pad(Indexable):
         self.name = target.name
 
     @property
-    def ndim(self) -> int | None:  # type: ignore[override]
+    def ndim(self) -> int | None:  # type: ignore[override]  # known of some only later
         return self.target.ndim
 
     @property
-    def size(self) -> int | None:  # type: ignore[override]
+    def size(self) -> int | None:  # type: ignore[override]  # known of some only later
         return self.target.size
 
     def __repr__(self) -> str:

@@ -56,10 +56,13 @@ from .stmt import (
     Free,
     Hoist,
     If,
+    Keep,
     Let,
+    Memoize,
     Produce,
     Provide,
     Realize,
+    Recall,
     Release,
     Semaphore,
     Stmt,
@@ -254,8 +257,7 @@ class _Printer:
     def opening(self, s: Let | Realize | Allocate) -> tuple[object, str]:
         if isinstance(s, Let):
             value = self.expr(s.value)
-            within = "" if s.within is None else f" within {self.expr(s.within[0])}..{self.expr(s.within[1])}"
-            return s.var, f"{self.bind(s.var)} = {value}{within}"
+            return s.var, f"{self.bind(s.var)} = {value}"
         if isinstance(s, Allocate):
             size, bound = self.expr(s.size), "" if s.bound is None else f" at most {s.bound}"
             return s.buffer, f"alloc {s.buffer.type.name} {self.bind(s.buffer)}[{size}{bound}] {s.buffer.kind}"
@@ -302,6 +304,12 @@ class _Printer:
                 return [f"{pad}release {self.name(s.semaphore)}"]
             case Produce():
                 return [f"{pad}produce {self.name(s.what)}:", *self.lines(s.body, depth + 1, last=True)]
+            case Memoize():
+                return self.looked_up(s.missed, (), self.memoized(s), s, depth)
+            case Recall():
+                return self.looked_up(s.missed, s.buffers, self.recalled(s), s, depth)
+            case Keep():
+                return [f"{pad}keep {self.name(s.missed)}"]
             case Provide():
                 return [pad + self.provide(s)]
             case Store():
@@ -339,6 +347,32 @@ class _Printer:
 
     def alone(self, s: Fork, depth: int) -> list[str]:
         return [f"{'  ' * depth}alone:", *self.lines(s.alone, depth + 1, last=True)]
+
+    def memoized(self, s: Memoize) -> str:
+        boxes = [f"{self.name(a)}[{self.slices(box)}]" for a, box in zip(s.inputs, s.boxes, strict=True)]
+        what = f"{self.name(s.what)}[{self.slices(s.region)}]"
+        return f"memoize({', '.join([what, str(s.stage), f'by({self._list(s.values, None)})', *boxes])}"
+
+    def recalled(self, s: Recall) -> str:
+        buffers = [f"{b.type.name}({self.bind(b)}[{self.expr(s.size)}])" for b in s.buffers]
+        views = [f"view({self.name(v.buffer)}[{self.expr(v.index)}], ({self._tuple(v.extents)}), "
+                 f"({self._tuple(v.strides)}))" for v in s.views]  # fmt: skip
+        of, by = f"of({', '.join(buffers)})", f"by({self._list(s.values, None)})"
+        return f"recall({', '.join([of, str(s.stage), by, *views])}"
+
+    def looked_up(self, missed: Var, more: tuple[Buffer, ...], head: str, s: Memoize | Recall, depth: int) -> list[str]:
+        options = [f", {name}={self.expr(e)}" for name, e in (("key", s.key), ("when", s.when)) if e is not None]
+        line = f"{'  ' * depth}{self.bind(missed)} = {head}{''.join(options)}):"
+        body = self.lines(s.body, depth + 1, last=True)
+        for thing in (missed, *more):
+            self.release(thing)
+        return [line, *body]
+
+    def slices(self, box: tuple[tuple[Expr, Expr], ...]) -> str:
+        return ", ".join(self.bounds(lo, n).replace("..", ":") for lo, n in box) or "()"
+
+    def _tuple(self, es: Sequence[Expr]) -> str:
+        return "".join(f"{self.expr(e)}, " for e in es).rstrip()
 
     def span(self, s: For) -> str:
         return f" in {self.bounds(s.lo, s.extent)}"
@@ -446,8 +480,14 @@ class _LoopPrinter(_Printer):
         match s:
             case Let() | If(likely=True, orelse=None):
                 return self.lines(s, depth, last=True)
+            case Memoize():
+                names = ", ".join(self.name(x) for x in (*s.values, *s.inputs) if isinstance(x, Var | Array))
+                self.bind(s.missed)
+                body = self.lines(s.body, depth + 1, last=True)
+                self.release(s.missed)
+                return [f"{'  ' * depth}memoize {self.name(s.what)} by {names or 'nothing'}:", *body]
             case Block():
-                kept = [c for c in s.stmts if not isinstance(c, Check | Evaluate)]
+                kept = [c for c in s.stmts if not isinstance(c, Check | Evaluate | Keep)]
                 return super().rest(Block(tuple(kept)), depth)
             case Provide():
                 target = f"{self.name(s.what)}[{', '.join(['...'] * bool(s.indices)) or '()'}]"
@@ -498,4 +538,4 @@ def _children(s: Stmt) -> tuple[Stmt, ...]:
         return (s.then,) if s.orelse is None else (s.then, s.orelse)
     if isinstance(s, Fork):
         return (s.producer, s.consumer)
-    return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Produce | Allocate) else ()
+    return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Memoize | Produce | Allocate) else ()

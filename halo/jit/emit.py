@@ -44,7 +44,9 @@ def kernel_slots(lowered: Lowered) -> dict[Any, int]:
     for port in lowered.ports:
         keys += (port.buffer, *port.extents, *port.strides, *port.mins)
     keys += (param.var for param in lowered.params)
-    return {key: k for k, key in enumerate(keys)}  # the elements of a tuple have one region, whose slots come again
+    slots = {key: k for k, key in enumerate(keys)}  # the elements of a tuple have one region, whose slots come again
+    slots.update((port.address, slots[port.buffer]) for port in lowered.ports if port.address is not None)
+    return slots
 
 
 class Module:

@@ -12,8 +12,6 @@ from .emit_vector import linear, pick
 __all__ = ["Level", "Place", "address", "affine", "best_run", "lanes_of", "place_of", "pointers_of", "reverse",
            "shared", "starts_of", "suffix"]  # fmt: skip
 
-_ALIGNED = 64
-
 
 def address(f: Function, buffer: Buffer, index: Expr) -> str:
     """The address of element `index` (scalar). The constant part is added last: it becomes part of the instruction."""
@@ -76,11 +74,11 @@ class Place(NamedTuple):
 
 
 def place_of(f: Function, buffer: Buffer, index: Expr) -> Place:
-    """Memory of our own is aligned to 64 bytes, a caller's to its elements."""
-    size, align = buffer.type.bytes, buffer.type.bytes
-    if buffer.kind not in ("input", "output"):
+    """Memory of our own is aligned to 64 bytes, a caller's to its elements, or to what is promised."""
+    size, align = buffer.type.bytes, buffer.align
+    if align > size:
         terms, const = _split(index)
-        align = math.gcd(_ALIGNED, const * size, *(coef * size for _, coef in terms))
+        align = math.gcd(align, const * size, *(coef * size for _, coef in terms))
     return Place(buffer, address(f, buffer, index), align)
 
 

@@ -367,7 +367,7 @@ class Function:
 
 
 def _args(e: Any) -> tuple[Expr, ...]:
-    return e.args  # type: ignore[no-any-return]
+    return e.args  # type: ignore[no-any-return]  # every node of the kinds below has them
 
 
 def _none(e: Any) -> tuple[Expr, ...]:

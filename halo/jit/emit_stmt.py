@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Buffer, Const, Expr, Lin, Op, walk
+from ..ir.expr import Broadcast, Buffer, Const
 from ..ir.stmt import (
     Acquire,
     Allocate,
@@ -20,8 +20,10 @@ from ..ir.stmt import (
     Fork,
     Free,
     If,
+    Keep,
     Let,
     Produce,
+    Recall,
     Release,
     Semaphore,
     Stmt,
@@ -29,8 +31,10 @@ from ..ir.stmt import (
 )
 from .emit_atomic import store_atomic
 from .emit_effect import report
-from .emit_function import ERROR, LOCKS, PARKED, Function, memory_type
+from .emit_function import ERROR, LOCKS, PARKED, Function
 from .emit_lock import lock
+from .emit_memoize import keep, recall
+from .emit_memory import told, view_words, wanted
 from .emit_store import store
 
 __all__ = ["emit_body", "stack_bytes"]
@@ -40,7 +44,6 @@ STACK_FRAME = 256 << 10  # ... and all arrays of one function together;
 ASKED_FRAME = (
     1 << 20
 )  # with those that the schedule wants there (vectors of tiles make them larger): a thread has a few of these
-MOST_BYTES = 1 << 47  # more than `halo_malloc` ever gives
 
 Work = list[Any]  # statements, and functions to call between them
 
@@ -270,7 +273,7 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
         return
     if asked and bytes is None:
         raise CompileError(f"the size of {s.buffer.name} on the stack has no constant bound")
-    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {_wanted(f, s)})")
+    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted(f, s.size, s.buffer.type)})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)
     if _is_freed(s.body, s.buffer):
@@ -288,38 +291,10 @@ def _allocate(f: Function, s: Allocate, work: Work) -> None:
     work += [end, s.body]
 
 
-def _wanted(f: Function, s: Allocate) -> str:
-    """How many bytes `s` asks for; where an i64 may not hold them, -1: more than there is."""
-    if isinstance(s.size, Const):
-        return str(min(max(s.size.value * s.buffer.type.bytes, 1), MOST_BYTES))
-    exact = f.new(f"mul nsw i64 {f.value(s.size)}, {s.buffer.type.bytes}")
-    exact = f.new(f"call i64 @llvm.smax(i64 {exact}, i64 1)")
-    if not any(isinstance(e, Op) and e.name == "mul" for e in walk((s.size,))):
-        return exact
-    absurd = f.new(f"fcmp ogt double {_roughly(f, s.size)}, {float(MOST_BYTES)}")
-    return f.new(f"select i1 {absurd}, i64 -1, i64 {exact}")
-
-
-def _roughly(f: Function, e: Expr) -> str:
-    """The index expression `e` as a double, which no product in it can overflow."""
-    if isinstance(e, Op) and e.name in ("mul", "min", "max"):
-        a, b = (_roughly(f, x) for x in e.args)
-        if e.name == "mul":
-            return f.new(f"fmul double {a}, {b}")
-        return f.new(f"call double @llvm.{e.name}num.f64(double {a}, double {b})")
-    if isinstance(e, Lin):
-        total = f"{float(e.const)}"
-        for atom, k in e.terms:
-            term = f.new(f"fmul double {_roughly(f, atom)}, {float(k)}")
-            total = f.new(f"fadd double {total}, {term}")
-        return total
-    return f.new(f"sitofp i64 {f.value(e)} to double")
-
-
 def _is_freed(s: Stmt, b: Buffer) -> bool:
     """Whether `s` frees `b`: in straight code, as `lifetimes` has it."""
     match s:
-        case Let() | Allocate() | Produce():
+        case Let() | Allocate() | Recall() | Produce():
             return _is_freed(s.body, b)
         case Block():
             return any(_is_freed(t, b) for t in s.stmts)
@@ -367,15 +342,7 @@ def _check(f: Function, s: Check, work: Work) -> None:
 def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
     """A call of `i32 symbol(words, error)`: for each view its address, extents and strides."""
     f.module.declare(f"declare i32 @{s.symbol}(ptr, ptr)")
-    words = f.at_entry(f"alloca [{sum(1 + 2 * len(v.extents) for v in s.views)} x i64], align 8")
-    at = 0
-    for v in s.views:
-        type = memory_type(v.buffer.type, 1)
-        first = f.new(f"getelementptr {type}, ptr {f.pointer(v.buffer)}, i64 {f.value(v.index)}")
-        for word in (f.new(f"ptrtoint ptr {first} to i64"), *map(f.value, (*v.extents, *v.strides))):
-            where = f.new(f"getelementptr i64, ptr {words}, i64 {at}")
-            f.do(f"store i64 {word}, ptr {where}, align 8")
-            at += 1
+    words = told(f, [word for v in s.views for word in view_words(f, v)])
     status = f.new(f"call i32 @{s.symbol}(ptr {words}, ptr {f.error()})")
     f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
     f.stored_all()
@@ -384,5 +351,5 @@ def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
     Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate, Free: _free,
     Store: _store, Atomic: _atomic, Check: _check, CallExtern: _call_extern, Fork: _fork, Acquire: _acquire,
-    Release: _release,
+    Release: _release, Recall: recall, Keep: keep,
 }  # fmt: skip

@@ -233,24 +233,25 @@ def compile_kernel(
     """The Kernel of the typed `pipeline`.
 
     `lower` gives its loops where the disk cache (used if `cached`) has no code for it. What the code depends on beside
-    `pipeline` and `target` is `variant`: the schedule and the options of `lower`, as text.
+    `pipeline` and `target` is `variant`: the schedule and the options of `lower`, as text. `watch`, if there is one, is
+    told of each step, and then printed.
     """
     if isinstance(target, str):
         lowered = lower()
         return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), fallback)
-    watch = watch or Stopwatch()
+    lap = _unwatched if watch is None else watch.lap
     known = _canonical(pipeline) if cached and config.current().cache else None
     parts = (repr(target), variant, options.name)
     key = "" if known is None else cache.digest(known.text, *(part.encode() for part in parts))
     found = None if known is None else _load(cache.get(key), known)
-    watch.lap("cache")
-    compiled = found or _compile(lower(), target, options.name, watch)
+    lap("cache")
+    compiled = found or _compile(lower(), target, options.name, lap)
     if known is not None and found is None and not compiled.externals:  # callbacks live in this process alone
         cache.put(key, _dump(compiled, known))
     code = MachineCode(compiled.code, options.name, compiled.calls_python, compiled.externals)
     kernel = Kernel(_binder(compiled.layout, options), code, fallback)
-    watch.lap("load")
-    if config.current().time:
+    lap("load")
+    if watch is not None:
         how = "compiled" if found is None else "from the cache"
         print(f"halo: {options.name} {how} in {watch.seconds * 1e3:.1f} ms\n{watch}", file=sys.stderr)
     return kernel
@@ -274,16 +275,20 @@ class _Compiled:
     externals: tuple[External, ...] = ()
 
 
-def _compile(lowered: Lowered, target: Target, name: str, watch: Stopwatch) -> _Compiled:
+def _unwatched(step: str) -> None:
+    """Nobody wants to know."""
+
+
+def _compile(lowered: Lowered, target: Target, name: str, lap: Callable[[str], None]) -> _Compiled:
     from . import llvm
     from .emit import emit
 
     externals = calls_in(lowered.body)
     text = emit(lowered, target, name)
     calls_python = bool(externals) or "@halo_print(" in text
-    watch.lap("emit")
+    lap("emit")
     code = llvm.compile_ir(text, target)
-    watch.lap("llvm")
+    lap("llvm")
     return _Compiled(Layout.of(lowered), code, calls_python, externals)
 
 

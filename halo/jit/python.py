@@ -23,7 +23,23 @@ from ..ir.facts import const_bounds, free_vars
 from ..ir.node import deep_recursion, interning
 from ..ir.pipeline import Lowered, Port
 from ..ir.sorting import numbers
-from ..ir.stmt import Block, Check, Evaluate, Extern, For, Fork, Hoist, If, Let, Produce, Provide, Realize, Stmt
+from ..ir.stmt import (
+    Block,
+    Check,
+    Evaluate,
+    Extern,
+    For,
+    Fork,
+    Hoist,
+    If,
+    Keep,
+    Let,
+    Memoize,
+    Produce,
+    Provide,
+    Realize,
+    Stmt,
+)
 from ..types import Type, bf16, f16, index
 from .python_code import Code, Comment, call, item, literal, name, np_, ref_
 from .python_dialects import NumbaCode, NumPyCode
@@ -179,7 +195,7 @@ def _walk(s: Stmt | None) -> Iterator[Stmt]:
     elif isinstance(s, If):
         yield from _walk(s.then)
         yield from _walk(s.orelse)
-    elif isinstance(s, (For, Hoist, Let, Produce, Realize)):
+    elif isinstance(s, (For, Hoist, Let, Memoize, Produce, Realize)):
         yield from _walk(s.body)
     elif isinstance(s, Fork):
         yield from _walk(s.alone)
@@ -236,6 +252,7 @@ class Nest:
             self.arrays[p.array, p.item] = own
             found.append(own)
             self._shape(p, own)
+            self._address(p, own)
         for p in self.lowered.ports:
             for d, m in enumerate(p.mins):
                 if self.origin:
@@ -253,13 +270,17 @@ class Nest:
             stride = ast.BinOp(item(np_("strides", own), [literal(d)]), ast.FloorDiv(), np_("itemsize", own))
             self.code.bound[p.strides[d]] = Code(stride)
 
+    def _address(self, p: Port, own: str) -> None:
+        if p.address is not None:
+            self.code.bound[p.address] = Code(ast.Attribute(np_("ctypes", own), "data", ast.Load()))
+
     def _define(self, v: Expr, display: str) -> str:
         own = self.names.take(display, v.type)
         self.code.bound[v] = Code(name(own))
         return own
 
     def _forget(self, v: Expr) -> None:
-        self.names.release(self.code.bound.pop(v).tree.id)  # type: ignore[attr-defined]
+        self.names.release(self.code.bound.pop(v).tree.id)  # type: ignore[attr-defined]  # what was bound to a name is one
 
     def locate(self, array: Array, k: int, indices: tuple[Expr, ...]) -> tuple[ast.expr, tuple[Expr, ...]]:
         """The Python variable that holds element `k` of `array`, and the indices relative to its first element."""
@@ -276,7 +297,7 @@ class Nest:
         method = getattr(self, f"_{type(s).__name__.lower()}", None)
         if method is None:
             raise CompileError(f"no Python for the statement {type(s).__name__}")
-        return method(s)  # type: ignore[no-any-return]
+        return method(s)  # type: ignore[no-any-return]  # found by name
 
     def suite(self, s: Stmt) -> list[ast.stmt]:
         return self.stmt(s) or [ast.Pass()]
@@ -289,6 +310,15 @@ class Nest:
 
     def _fork(self, s: Fork) -> list[ast.stmt]:
         return self.stmt(s.alone)  # nor do threads
+
+    def _memoize(self, s: Memoize) -> list[ast.stmt]:
+        own = self._define(s.missed, s.missed.name)  # nothing is kept: it is computed each time
+        body = self.stmt(s.body)
+        self._forget(s.missed)
+        return [ast.Assign([name(own)], literal(True)), *body]
+
+    def _keep(self, s: Keep) -> list[ast.stmt]:
+        return []
 
     def _produce(self, s: Produce) -> list[ast.stmt]:
         return [Comment(s.what.name), *self.stmt(s.body)]
@@ -394,7 +424,7 @@ class Nest:
         if self.backend == "numba" and value.type.name in ("f16", "bf16", "i64"):  # not one operator there
             return None
         same = isinstance(first, Read) and first.array is what and first.item == k and first.indices == indices
-        if not same or first.pred is not None:  # type: ignore[attr-defined]
+        if not same or first.pred is not None:  # type: ignore[attr-defined]  # `same` says that it is a Read
             return None
         c = self.code.code(second)
         return _AUGMENTED[value.name](), self.code.meet((Code(name("_")), c), value.type)[1].tree

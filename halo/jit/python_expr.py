@@ -246,7 +246,7 @@ class Expressions:
         if n == "xor":
             return Code(ast.Compare(trees[0], [ast.NotEq()], [trees[1]]))
         op = ast.And if n in ("and", "min") else ast.Or
-        flat = [t for tree in trees for t in (tree.values if _is_bool_op(tree, op) else [tree])]  # type: ignore[attr-defined]
+        flat = [t for tree in trees for t in (tree.values if _is_bool_op(tree, op) else [tree])]  # type: ignore[attr-defined]  # _is_bool_op says that it has values
         return Code(ast.BoolOp(op(), flat))
 
     def _quotient(self, n: str, args: tuple[Expr, ...], type: Type) -> Code:
@@ -254,7 +254,7 @@ class Expressions:
         return Code(binary(a.tree, DIVIDE[n], b.tree))
 
     def _shift(self, n: str, args: tuple[Expr, ...], type: Type) -> Code:
-        tree = binary(self.typed(args[0]), _SHIFT[n], literal(args[1].value))  # type: ignore[attr-defined]
+        tree = binary(self.typed(args[0]), _SHIFT[n], literal(args[1].value))  # type: ignore[attr-defined]  # the amount is a Const
         return self.wrapped(tree, type)
 
     def wrapped(self, tree: ast.expr, type: Type) -> Code:

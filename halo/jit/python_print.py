@@ -51,7 +51,7 @@ def _precedence(e: Any) -> int:
     return _ATOM
 
 
-class _Printer(Unparser):  # type: ignore[misc]
+class _Printer(Unparser):  # type: ignore[misc]  # astunparse is not typed
     def operand(self, e: ast.AST, least: int) -> None:
         """`e`, in parentheses if it binds less tightly than `least`."""
         if _precedence(e) < least:

@@ -298,7 +298,7 @@ done:
   ret void
 }
 
-; A block from the system, the pool emptied first if it must be.
+; A block from the system, the pool and the cache of memoized stages emptied first if it must be.
 define internal ptr @fresh(i64 %size, i64 %bin) nounwind noinline {
 entry:
   %total = add i64 %size, 128
@@ -306,6 +306,7 @@ entry:
   %full = icmp eq ptr %once, null
   br i1 %full, label %again, label %align
 again:
+  %emptied = call i32 @halo_memo_shrink(i64 0)
   call void @halo_trim()
   %twice = call ptr @malloc(i64 %total)
   %none = icmp eq ptr %twice, null

@@ -3,6 +3,7 @@
 `runtime.ll` holds it: `halo_par_for` runs the iterations of a parallel loop on a threading layer, and
 `halo_malloc`/`halo_free` serve intermediates from a pool that keeps freed blocks, so that a big intermediate costs its
 page faults once and not at every call. `fork.ll` has threads for what `async_` computes, and what they wait with.
+`memoize.ll` keeps what memoized stages computed, by the digests of `digest.ll`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from . import cache, threads
 from .externs import print_values
 from .target import Target
 
-__all__ = ["MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
+__all__ = ["MemoState", "MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("runtime.ll", "fork.ll"))
+_SOURCES = tuple(Path(__file__).with_name(f"{name}.ll") for name in ("runtime", "fork", "digest", "memoize"))
 _EXPORTS = ("halo_par_for", "halo_malloc", "halo_free", "halo_release", "halo_fork", "halo_join", "halo_acquire",
-            "halo_signal", "halo_close")  # fmt: skip
+            "halo_signal", "halo_close", "halo_memo_key", "halo_memo_read", "halo_memo_find", "halo_memo_keep",
+            "halo_memo_release")  # fmt: skip
 _INTERNALS = (
     "halo_state",
     "halo_threads",
@@ -31,11 +33,18 @@ _INTERNALS = (
     "halo_one_thread",
     "halo_after_fork",
     "halo_after_fork_of_threads",
+    "halo_memo_state",
+    "halo_memo_secret",
+    "halo_memo_shrink",
+    "halo_memo_evict",
+    "halo_memo_after_fork",
 )
 _PAUSE = "define internal void @pause() nounwind alwaysinline {{\n{}\nret void\n}}\n"
 _THREADS = ("PyThread_start_new_thread", "PyThread_allocate_lock", "PyThread_free_lock", "PyThread_acquire_lock",
             "PyThread_release_lock")  # fmt: skip
+_SECRET = 132 * 64  # bytes of random numbers that digests are made with
 _VOID = ctypes.CFUNCTYPE(None)
+_TRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64)
 
 
 class State(ctypes.Structure):
@@ -67,6 +76,19 @@ class Threads(ctypes.Structure):
     )
 
 
+class MemoState(ctypes.Structure):
+    """The head of `@halo_memo_state`."""
+
+    _fields_ = (
+        ("lock", ctypes.c_int64),
+        ("limit", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
+        ("hits", ctypes.c_int64),
+        ("misses", ctypes.c_int64),
+        ("entries", ctypes.c_int64),
+    )
+
+
 @dataclass(frozen=True)
 class MemoryInfo:
     """Bytes that kernels use now, the most they ever did, those kept for the next call; and blocks asked for."""
@@ -95,6 +117,11 @@ class Runtime:
         self._load = _VOID(self.load_layer)  # runs when the first parallel loop does
         self.state.load = ctypes.cast(self._load, ctypes.c_void_p).value
         self.trim = _VOID(self._library.address("halo_trim"))
+        self.memo = MemoState.from_address(self._library.address("halo_memo_state"))
+        self.memo.limit = config.current().memoize_bytes
+        self.shrink = _TRY(self._library.address("halo_memo_shrink"))
+        self.evict = _TRY(self._library.address("halo_memo_evict"))
+        ctypes.memmove(self._library.address("halo_memo_secret"), os.urandom(_SECRET), _SECRET)
         self._after_fork = [_VOID(self._library.address(name)) for name in _INTERNALS if "after_fork" in name]
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..ir.expr import Buffer, Expr, Var
+from ..ir.expr import Buffer, Const, Expr, Var
 from ..ir.node import deep_recursion
 from ..ir.pipeline import CheckInfo, Lowered, Pipeline, Port
 from ..ir.stmt import Stmt
+from ..types import index
 from .build_nest import build_nest
 from .check_tensors import check_tensors
 from .checks import closed_boxes, entry_checks
@@ -22,6 +23,7 @@ from .fold_storage import fold_storage
 from .fork_producers import fork_producers
 from .guard_reads import guard_reads
 from .infer_bounds import Boxes, infer_bounds
+from .inject_memoization import inject_memoization
 from .inline import inline
 from .inline_lets import inline_lets
 from .interleave import interleave
@@ -140,6 +142,8 @@ PASSES = (
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
     Pass("fold_storage", "keep only what later iterations read", _folded),
     Pass("ring_buffers", "iterations in turns keep their values apart", _on_stmt(ring_buffers)),
+    Pass("inject_memoization", "what is memoized is computed only if no call before left it",
+         _with_pipeline(inject_memoization)),
     Pass("skip_stages", "what no reader will use is not computed", _with_pipeline(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
     Pass("trace_stages", "tracing and files that the schedule asks for", _with_pipeline(trace_stages)),
@@ -199,5 +203,9 @@ def _ports(p: Pipeline) -> tuple[Port, ...]:
         for k, t in enumerate(a.types):
             label = a.name if len(a.types) == 1 else f"{a.name}.{k}"
             strides = tuple(Var(f"{label}.strides[{d}]") for d in range(a.ndim))
-            ports.append(Port(label, "output", t, a.ndim, a, k, Buffer(label, t, "output"), a.extents, strides, a.mins))
+            align = next((n.value for what, _, n, item in p[name].promised
+                          if (what, item) == ("alignment", k) and isinstance(n, Const)), 1)  # fmt: skip
+            address = Var(f"{label}.address", index, 0) if align > t.bytes else None
+            buffer = Buffer(label, t, "output", align=align)
+            ports.append(Port(label, "output", t, a.ndim, a, k, buffer, a.extents, strides, a.mins, address))
     return tuple(ports)

@@ -170,7 +170,7 @@ def _check_promises(checks: _Checks, boxes: Boxes, p: Pipeline) -> list[tuple[Va
             if ("room", a) in boxes:
                 _, most = boxes[("room", a)][d]
                 checks.add(A.false() if most is None else A.le(most, n), CheckInfo("fallback", a.name, d))
-        for d, size in f.fold:
+        for d, size, _ in f.fold:
             if ("fold", a) in boxes:
                 _, most = boxes[("fold", a)][d]
                 fits = A.false() if most is None else A.le(most, Const(size, index))
@@ -184,7 +184,12 @@ def _check_outputs(checks: _Checks, p: Pipeline, ports: tuple[Port, ...], known:
     promised = {f.array: f.promised for f in p.functions}
     for port in ports:
         for what, axis, n, item in promised.get(port.array, ()):
-            if item == port.item:
+            if item != port.item:
+                continue
+            if what == "alignment":
+                if port.address is not None:
+                    checks.add(A.eq(A.mod(port.address, n), Const(0, index)), CheckInfo("fallback", port.name))
+            else:
                 var = {"stride": port.strides, "min": port.mins, "extent": port.extents}[what][axis]
                 checks.add(A.eq(var, n), CheckInfo("fallback", port.name, axis))
                 if what != "stride" and var not in known:

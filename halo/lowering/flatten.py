@@ -27,10 +27,13 @@ from ..ir.stmt import (
     Fork,
     Hoist,
     If,
+    Keep,
     Let,
+    Memoize,
     Produce,
     Provide,
     Realize,
+    Recall,
     Release,
     Stmt,
     Store,
@@ -135,6 +138,7 @@ class _Flatten:
     def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function], packed: dict[Var, Var]) -> None:
         self.layouts, self.functions, self.packed = layouts, functions, packed
         self.hoisted: dict[Array, _Hoisted] = {}
+        self.sizes: dict[Array, Expr] = {}  # of what is memoized
         self.memo: dict[Expr, Expr] = {}
 
     def expr(self, e: Expr) -> Expr:
@@ -154,14 +158,14 @@ class _Flatten:
             case For():
                 return s.replace(lo=self.expr(s.lo), extent=self.expr(s.extent), body=self.stmt(s.body))
             case Let():
-                return Let(s.var, self.expr(s.value), self.stmt(s.body), s.within)
+                return Let(s.var, self.expr(s.value), self.stmt(s.body))
             case If():
                 then = self.knowing(s.cond, self.stmt(s.then))
                 return If(self.expr(s.cond), then, None if s.orelse is None else self.stmt(s.orelse), s.likely)
             case Block():
                 return block(*(self.stmt(t) for t in s.stmts))
             case Produce():
-                return Produce(s.what, self.stmt(s.body))
+                return self.produce(s)
             case Fork():
                 return map_stmt(s, self.stmt)
             case Acquire() | Release():
@@ -178,6 +182,10 @@ class _Flatten:
                 return self.hoist(s)
             case Extern():
                 return self.extern(s)
+            case Memoize():
+                return self.recall(s)
+            case Keep():
+                return s
         raise TypeError(type(s))
 
     def extern(self, s: Extern) -> Stmt:
@@ -186,6 +194,14 @@ class _Flatten:
         views += [self.view(a, 0, box) for a, box in zip(s.inputs, s.function.required(s.box), strict=True)]
         args = tuple(map(self.expr, numbers(s.function, s.box)))
         return CallExtern(f"{s.function.symbol}_{s.outputs.name}", s.function.function, items, tuple(views), args)
+
+    def recall(self, s: Memoize) -> Stmt:
+        layout, size = self.layouts[s.what], self.sizes[s.what]
+        region = (e for pair in s.region for e in pair)
+        values = (*map(self.expr, (*region, *s.values)), *layout.mins, *layout.strides[0], size)
+        views = tuple(self.view(a, 0, box) for a, box in zip(s.inputs, s.boxes, strict=True))
+        key, when = (None if e is None else self.expr(e) for e in (s.key, s.when))
+        return Recall(layout.buffers, size, s.missed, s.stage, values, views, self.stmt(s.body), key, when)
 
     def view(self, array: Array, item: int, box: tuple[tuple[Expr, Expr], ...]) -> View:
         layout = self.layouts[array]
@@ -202,6 +218,11 @@ class _Flatten:
                     known[self.packed[c.args[0]]] = c.args[1]
         memo: dict[Expr, Expr] = {}
         return map_exprs(s, lambda e: A.substitute(e, known, memo)) if known else s
+
+    def produce(self, s: Produce) -> Stmt:
+        if self.functions[s.what].memoized is not None and isinstance(s.body, If):  # on a hit nothing is produced
+            return If(s.body.cond, Produce(s.what, self.stmt(s.body.then)))
+        return Produce(s.what, self.stmt(s.body))
 
     def provide(self, s: Provide) -> Stmt:
         layout = self.layouts[s.what]
@@ -247,12 +268,13 @@ class _Flatten:
             first = named(f"{f.name}.first", A.mul(self.expr(s.slot), hoisted.size))
         outer = self.layouts.get(s.what)  # of a Function that is inline in two stages, one inside the other
         self.layouts[s.what] = Layout(buffers, mins, (tuple(strides),) * len(buffers), fold, first)
+        self.sizes[s.what] = _sized(size)
         self.memo = {}
         body = self.stmt(s.body)
         if outer is not None:
             self.layouts[s.what] = outer
             self.memo = {}
-        if hoisted is None:
+        if hoisted is None and f.memoized is None:
             body = _allocate(buffers, size, body)
         for var, value in reversed(lets):
             body = Let(var, value, body)
@@ -296,7 +318,7 @@ def _buffers(f: Function, bound: int | None) -> tuple[Buffer, ...]:
     """Memory for each element of the tuple: on the stack where a small constant is enough of it."""
 
     def kind(t: Type) -> str:
-        if bound is None or f.memory == "heap":
+        if bound is None or f.memory == "heap" or f.memoized is not None:
             return "heap"
         room = MOST_STACK_BYTES if f.memory in ("stack", "register") else STACK_BYTES
         return "stack" if bound * t.bytes <= room else "heap"
@@ -305,10 +327,14 @@ def _buffers(f: Function, bound: int | None) -> tuple[Buffer, ...]:
     return tuple(Buffer(name, t, kind(t)) for name, t in zip(names, f.types, strict=True))
 
 
+def _sized(size: Expr) -> Expr:
+    low, _ = const_bounds(size)
+    return A.maximum(size, Const(0, index)) if low is None or low < 0 else size  # of an empty region
+
+
 def _allocate(buffers: tuple[Buffer, ...], size: Expr, body: Stmt) -> Stmt:
-    low, bound = const_bounds(size)
-    if low is None or low < 0:  # of an empty region
-        size = A.maximum(size, Const(0, index))
+    _, bound = const_bounds(size)
+    size = _sized(size)
     for b in reversed(buffers):
         body = Allocate(b, size, body, bound)
     return body

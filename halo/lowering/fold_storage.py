@@ -106,14 +106,14 @@ def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
         if f.debug_file:
             return s, room
         return _double(s, found) if f.asynchronous else s.replace(fold=tuple(_automatic(s, found))), room
-    d, n = next(((d, n) for d, n in f.fold if found is None or d != found.axis), f.fold[0])
+    d, n, loc = next((e for e in f.fold if found is None or e[0] != found.axis), f.fold[0])
     if found is None or d != found.axis:
         raise ScheduleError(f"fold_storage: nothing moves along axis {f.vars[d].name} of {f.name} between its storage "
-                            "and its computation", loc=f.loc,
+                            "and its computation", loc=loc,
                             hint="store it outside of a serial loop that it is computed in")  # fmt: skip
     least, most = const_bounds(found.span)
     if least is not None and n < least:
-        raise ScheduleError(f"fold_storage: {f.name} needs {least} points of axis {f.vars[d].name}, not {n}", loc=f.loc,
+        raise ScheduleError(f"fold_storage: {f.name} needs {least} points of axis {f.vars[d].name}, not {n}", loc=loc,
                             hint=f'fold_storage("{f.vars[d].name}", {least if most is None else most})')  # fmt: skip
     if most is None or n < most:
         zero = Const(0, index)

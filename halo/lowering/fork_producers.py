@@ -32,7 +32,9 @@ from ..ir.stmt import (
     Fork,
     Hoist,
     If,
+    Keep,
     Let,
+    Memoize,
     Produce,
     Realize,
     Release,
@@ -50,6 +52,11 @@ def fork_producers(s: Stmt, p: Pipeline) -> Stmt:
     if not any(f.asynchronous for f in p.functions):
         return s
     return _Forks(p).visit(s, _Scope())
+
+
+def _looks_up(s: Stmt) -> bool:
+    """Whether memoized values are looked up or kept in `s`, which is done once, by one thread."""
+    return isinstance(s, Memoize | Keep) or any(map(_looks_up, substmts(s)))
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ class _Forks:
         if scope.lanes is not None:
             raise self.refused(unit, f"it is computed in the vectorised loop {scope.lanes.label}, whose lanes run in step",
                                "compute it outside of that loop")  # fmt: skip
-        if not _produces(body, unit):
+        if not _produces(body, unit) or _looks_up(body):
             return self.visit(body, scope)
         own = _Channel(unit, room)
         producer, consumer = _keep(body, unit), _strip(body, unit, own)

@@ -228,7 +228,7 @@ class _Inference:
         for d, (lo, hi) in enumerate(box):
             if lo is None or hi is None:
                 raise self._unbounded(what, d)
-        return list(box)  # type: ignore[arg-type]
+        return list(box)  # type: ignore[arg-type]  # no end is None here
 
     def _unbounded(self, what: Array, d: int) -> BoundsError:
         return _unbounded_at(self.p, what, d, self.functions.get(what))

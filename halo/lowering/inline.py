@@ -31,7 +31,7 @@ def inline(p: Pipeline) -> Pipeline:
         f = replace(f, definitions=done)
         replaced = f.compute.kind == "inline" and len(done) == 1 and f.name not in p.outputs and f.extern is None
         if replaced and f.array not in given:
-            bodies[f.array] = (f, done[0].values)  # type: ignore[assignment]
+            bodies[f.array] = (f, done[0].values)  # type: ignore[assignment]  # what is inlined has all its values
         else:
             kept.append(f)
     return replace(p, functions=tuple(kept))

@@ -21,7 +21,9 @@ from ..ir.stmt import (
     Fork,
     Hoist,
     If,
+    Keep,
     Let,
+    Memoize,
     Produce,
     Provide,
     Realize,
@@ -109,9 +111,9 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
         case Let():
             value = values(s.value)
             if s.var.type is not index:  # a value, taken before something is stored
-                return Let(s.var, value, _visit(s.body, values.without(s.var), keep), s.within)
+                return Let(s.var, value, _visit(s.body, values.without(s.var), keep))
             if keep and not is_plain(value):
-                return Let(s.var, value, _visit(s.body, values.without(s.var), keep), s.within)
+                return Let(s.var, value, _visit(s.body, values.without(s.var), keep))
             return _visit(s.body, values.having(s.var, value), keep)
         case If():
             cond = values(s.cond)
@@ -134,6 +136,14 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             return s.replace(bounds=bounds, body=_visit(s.body, values, keep), slot=slot)
         case Hoist():
             return s.replace(body=_visit(s.body, values, keep), extents=tuple(values(n) for n in s.extents))
+        case Memoize():
+            region, *boxes = (tuple((values(lo), values(n)) for lo, n in box) for box in (s.region, *s.boxes))
+            return s.replace(region=region, values=tuple(map(values, s.values)), boxes=tuple(boxes),
+                             body=_visit(s.body, values, keep),
+                             key=None if s.key is None else values(s.key),
+                             when=None if s.when is None else values(s.when))  # fmt: skip
+        case Keep():
+            return s
         case Provide():
             stored = tuple(None if v is None else values(v) for v in s.values)
             pred = None if s.pred is None else values(s.pred)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..ir import algebra as A
-from ..ir.expr import Const, Expr, Op, Var
-from ..ir.stmt import Allocate, Evaluate, For, Fork, Let, Produce, Stmt, block
+from ..ir.expr import Buffer, Const, Expr, Op, Var
+from ..ir.stmt import Allocate, Evaluate, For, Fork, If, Let, Produce, Recall, Stmt, block
 from ..types import i64
 from .walk import map_stmt
 
@@ -63,11 +63,15 @@ class _Instrumentation:
             return s.replace(producer=beside, consumer=self.stmt(s.consumer, stage), alone=self.stmt(s.alone, stage))
         inner = map_stmt(s, lambda t: self.stmt(t, stage))
         if isinstance(inner, Allocate) and self.on_heap(inner):
-            owner = self.number(inner.buffer.name.partition(".")[0])
-            size = A.cast(A.mul(inner.size, Const(inner.buffer.type.bytes, inner.size.type)), i64)
-            counted = Evaluate(self._call(self.calls.allocated, _number(owner), size))
-            return inner.replace(body=block(counted, inner.body))
+            return inner.replace(body=block(self._allocated(inner.buffer, inner.size), inner.body))
+        if isinstance(inner, Recall):
+            counted = block(*(self._allocated(b, inner.size) for b in inner.buffers))
+            return inner.replace(body=block(If(inner.missed, counted), inner.body))
         return inner
+
+    def _allocated(self, b: Buffer, size: Expr) -> Stmt:
+        bytes = A.cast(A.mul(size, Const(b.type.bytes, size.type)), i64)
+        return Evaluate(self._call(self.calls.allocated, _number(self.number(b.name.partition(".")[0])), bytes))
 
     def _now(self) -> tuple[Var, Expr]:
         self.times += 1  # each reading of the clock is an expression of its own

@@ -9,7 +9,7 @@ So a chain of stages at the root needs room for two of them at a time, not for a
 from __future__ import annotations
 
 from ..ir.expr import Buffer, Load, walk
-from ..ir.stmt import Allocate, Block, CallExtern, Free, Let, Produce, Stmt, Store, block
+from ..ir.stmt import Allocate, Block, CallExtern, Free, Let, Produce, Recall, Stmt, Store, block
 from .walk import exprs, map_stmt, substmts
 
 Uses = dict[int, tuple[Stmt, frozenset[Buffer]]]  # of a statement, by its identity
@@ -32,7 +32,7 @@ def _visit(s: Stmt, uses: Uses) -> Stmt:
 
 def _freed(s: Stmt, b: Buffer, uses: Uses) -> Stmt | None:
     """`s` with `b` freed in it, or None where something uses `b` to the end."""
-    if isinstance(s, Let | Allocate | Produce):
+    if isinstance(s, Let | Allocate | Recall | Produce):
         body = _freed(s.body, b, uses)
         return None if body is None else s.replace(body=body)
     if not isinstance(s, Block):

@@ -16,7 +16,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children, is_false, is_true
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, slacks, solve
-from ..ir.stmt import Block, For, If, Realize, Stmt, block
+from ..ir.stmt import Block, For, If, Memoize, Realize, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import probe
@@ -130,7 +130,9 @@ def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, t
 
 def _is_paid_once(s: Stmt, e: Op) -> bool:
     """Whether `e` is an end of a loop that repeats much more: a shorter last tile needs no loops of its own, and rows that
-    only the first iteration computes are no reason to write all of it twice."""
+    only the first iteration computes are no reason to write all of it twice. Or of what is looked up, box by box."""
+    if isinstance(s, Memoize):
+        return True
     if not (isinstance(s, For) and s.kind in ("serial", "parallel")):
         return False
     return e.name in ("min", "max") or any(_has_loops(t) for t in substmts(s))

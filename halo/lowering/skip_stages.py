@@ -13,7 +13,7 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Read, Var, children, is_false, is_true, reads
 from ..ir.facts import free_vars
 from ..ir.pipeline import Pipeline
-from ..ir.stmt import Block, Extern, For, If, Let, Produce, Realize, Stmt, block
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Memoize, Produce, Realize, Stmt, block
 from ..types import index
 from .compute_with import fused_groups
 from .walk import exprs, map_stmt, substmts
@@ -44,6 +44,9 @@ class _Skip:
                 return self.in_order(s, there, own)
             case Let():
                 return s.replace(body=self.visit(s.body, there, own))
+            case Memoize():
+                body = self.visit(s.body, there, own)
+                return s.replace(body=body, when=self.asked(body, s.what))
         return map_stmt(s, lambda t: self.visit(t, there, frozenset()))
 
     def in_order(self, s: Block, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
@@ -71,6 +74,18 @@ class _Skip:
         self.made.add(made)
         return made
 
+    def asked(self, s: Stmt, what: Array) -> Expr | None:
+        """The condition of the production of `what` at this site, if that is known before everything here."""
+        inside: set[Expr] = set()
+        while isinstance(s, Realize | Hoist | Memoize):
+            inside |= {s.missed} if isinstance(s, Memoize) else set()
+            s = s.body
+        for t in s.stmts if isinstance(s, Block) else (s,):
+            if t in self.made and isinstance(t, If) and isinstance(t.then, Produce) and t.then.what is what:
+                known = inside.isdisjoint(free_vars(t.cond)) and not any(True for _ in reads((t.cond,)))
+                return t.cond if known else None
+        return None
+
     def used(self, s: Stmt, what: Array) -> Expr:
         """A condition that holds whenever `s` reads `what`."""
         if isinstance(s, Extern):
@@ -91,6 +106,8 @@ class _Skip:
                 inner = A.substitute(inner, {s.var: s.value})
             elif isinstance(s, For):
                 inner = _whatever(A.substitute(inner, self.known), s.var)
+            elif isinstance(s, Memoize):
+                inner = _whatever(inner, s.missed)
             own = A.or_(own, inner)
             if is_true(own):  # most often the next stage reads it, whatever comes after
                 break

@@ -17,7 +17,7 @@ from ..ir.expr import Array, Const, Expr, Var, is_true, reads
 from ..ir.facts import free_vars
 from ..ir.interval import monotonic
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, For, If, Let, Produce, Realize, Stmt
+from ..ir.stmt import Block, For, If, Let, Memoize, Produce, Realize, Stmt
 from ..types import index
 from .infer_bounds import extent_of, last_of
 from .walk import map_stmt
@@ -119,7 +119,7 @@ def _owner(lets: list[tuple[Var, Expr]], body: Stmt) -> Array | None:
 
 
 def _produced(s: Stmt) -> list[Array]:
-    while isinstance(s, Let | Realize):
+    while isinstance(s, Let | Realize | Memoize):
         s = s.body
     return [t.what for t in (s.stmts if isinstance(s, Block) else (s,)) if isinstance(t, Produce)]
 

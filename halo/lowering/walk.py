@@ -18,9 +18,11 @@ from ..ir.stmt import (
     Hoist,
     If,
     Let,
+    Memoize,
     Produce,
     Provide,
     Realize,
+    Recall,
     Stmt,
     Store,
     View,
@@ -30,7 +32,7 @@ from ..ir.stmt import (
 
 def substmts(s: Stmt) -> tuple[Stmt, ...]:
     match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Allocate() | Atomic():
+        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic():
             return (s.body,)
         case If():
             return (s.then,) if s.orelse is None else (s.then, s.orelse)
@@ -44,7 +46,7 @@ def substmts(s: Stmt) -> tuple[Stmt, ...]:
 def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     """`s` with f applied to each statement directly inside it."""
     match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Allocate() | Atomic():
+        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic():
             body = f(s.body)
             return s if body is s.body else s.replace(body=body)
         case If():
@@ -69,6 +71,12 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
             return tuple(e for e in (*(e for pair in s.bounds for e in pair), s.slot) if e is not None)
         case Hoist():
             return s.extents
+        case Memoize():
+            ends = (e for box in (s.region, *s.boxes) for pair in box for e in pair)
+            return (*s.values, *ends, *(e for e in (s.key, s.when) if e is not None))
+        case Recall():
+            memory = (e for v in s.views for e in _view(v))
+            return (s.size, *s.values, *memory, *(e for e in (s.key, s.when) if e is not None))
         case Provide():
             return (*s.indices, *(v for v in (*s.values, s.pred) if v is not None))
         case Atomic():
@@ -82,8 +90,12 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
         case Extern():
             return tuple(e for pair in s.box for e in pair)
         case CallExtern():
-            return (*(e for v in s.views for e in (v.index, *v.extents, *v.strides)), *s.args)
+            return (*(e for v in s.views for e in _view(v)), *s.args)
     return ()
+
+
+def _view(v: View) -> tuple[Expr, ...]:
+    return (v.index, *v.extents, *v.strides)
 
 
 def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
@@ -95,11 +107,14 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
     def pairs(box: tuple[tuple[Expr, Expr], ...]) -> tuple[tuple[Expr, Expr], ...]:
         return tuple((f(lo), f(n)) for lo, n in box)
 
+    def views(of: tuple[View, ...]) -> tuple[View, ...]:
+        return tuple(View(v.buffer, f(v.index), tuple(map(f, v.extents)), tuple(map(f, v.strides))) for v in of)
+
     match s:
         case For():
             return s.replace(lo=f(s.lo), extent=f(s.extent), body=map_exprs(s.body, f))
         case Let():
-            return Let(s.var, f(s.value), map_exprs(s.body, f), s.within)
+            return Let(s.var, f(s.value), map_exprs(s.body, f))
         case Evaluate():
             return Evaluate(f(s.value))
         case If():
@@ -122,6 +137,11 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
         case Extern():
             return Extern(s.function, s.outputs, s.inputs, pairs(s.box))
         case CallExtern():
-            views = (View(v.buffer, f(v.index), tuple(map(f, v.extents)), tuple(map(f, v.strides))) for v in s.views)
-            return CallExtern(s.symbol, s.function, s.outputs, tuple(views), tuple(map(f, s.args)))
+            return CallExtern(s.symbol, s.function, s.outputs, views(s.views), tuple(map(f, s.args)))
+        case Memoize():
+            return s.replace(region=pairs(s.region), values=tuple(map(f, s.values)), boxes=tuple(map(pairs, s.boxes)),
+                             body=map_exprs(s.body, f), key=optional(s.key), when=optional(s.when))  # fmt: skip
+        case Recall():
+            return s.replace(size=f(s.size), values=tuple(map(f, s.values)), views=views(s.views),
+                             body=map_exprs(s.body, f), key=optional(s.key), when=optional(s.when))  # fmt: skip
     return map_stmt(s, lambda t: map_exprs(t, f))

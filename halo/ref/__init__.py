@@ -276,7 +276,7 @@ def _definition(name: str, type: str) -> Callable[..., Any]:
     from ..lowering.expand_math import definition
 
     parameters, value = definition(name, as_type(type))
-    return compile_function(name, function_source(name, parameters, value, "python"))  # type: ignore[no-any-return]
+    return compile_function(name, function_source(name, parameters, value, "python"))  # type: ignore[no-any-return]  # what exec makes
 
 
 TRANSCENDENTALS = ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "pow", "sin", "cos", "tan", "asin", "acos",

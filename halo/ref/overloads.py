@@ -47,7 +47,7 @@ def _overload(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
 def _scalar(t: Any) -> Any:
     """The NumPy type of a Numba number type."""
-    return getattr(np, str(types.unliteral(t)))  # type: ignore[no-untyped-call]
+    return getattr(np, str(types.unliteral(t)))  # type: ignore[no-untyped-call]  # Numba is not typed
 
 
 # Integers ---------------------------------------------------------------------------------------------------------------

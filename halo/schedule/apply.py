@@ -26,7 +26,7 @@ from .nesting import TAILS_OF_ANY_CALL
 from .placement import ComputeWith, Placement
 from .reductions import Rfactor, rfactor
 from .retype import ChangeType, retyped
-from .rewrite import arrays_read, copied, redirected
+from .rewrite import copied, read_by, redirected
 from .scalar import Scalar
 from .storage import PROMISES, Bound, BoundExtent, PromiseOutput, Storage
 from .tensorize import check_tensor
@@ -308,7 +308,7 @@ class _Run:
     def _consumers(self, name: str, array: Array, d: In | CloneIn) -> list[str]:
         """The Functions that are to read the copy."""
         own = self.wrappers.get(array, set()) | self.pieces.get(name, set()) | {name}
-        readers = [n for n in self.order if n not in own and array in arrays_read(self.functions[n])]
+        readers = [n for n in self.order if n not in own and array in read_by(self.functions[n])]
         if d.consumer is None:
             return readers
         chosen: list[str] = []
@@ -322,7 +322,7 @@ class _Run:
         return chosen
 
     def _reads(self, reader: str, what: str) -> bool:
-        return reader in self.functions and self.functions[what].array in arrays_read(self.functions[reader])
+        return reader in self.functions and self.functions[what].array in read_by(self.functions[reader])
 
     # The result ------------------------------------------------------------------------------------------------------
 

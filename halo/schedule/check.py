@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..ir.expr import Array
+from ..ir.expr import Array, Op, walk
 from ..ir.pipeline import Function, Pipeline, Place
 from ..ir.sorting import sorts_rows
+from .control import Memoize
 from .directive import Directive, label, listed, nearest, quoted
 from .loops import Loops
 from .nesting import adjective
@@ -26,7 +27,7 @@ from .placement import (
     StoreAt,
     StoreRoot,
 )
-from .rewrite import arrays_read
+from .rewrite import read_by
 from .traces import DebugToFile, TraceRealizations
 
 __all__ = ["Marks", "check_function", "check_places"]
@@ -69,6 +70,8 @@ def check_places(p: Pipeline, given: Given) -> None:
         check.beside(f)
         for entry in f.compute_with:
             check.together(f, *entry)
+        if f.memoized is not None:
+            check.memoized(f)
 
 
 class _Places:
@@ -76,7 +79,7 @@ class _Places:
         self.p, self.given = p, given
         self.functions = {f.name: f for f in p.functions}
         self.order = {f.name: k for k, f in enumerate(p.functions)}
-        self.reads = {f.name: arrays_read(f) for f in p.functions}
+        self.reads = {f.name: read_by(f) for f in p.functions}
 
     def is_inlined(self, f: Function) -> bool:
         return (
@@ -265,6 +268,34 @@ class _Places:
                      hint=nearest(wrong, shared))  # fmt: skip
         self.crossing(name, f, g, d)
 
+    def memoized(self, f: Function) -> None:
+        """Refuse to memoize what is not kept in memory of its own where it is computed, or does not follow from inputs."""
+        d = self.last(f, Memoize)
+        if f.name in self.p.outputs:
+            d.refuse(f.name, "it is an output of this pipeline: its values are the caller's",
+                     legal=tuple(g.name for g in self.p.functions if g.array in self.reads[f.name] and g is not f))  # fmt: skip
+        if f.compute.kind == "inline":
+            d.refuse(f.name, "it is computed inline: its values are never in memory", legal=_PLACES,
+                     hint=f"{f.name}.compute_root().{d}")  # fmt: skip
+        if f.store not in (None, f.compute):
+            d.refuse(f.name, "it is stored further out than it is computed: only a part is computed at a time",
+                     hint=f"store {f.name} where it is computed")  # fmt: skip
+        if f.asynchronous:
+            d.refuse(f.name, "async_ computes it beside what reads it, but what is looked up is there before")
+        if f.hoist is not None:
+            d.refuse(f.name, "its memory is the cache's, which hoist_storage cannot move")
+        if f.memory in ("stack", "register"):
+            d.refuse(f.name, f'its memory is the cache\'s, not store_in("{f.memory}")')
+        for g in (f, *(g for g in self.p.functions if any(entry[1] == f.name for entry in g.compute_with))):
+            if g.compute_with:
+                d.refuse(f.name, "compute_with makes one computation of it and another stage")
+        upstream = self.upstream(f) | {f.array}
+        for g in self.p.functions:
+            reason = _unrepeatable(g) if g.array in upstream else ""
+            if reason:
+                d.refuse(f.name, reason if g is f else f"it needs {g.name}: {reason}",
+                         related=() if g.loc is None else ((g.loc, "defined here"),))  # fmt: skip
+
     def crossing(self, name: str, f: Function, g: Function, d: Directive) -> None:
         stages = [e[2] for e in sorted(f.compute_with) if e[1] == g.name]
         if stages != sorted(stages):
@@ -293,6 +324,18 @@ class _Places:
                 if a in by_array:
                     todo += self.reads[by_array[a].name] - {a}
         return seen
+
+
+def _unrepeatable(f: Function) -> str:
+    """Why the values of `f` need not be the same for the same inputs, or more follows from computing them."""
+    if f.extern is not None:
+        return "it is an extern stage, of which nobody knows what else it depends on"
+    values = [v for d in f.definitions for v in d.values]
+    if f.definitions and None in f.definitions[0].values:
+        return "it starts with undefined values"
+    if any(isinstance(e, Op) and e.name == "print" for d in f.definitions for e in walk((*d.indices, *values, d.pred))):
+        return "it prints (halo.debug_print) each time that it is computed"
+    return ""
 
 
 def _where(place: Place) -> str:

@@ -1,4 +1,4 @@
-"""Directives that choose between schedules at run time."""
+"""Directives that decide at run time what is computed: which of several nests, and whether at all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..errors import Location
-from .directive import CONDITION, Directive, Stage, Target, arg, directive, registry
+from ..ir.pipeline import Function, Pipeline
+from .directive import CONDITION, MAYBE_INTEGER, Directive, Stage, Target, arg, directive, registry
 from .scalar import Scalar
+from .storage import Storage, typed
 
-__all__ = ["Specialize", "Within"]
+__all__ = ["Memoize", "Specialize", "Within"]
 
 
 @directive("specialize")
@@ -31,6 +33,31 @@ class Specialize(Directive):
     def check(self, stage: Stage) -> None:
         if not any(True for _ in self.condition.leaves()):
             self.refuse(stage, "the condition is always the same: it depends on no parameter and no extent")
+
+
+@directive("memoize", on="func")
+class Memoize(Storage):
+    """Keep the values for later calls, and compute them only if no call before did.
+
+    alloc f: produce f; s   ->   memoize f by k, img: produce f: if f_missed: ...; s
+
+    They are found again by all that they follow from: parameters, the region, and the content of what is read of each
+    input, so that the result never depends on it; hashing an input takes about as long as reading it. What was used
+    longest ago leaves the cache when it is full (`halo.memoization_cache`, `halo.options(memoize_bytes=...)`), or what
+    has the number `eviction_key` (of parameters and extents) when `halo.memoization_cache_evict` says so. Producers
+    computed at the same place that nothing else reads are not computed either. (Halide's `memoize`.)
+    """
+
+    eviction_key: int | Scalar | None = arg(MAYBE_INTEGER, default=None)
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        if function.memoized is not None:
+            self.refuse(function.name, "it is memoized already")
+        key = None if self.eviction_key is None else typed(self, self.eviction_key, function, p)
+        if key is not None and not key.type.is_int:
+            self.refuse(function.name, f"the eviction key is no integer but {key.type.name}",
+                        hint=f"{function.name}.memoize(halo.i64({self.eviction_key}))")  # fmt: skip
+        return replace(function, memoized=(key, self.loc))
 
 
 @dataclass(frozen=True)

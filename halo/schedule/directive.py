@@ -253,7 +253,7 @@ ALIGN = Kind("str | Mapping[str | Expr, str]", _alignments,
              lambda v: PAIRS.dump(v) if isinstance(v, tuple) else v, keyword=True)  # fmt: skip
 LOOPS, FACTORS, TARGETS = many(LOOP), many(FACTOR), many(TARGET)
 TARGETS = replace(TARGETS, show=lambda ts: str(ts[0]) if len(ts) == 1 else f"[{', '.join(map(str, ts))}]")
-MAYBE_COUNT, MAYBE_TARGETS = _optional(COUNT), _optional(TARGETS)
+MAYBE_COUNT, MAYBE_INTEGER, MAYBE_TARGETS = _optional(COUNT), _optional(INTEGER), _optional(TARGETS)
 
 
 def arg(kind: Kind, *, star: bool = False, default: Any = dataclasses.MISSING) -> Any:
@@ -272,7 +272,7 @@ def directive(name: str, *, on: str = "stage") -> Callable[[D], D]:
         made = dataclass(frozen=True)(cls)
         made.name, made.on = name, on
         registry[name] = made
-        return made  # type: ignore[return-value]
+        return made  # type: ignore[return-value]  # the class itself, as a dataclass
 
     return decorate
 
@@ -400,7 +400,7 @@ class Directive:
                 legal=tuple(n for n in sorted(registry) if n != "within"),
             )
         try:
-            return cls.restore(data, loc)  # type: ignore[no-any-return]
+            return cls.restore(data, loc)  # type: ignore[no-any-return]  # of the class in the registry
         except (KeyError, TypeError, IndexError):
             raise ScheduleError(f"this is not a stored {cls.name}: {data!r}", loc=loc) from None
 

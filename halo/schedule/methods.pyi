@@ -109,6 +109,15 @@ class StageMethods:
     def always_partition_all(self) -> Self:
         """`partition(v, "always")` for all loops that there are now.
         """
+    def specialize(self, condition: Expr) -> Stage:
+        """Make a second nest for the calls where `condition` (of parameters and extents) holds.
+
+            f.specialize(w >= 16).vectorize("x", 16)     ->   if w >= 16: for y: for x: vector x_v in 0..16: s
+                                                              else:       for y: for x: s
+
+        Returns that nest's stage, which starts with the directives given so far; the other nest goes on with those that
+        follow. The first condition that holds decides; the same condition again gives the same stage.
+        """
     def compute_with(self, f: Schedulable, v: str | Expr, align: str | Mapping[str | Expr, str] = ...) -> Self:
         """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.
 
@@ -119,15 +128,6 @@ class StageMethods:
         Where their ranges differ the shared loops cover both, and each stage does its part where an iteration is its own.
         `align` moves this stage's iterations along those of `f`: "start" so that the first ones meet, "end" the last ones;
         a dict says it loop by loop, {"y": "start"}.
-        """
-    def specialize(self, condition: Expr) -> Stage:
-        """Make a second nest for the calls where `condition` (of parameters and extents) holds.
-
-            f.specialize(w >= 16).vectorize("x", 16)     ->   if w >= 16: for y: for x: vector x_v in 0..16: s
-                                                              else:       for y: for x: s
-
-        Returns that nest's stage, which starts with the directives given so far; the other nest goes on with those that
-        follow. The first condition that holds decides; the same condition again gives the same stage.
         """
     def eager_inline(self, *funcs: Schedulable) -> Self:
         """Put the definitions of pure Funcs in the place of their values in this stage now, before what follows looks at it.
@@ -166,6 +166,70 @@ class StageMethods:
         need `atomic()` or `fastmath`. (TVM's `tensorize`.)
         """
 class FuncMethods:
+    def reorder_storage(self, *axes: str | Expr) -> Self:
+        """Lay the axes out in memory in this order, outermost first, among the places that they have now.
+
+        f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
+        """
+    def align_storage(self, v: str | Expr, n: int) -> Self:
+        """Pad the stored extent of an axis to a multiple of `n`.
+        """
+    def fold_storage(self, v: str | Expr, n: int) -> Self:
+        """Keep `n` entries of an axis in a circular buffer: entry `v` lies at `v % n`.
+
+        A call that needs more of them at a time runs a copy that was lowered without this.
+        """
+    def store_in(self, memory: str) -> Self:
+        """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes.
+        """
+    def bound(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
+        """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.
+
+        A call that needs others runs a copy that was lowered without this.
+        """
+    def bound_extent(self, v: str | Expr, n: int | Expr) -> Self:
+        """Compute exactly `n` entries of an axis, from wherever the first one that is needed lies.
+        """
+    def bound_storage(self, v: str | Expr, n: int | Expr) -> Self:
+        """Allocate `n` entries of an axis, whatever the analysis finds.
+
+        A call that needs more runs a copy that was lowered without this.
+        """
+    def promise_output(self, what: str, axis: int, n: int | Expr, k: int = ...) -> Self:
+        """Specialise the code on what is known of the arrays that calls want element `k` of the values in: that the "stride"
+        (in elements), the "min" or the "extent" of an axis is `n`. `f.output_buffer(k).dim(axis)` says it as Halide does.
+
+        A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
+        """
+    def promise_alignment(self, n: int, k: int = ...) -> Self:
+        """Specialise the code on the arrays that calls want element `k` of the values in: their addresses are multiples of
+        `n` bytes, a power of two. `f.output_buffer(k).set_host_alignment(n)` says it as Halide does.
+
+        A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
+        """
+    def align_bounds(self, v: str | Expr, n: int, remainder: int = ...) -> Self:
+        """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries.
+        """
+    def align_extent(self, v: str | Expr, n: int) -> Self:
+        """Compute more than is needed: a multiple of `n` entries, from the first one that is needed on.
+        """
+    def set_estimate(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
+        """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search.
+        """
+    def set_estimates(self, boxes: Sequence[tuple[int | Expr, int | Expr]]) -> Self:
+        """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each.
+        """
+    def memoize(self, eviction_key: int | Expr | None = ...) -> Self:
+        """Keep the values for later calls, and compute them only if no call before did.
+
+        alloc f: produce f; s   ->   memoize f by k, img: produce f: if f_missed: ...; s
+
+        They are found again by all that they follow from: parameters, the region, and the content of what is read of each
+        input, so that the result never depends on it; hashing an input takes about as long as reading it. What was used
+        longest ago leaves the cache when it is full (`halo.memoization_cache`, `halo.options(memoize_bytes=...)`), or what
+        has the number `eviction_key` (of parameters and extents) when `halo.memoization_cache_evict` says so. Producers
+        computed at the same place that nothing else reads are not computed either. (Halide's `memoize`.)
+        """
     def compute_root(self) -> Self:
         """Compute all that is needed before any stage that reads it.
 
@@ -271,51 +335,4 @@ class FuncMethods:
 
         Refused unless the result is proven the same, from the ranges of types and the lengths of reductions. Returns the
         new Func, `f_u16`, which has the directives given so far; this one is computed inline until it gets others.
-        """
-    def reorder_storage(self, *axes: str | Expr) -> Self:
-        """Lay the axes out in memory in this order, outermost first, among the places that they have now.
-
-        f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
-        """
-    def align_storage(self, v: str | Expr, n: int) -> Self:
-        """Pad the stored extent of an axis to a multiple of `n`.
-        """
-    def fold_storage(self, v: str | Expr, n: int) -> Self:
-        """Keep `n` entries of an axis in a circular buffer: entry `v` lies at `v % n`.
-
-        A call that needs more of them at a time runs a copy that was lowered without this.
-        """
-    def store_in(self, memory: str) -> Self:
-        """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes.
-        """
-    def bound(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
-        """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.
-
-        A call that needs others runs a copy that was lowered without this.
-        """
-    def bound_extent(self, v: str | Expr, n: int | Expr) -> Self:
-        """Compute exactly `n` entries of an axis, from wherever the first one that is needed lies.
-        """
-    def bound_storage(self, v: str | Expr, n: int | Expr) -> Self:
-        """Allocate `n` entries of an axis, whatever the analysis finds.
-
-        A call that needs more runs a copy that was lowered without this.
-        """
-    def promise_output(self, what: str, axis: int, n: int | Expr, k: int = ...) -> Self:
-        """Specialise the code on what is known of the arrays that calls want element `k` of the values in: that the "stride"
-        (in elements), the "min" or the "extent" of an axis is `n`. `f.output_buffer(k).dim(axis)` says it as Halide does.
-
-        A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
-        """
-    def align_bounds(self, v: str | Expr, n: int, remainder: int = ...) -> Self:
-        """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries.
-        """
-    def align_extent(self, v: str | Expr, n: int) -> Self:
-        """Compute more than is needed: a multiple of `n` entries, from the first one that is needed on.
-        """
-    def set_estimate(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
-        """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search.
-        """
-    def set_estimates(self, boxes: Sequence[tuple[int | Expr, int | Expr]]) -> Self:
-        """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each.
         """

@@ -10,10 +10,10 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Expr, Read, Var, walk
 from ..ir.pipeline import Definition, Function, RVar
 
-__all__ = ["arrays_read", "copied", "fresh", "mapped", "redirected"]
+__all__ = ["copied", "fresh", "mapped", "read_by", "redirected"]
 
 
-def arrays_read(function: Function) -> set[Array]:
+def read_by(function: Function) -> set[Array]:
     """The Arrays that the definitions of `function` read, its own included."""
     roots = [e for d in function.definitions for e in (*d.indices, *d.values, d.pred)]
     found = {e.array for e in walk(roots) if isinstance(e, Read)}

@@ -28,7 +28,8 @@ from .nesting import check_distinct, permuted
 from .scalar import Scalar
 
 __all__ = ["AlignBounds", "AlignExtent", "AlignStorage", "Bound", "BoundExtent", "BoundStorage", "FoldStorage",
-           "PromiseOutput", "ReorderStorage", "SetEstimate", "SetEstimates", "Storage", "StoreIn"]  # fmt: skip
+           "PromiseAlignment", "PromiseOutput", "ReorderStorage", "SetEstimate", "SetEstimates", "Storage",
+           "StoreIn", "typed"]  # fmt: skip
 
 
 class Storage(Directive):
@@ -90,7 +91,7 @@ class FoldStorage(_OfAxis):
     n: int = arg(COUNT)
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        return replace(function, fold=_put(function.fold, function, self.v, self.n))
+        return replace(function, fold=_put(function.fold, function, self.v, self.n, self.loc))
 
 
 @directive("store_in", on="func")
@@ -123,7 +124,7 @@ class Bound(_OfAxis):
         return replace(
             function,
             bound=_put(
-                function.bound, function, self.v, _typed(self, self.lo, function, p), _typed(self, self.n, function, p)
+                function.bound, function, self.v, typed(self, self.lo, function, p), typed(self, self.n, function, p)
             ),
         )
 
@@ -136,7 +137,7 @@ class BoundExtent(_OfAxis):
     n: int | Scalar = arg(INTEGER)
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        return replace(function, bound=_put(function.bound, function, self.v, None, _typed(self, self.n, function, p)))
+        return replace(function, bound=_put(function.bound, function, self.v, None, typed(self, self.n, function, p)))
 
 
 @directive("bound_storage", on="func")
@@ -151,7 +152,7 @@ class BoundStorage(_OfAxis):
 
     def store(self, function: Function, p: Pipeline) -> Function:
         return replace(
-            function, bound_storage=_put(function.bound_storage, function, self.v, _typed(self, self.n, function, p))
+            function, bound_storage=_put(function.bound_storage, function, self.v, typed(self, self.n, function, p))
         )
 
 
@@ -173,12 +174,30 @@ class PromiseOutput(Storage):
             self.refuse(stage, f"there is no axis {self.axis}", legal=tuple(map(str, range(len(stage.vars)))))
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        if not 0 <= self.k < len(function.types):
-            self.refuse(
-                function.name, f"there is no element {self.k}", legal=tuple(map(str, range(len(function.types))))
-            )
+        _need_element(self, function, self.k)
         kept = (e for e in function.promised if (e[0], e[1], e[3]) != (self.what, self.axis, self.k))
-        return replace(function, promised=(*kept, (self.what, self.axis, _typed(self, self.n, function, p), self.k)))
+        return replace(function, promised=(*kept, (self.what, self.axis, typed(self, self.n, function, p), self.k)))
+
+
+@directive("promise_alignment", on="func")
+class PromiseAlignment(Storage):
+    """Specialise the code on the arrays that calls want element `k` of the values in: their addresses are multiples of
+    `n` bytes, a power of two. `f.output_buffer(k).set_host_alignment(n)` says it as Halide does.
+
+    A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
+    """
+
+    n: int = arg(COUNT)
+    k: int = arg(INT, default=0)
+
+    def check(self, stage: Stage) -> None:
+        if self.n & (self.n - 1):
+            self.refuse(stage, f"{self.n} is not a power of two", hint=f"promise_alignment({1 << self.n.bit_length()})")
+
+    def store(self, function: Function, p: Pipeline) -> Function:
+        _need_element(self, function, self.k)
+        kept = (e for e in function.promised if (e[0], e[3]) != ("alignment", self.k))
+        return replace(function, promised=(*kept, ("alignment", 0, Const(self.n, index), self.k)))
 
 
 @directive("align_bounds", on="func")
@@ -218,7 +237,14 @@ class SetEstimate(_OfAxis):
         return function
 
 
-PROMISES = (Bound, BoundExtent, BoundStorage, FoldStorage, PromiseOutput)  # what some calls may not fit
+PROMISES = (
+    Bound,
+    BoundExtent,
+    BoundStorage,
+    FoldStorage,
+    PromiseAlignment,
+    PromiseOutput,
+)  # what some calls may not fit
 
 
 @directive("set_estimates", on="func")
@@ -247,6 +273,11 @@ def need_axis(d: Directive, stage: Stage, name: str) -> None:
         )
 
 
+def _need_element(d: Directive, function: Function, k: int) -> None:
+    if not 0 <= k < len(function.types):
+        d.refuse(function.name, f"there is no element {k}", legal=tuple(map(str, range(len(function.types)))))
+
+
 def _axis(function: Function, name: str) -> int:
     return next(k for k, v in enumerate(function.vars) if v.name == name)
 
@@ -257,7 +288,7 @@ def _put(entries: tuple[Any, ...], function: Function, name: str, *values: Any) 
     return tuple(sorted((*(e for e in entries if e[0] != k), (k, *values)), key=lambda e: e[0]))
 
 
-def _typed(d: Directive, value: int | Scalar, f: Function, p: Pipeline) -> Expr:
+def typed(d: Directive, value: int | Scalar, f: Function, p: Pipeline) -> Expr:
     """`value` as an index expression of pipeline `p`."""
     if isinstance(value, int):
         return Const(value, index)

@@ -182,7 +182,7 @@ def plane(a: np.ndarray[Any, Any]) -> list[list[int]]:
     """The last two axes, at the start of the others, as rows."""
     while a.ndim > 2:
         a = a[0]
-    return np.atleast_2d(a).tolist()  # type: ignore[no-any-return]
+    return np.atleast_2d(a).tolist()  # type: ignore[no-any-return]  # NumPy says Any
 
 
 def _several(of: Any) -> list[Any]:

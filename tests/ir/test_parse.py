@@ -41,7 +41,7 @@ STATEMENTS = [
     """,
     """
     alloc blur_x[h, w] stack:
-      y = 3 within 0..h - 1:
+      y = 3:
         out[y, x] = 1
       out[y, x] = 2
     out[y, x] = 3
@@ -79,6 +79,22 @@ STATEMENTS = [
     """
     atomic tmp[x + 1]:
       tmp[x + 1] = 7
+    """,
+    """
+    alloc blur_x[h, w]
+    blur_x_missed = memoize(blur_x[y:h + y, 0:w], 2, by(a, img.shape[0]), img[y:h + y + 2, max(0, x):w], zero[()], key=b, when=p):
+      produce blur_x:
+        if blur_x_missed:
+          blur_x[y, x] = 1
+          keep blur_x_missed
+      out[y, x] = blur_x[y, x]
+    """,
+    """
+    pair_missed = recall(of(u8(pair_0[2*w]), f32(pair_1[2*w])), 0, by(a, 2*w), view(tmp[x], (w,), (1,)), view(tmp[0], (), ())):
+      if pair_missed:
+        pair_0[x] = 3
+        pair_1[x] = f
+        keep pair_missed
     """,
     """
     if likely(x < w):

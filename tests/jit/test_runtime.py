@@ -408,13 +408,17 @@ def test_pooled_memory_saves_page_faults(native):
 # The library
 
 
-@pytest.mark.parametrize("at", [0, 1])
-def test_every_state_field_has_its_place(at):
-    """`State` mirrors the head of %State, `Threads` is %Threads."""
-    text, mirror = runtime._SOURCES[at].read_text(), (runtime.State, runtime.Threads)[at]
-    fields = re.findall(r"^  (ptr|i64),?\s+; (\d+) (\w+)", text, re.M)
+@pytest.mark.parametrize(
+    ("name", "mirror"), [("State", runtime.State), ("Threads", runtime.Threads), ("Memo", runtime.MemoState)]
+)
+def test_every_state_field_has_its_place(name, mirror):
+    """`State` mirrors the head of %State, `Threads` %Threads, `MemoState` the head of %Memo."""
+    text = "\n".join(path.read_text() for path in runtime._SOURCES)
+    text = text[text.index(f"%{name} = type") :]
+    fields = re.findall(r"^  (ptr|i64),?\s+; (\d+) (\w+)", text[: text.index("\n}")], re.M)
     assert [int(k) for _, k, _ in fields] == list(range(len(fields)))
-    assert [(n, {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64}[t]) for t, _, n in fields] == list(mirror._fields_)
+    types = {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64}
+    assert [(n, types[t]) for t, _, n in fields][: len(mirror._fields_)] == list(mirror._fields_)
 
 
 def test_compiled_once_for_all_processes(tmp_path, monkeypatch):

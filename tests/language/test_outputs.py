@@ -89,3 +89,37 @@ def test_a_kept_promise_runs_the_fast_copy() -> None:
     assert kernel._fallback is None
     kernel(img=PICTURE, out=empty((0, 1, 2)))
     assert kernel._fallback is not None
+
+
+def at(address: int, n: int) -> np.ndarray:
+    """An array of n numbers whose address is this, modulo 128."""
+    memory = np.zeros(8 * n + 256, np.uint8)
+    first = (address - memory.ctypes.data) % 128
+    return memory[first : first + 8 * n].view(np.float64)
+
+
+@pytest.mark.parametrize("target", [None, "python", "numba"])
+def test_a_promised_address_changes_no_result(target: str | None) -> None:
+    @halo.func
+    def f(x, *, a):
+        return a[x] * 2
+
+    f.vectorize("x", 8).output_buffer().set_host_alignment(64)
+    a = np.arange(40.0)
+    kernel = f.compile(a=halo.f64, target=target)
+    kernel(a=a, out=at(64, 40))
+    assert kernel._fallback is None
+    for address in (0, 64, 32, 8):
+        out = at(address, 40)
+        assert kernel(a=a, out=out) is out
+        np.testing.assert_array_equal(out, 2 * a)
+    assert kernel._fallback is not None
+    if target is None:
+        assert "align 64" in f.inspect_llvm(a=halo.f64[::1])
+
+
+def test_wrong_alignments_are_refused() -> None:
+    f = brighter()
+    for n, reason in ((3, "not a power of two"), (0, "not positive"), (2.5, "not a constant integer")):
+        with pytest.raises(halo.ScheduleError, match=reason):
+            f.output_buffer().set_host_alignment(n)

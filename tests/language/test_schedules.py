@@ -94,6 +94,8 @@ COPIES = {
 CONTROL = {
     "async_": lambda f, g: (f.serial("y"), g.store_root().compute_at(f, "y").fold_storage("y", 8).async_()),
     "specialize": lambda f, g: f.specialize(f.inputs["img"].shape[1] > 40).vectorize("x", 8),
+    "memoize": lambda f, g: g.compute_root().memoize(),
+    "memoize_in_tiles": lambda f, g: (f.split("y", "yo", "yi", 8).parallel("yo"), g.compute_at(f, "yo").memoize(7)),
 }
 DIRECTIVES = LOOPS | PLACES | STORAGE | COPIES | CONTROL
 

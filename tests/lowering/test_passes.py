@@ -153,6 +153,22 @@ def halved() -> halo.Func:
     return f.vectorize("x", 4, tail="round_up")
 
 
+def memoized() -> halo.Func:
+    """f is what only g needs, which is kept; h is kept tile by tile."""
+    x = halo.Var("x")
+    img, k = halo.Input("img", halo.u16, ndim=1), halo.Param("k", halo.i32)
+    f, g, h, out = halo.Func("f"), halo.Func("g"), halo.Func("h"), halo.Func("out")
+    f[x] = img[x] * 3
+    g[x] = halo.select(k > 3, f[x] + f[x + 1], 0)
+    h[x] = img[x + 2] + halo.u16(k)
+    out[x] = halo.select(k > 0, g[x], 1) + h[x]
+    out.split("x", "xo", "xi", 8)
+    f.compute_root()
+    g.compute_root().memoize(k // 8)
+    h.compute_at(out, "xo").memoize()
+    return out
+
+
 CASES = [
     ("inline", "build_nest", tiled),
     ("guard_reads", "build_nest", guarded),
@@ -165,7 +181,9 @@ CASES = [
     ("infer_bounds_of_a_scan", "infer_bounds", scan),
     ("infer_bounds_of_a_scatter", "infer_bounds", histogram),
     ("fold_storage", "fold_storage", sliding),
+    ("inject_memoization", "inject_memoization", memoized),
     ("skip_stages", "skip_stages", optional),
+    ("skip_stages_of_memoized_ones", "skip_stages", memoized),
     ("slide", "slide", sliding),
     ("checks", "checks", guarded),
     ("ring_buffers", "ring_buffers", in_turns),
@@ -178,6 +196,7 @@ CASES = [
     ("unroll", "unroll", colours),
     ("flatten", "flatten", tiled),
     ("flatten_of_a_fold", "flatten", sliding),
+    ("flatten_of_memoized_stages", "flatten", memoized),
     ("vectorize", "vectorize", tiled),
     ("interleave", "interleave", colours),
     ("deinterleave", "deinterleave", halved),

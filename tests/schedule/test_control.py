@@ -82,3 +82,57 @@ REFUSED = {
 
 def test_refusals(golden: Callable[[str, str], None]) -> None:
     golden("errors/ScheduleError_specialize", refusals(SETUP, REFUSED, "blur_y"))
+
+
+MEMO = """
+y, x = Var("y"), Var("x")
+img = Input("img", i32, ndim=2)
+k, q = Param("k", i32), Param("q", f32)
+e = halo.extern(print, [img], i32, 2, name="e")
+f, g, h, u, d = Func("f"), Func("g"), Func("h"), Func("u"), Func("d")
+u[y, x] = halo.undef(i32)
+u[y, x] += img[y, x]
+d[y, x] = halo.debug_print(img[y, x])
+f[y, x] = img[y, x] * k + cast(i32, q)
+g[y, x] = f[y, x] + f[y, x + 1]
+h[y, x] = g[y, x] + g[y + 1, x] + e[y, x] + d[y, x]
+"""
+
+MEMO_REFUSED = {
+    "an output": "h.memoize()",
+    "inline": "g.memoize()",
+    "inline, said so": "g.compute_inline().memoize()",
+    "stored further out": 'g.compute_at(h, "x").store_at(h, "y").memoize()',
+    "stored at the root": 'g.compute_at(h, "y").store_root().memoize()',
+    "memory further out": 'g.compute_at(h, "y").hoist_storage_root().memoize()',
+    "on the stack": 'g.compute_root().store_in("stack").memoize()',
+    "in a thread of its own": "g.compute_root().async_().memoize()",
+    "twice": "g.compute_root().memoize().memoize(k)",
+    "a key of floats": "g.compute_root().memoize(q)",
+    "a key that is true or false": "g.compute_root().memoize(k > 3)",
+    "a key that varies": "g.compute_root().memoize(x)",
+    "a key that is a number": "g.compute_root().memoize(1.5)",
+    "a key of data": "g.compute_root().memoize(img[0, 0])",
+    "a Python function": "e.compute_root().memoize()",
+    "what prints": "d.compute_root().memoize()",
+    "what is undefined": "u.compute_root().memoize()\nh[y, x] += u[y, x]",
+    "what needs a Python function": "k2 = Func('k2')\nk2[y, x] = e[y, x] + 1\nk2.compute_root().memoize()\nh[y, x] += k2[y, x]",
+    "with another stage": 'd.compute_root()\ng.compute_root().compute_with(d, "y").memoize()',
+    "with another stage, as the first": 'd.compute_root().compute_with(g, "y")\ng.compute_root().memoize()',
+}
+
+
+def test_memoize() -> None:
+    def key(code: str) -> str | None:
+        with interning():
+            f = scheduled(define(MEMO, f"g.compute_root().{code}"), "h")["g"]
+            assert f.memoized is not None
+            return None if f.memoized[0] is None else to_text(f.memoized[0])
+
+    assert key("memoize()") is None
+    assert key("memoize(7)") == "7"
+    assert key("memoize(k * 2 + img.shape[0])") == "img.shape[0] + 2*index(k)"
+
+
+def test_what_memoize_refuses(golden: Callable[[str, str], None]) -> None:
+    golden("errors/ScheduleError_memoize", refusals(MEMO, MEMO_REFUSED, "h"))

@@ -31,7 +31,7 @@ other.trace_loads().trace_stores().trace_realizations().add_trace_tag("seen").de
 other.promise_output("stride", 1, n).change_type(u8).compute_root()
 staged = img.in_()
 staged.split("i0", "io", "ii", 16).split("i1", "jo", "ji", 4).reorder("io", "jo", "ii", "ji").tensorize("ii", "dot_u8i8_i32")
-staged.always_partition_all()
+staged.always_partition_all().memoize(n // 2).promise_alignment(64)
 """
 SETUP = (
     BLUR.replace("blur_y[y, x] = ", 'other = Func("other")\nother[y, x] = blur_x[y, x]\nblur_y[y, x] = other[y, x] + ')

@@ -1,0 +1,102 @@
+"""Memoized stages: a digest of what their values follow from, an entry of the cache for it, and values that are kept.
+
+An entry is held until its Recall ends, whatever is evicted meanwhile; one that nobody kept goes back to the pool then.
+The elements of a tuple follow each other in it, from 128 bytes on, each aligned to 64. `@memo.owner` is the number that
+the runtime gives this kernel, so that no two kernels ever mean the same entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.stmt import Keep, Recall
+from .emit_effect import report
+from .emit_function import Function
+from .emit_memory import told, view_words, wanted
+
+__all__ = ["keep", "recall"]
+
+_OWNER = "@memo.owner = internal global i64 0"
+_HEADER, _ALIGN = 128, 64
+_DECLARATIONS = (
+    "declare void @halo_memo_key(ptr, ptr, ptr, i64)",
+    "declare void @halo_memo_read(ptr, ptr, i64, i64)",
+    "declare ptr @halo_memo_find(ptr, i64, i64, i64)",
+    "declare void @halo_memo_keep(ptr)",
+    "declare void @halo_memo_release(ptr)",
+)
+
+
+def recall(f: Function, s: Recall, work: list[Any]) -> None:
+    for declaration in _DECLARATIONS:
+        f.module.declare(declaration)
+    if _OWNER not in f.module.globals:
+        f.module.globals.append(_OWNER)
+    mark = f.mark()
+    sizes = [wanted(f, s.size, b.type) for b in s.buffers]
+    if s.when is None:
+        entry, missed = _found(f, s, sizes)
+    else:
+        entry, missed = _found_if(f, s, sizes)
+    f.bind(s.missed, missed)
+    f.bind((Keep, s.missed), entry)
+    offset = str(_HEADER)
+    for b, size in zip(s.buffers, sizes, strict=True):
+        f.bind(b, f.new(f"getelementptr i8, ptr {entry}, i64 {offset}"))
+        f.owned.add(b)
+        offset = _after(f, offset, size)
+    f.stored_all()
+    f.hold(f"call void @halo_memo_release(ptr {entry})")
+
+    def end() -> None:
+        f.release()
+        f.restore(mark)
+
+    work += [end, s.body]
+
+
+def keep(f: Function, s: Keep, work: list[Any]) -> None:
+    f.do(f"call void @halo_memo_keep(ptr {f.values[Keep, s.missed]})")
+
+
+def _found(f: Function, s: Recall, sizes: list[str]) -> tuple[str, str]:
+    """The entry, and whether its values are still to be computed."""
+    key = f.at_entry("alloca [5 x i64], align 8")
+    words = [str(s.stage), *(report(f, e.type, f.value(e)) for e in s.values)]
+    f.do(f"call void @halo_memo_key(ptr {key}, ptr @memo.owner, ptr {told(f, words)}, i64 {len(words)})")
+    for v in s.views:
+        view = told(f, view_words(f, v))
+        f.do(f"call void @halo_memo_read(ptr {key}, ptr {view}, i64 {len(v.extents)}, i64 {v.buffer.type.bytes})")
+    bytes = "0"
+    for size in sizes:
+        bytes = _after(f, bytes, size)
+    evict = "0, i64 0" if s.key is None else f"1, i64 {report(f, s.key.type, f.value(s.key))}"
+    entry = f.new(f"call ptr @halo_memo_find(ptr {key}, i64 {bytes}, i64 {evict})")
+    f.fail_if(f.new(f"icmp eq ptr {entry}, null"), "-1")
+    kept = f.new(f"load i64, ptr {f.new(f'getelementptr i64, ptr {entry}, i64 1')}, align 8")
+    return entry, f.new(f"icmp eq i64 {kept}, 0")
+
+
+def _found_if(f: Function, s: Recall, sizes: list[str]) -> tuple[str, str]:
+    """As `_found`; without an entry where the values are not needed."""
+    look, done = f.label(), f.label()
+    assert s.when is not None
+    needed, before = f.value(s.when), f.block
+    f.do(f"br i1 {needed}, label %{look}, label %{done}")
+    f.begin(look)
+    mark = f.mark()
+    entry, missed = _found(f, s, sizes)
+    f.restore(mark)
+    after = f.block
+    f.jump(done)
+    entry = f.new(f"phi ptr [ null, %{before} ], [ {entry}, %{after} ]")
+    return entry, f.new(f"phi i1 [ false, %{before} ], [ {missed}, %{after} ]")
+
+
+def _after(f: Function, start: str, size: str) -> str:
+    """Where what begins at `start` and has `size` bytes ends, aligned; as far as there are numbers for it."""
+    if start.isdecimal() and size.isdecimal():
+        return str((int(start) + int(size) + _ALIGN - 1) // _ALIGN * _ALIGN)
+    sum = f.new(f"call i64 @llvm.uadd.sat.i64(i64 {start}, i64 {size})")
+    padded = f.new(f"call i64 @llvm.uadd.sat.i64(i64 {sum}, i64 {_ALIGN - 1})")
+    return f.new(f"and i64 {padded}, {-_ALIGN}")
