@@ -27,10 +27,10 @@ FAMILIES = {
     "place": ("compute_root", "compute_at", "compute_inline", "compute_with", "store_root", "store_at", "hoist_storage",
               "hoist_storage_root"),
     "storage": ("reorder_storage", "align_storage", "fold_storage", "ring_buffer", "store_in", "bound", "bound_extent",
-                "bound_storage", "align_bounds", "align_extent", "promise_output"),
+                "bound_storage", "align_bounds", "align_extent", "promise_output", "promise_alignment"),
     "copies": ("in_", "clone_in", "eager_inline"),
     "reductions": ("rfactor", "atomic", "change_type"),
-    "control": ("specialize", "async_", "tensorize"),
+    "control": ("specialize", "async_", "memoize", "tensorize"),
 }  # fmt: skip
 
 

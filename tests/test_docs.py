@@ -22,7 +22,8 @@ from examples_of_directives import EXAMPLES  # noqa: E402
 PAGES = sorted(DOCS.rglob("*.md"))
 NOTEBOOKS = sorted((DOCS / "tutorial").glob("*.ipynb"))
 SAME_LOOPS = {"rename", "serial", "unscheduled", "compute_root", "trace_loads", "trace_stores", "add_trace_tag",
-              "reorder_storage", "align_storage", "promise_output", "set_estimate", "set_estimates"}  # fmt: skip
+              "reorder_storage", "align_storage", "promise_alignment", "promise_output", "set_estimate",
+              "set_estimates"}  # fmt: skip
 
 
 def name(path: Path) -> str:

@@ -59,7 +59,7 @@ def argsort(f: Any, axis: int = -1, descending: bool = False, *, bounds: Any = N
 
 
 # the names of inputs, in a definition that subscripts them nowhere else, mean arrays here
-sort.takes_array = argsort.takes_array = True  # type: ignore[attr-defined]
+sort.takes_array = argsort.takes_array = True  # type: ignore[attr-defined]  # an attribute that functions do not declare
 
 
 def _made(f: Any, axis: int, descending: bool, indices: bool, bounds: Any, name: str | None) -> Func:

@@ -63,7 +63,7 @@ class Group:
     @property
     def func(self) -> Func:
         """The Func that computes it."""
-        return self.out.func  # type: ignore[no-any-return]
+        return self.out.func  # type: ignore[no-any-return]  # of any type
 
     def schedule(self) -> Schedule:
         """How it is computed: what `compile(schedules={name: ...})` takes."""

@@ -82,7 +82,7 @@ def profile(net: Net, arrays: list[Any], outs: list[Any], runs: int) -> Profile:
     times: list[list[float]] = [[] for _ in net.groups]
     for _ in range(runs):
         for k, step in enumerate(net._driver.steps):
-            call = step.kernel.code._call  # type: ignore[attr-defined]
+            call = step.kernel.code._call  # type: ignore[attr-defined]  # machine code has it
             slots = frame.address + 8 * step.first
             start = time.perf_counter()
             call(slots, error)

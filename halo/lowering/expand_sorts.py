@@ -106,7 +106,7 @@ class _Row:
         def constant(value: int) -> Expr:
             return A.broadcast(Const(value, u), bits.lanes)
 
-        ones = constant(u.max)  # type: ignore[arg-type]
+        ones = constant(u.max)  # type: ignore[arg-type]  # an integer type has a largest value
         key = bits
         if type.is_float:
             negative = A.le(constant(sign), bits)
@@ -197,11 +197,11 @@ class _Row:
         cleared = For(z, ZERO, Const(DIGITS * passes // 16, index), "serial",
                       Store(counts, A.ramp(A.mul(z, Const(16, index)), ONE, 16), A.broadcast(Const(0, u32), 16)))  # fmt: skip
         bits = Var("bits", u)
-        read = [Store(rows, i, bits)]
+        read: list[Stmt] = [Store(rows, i, bits)]
         if self.how.indices:
             read.append(Store(places, i, A.cast(i, i32)))
         key = Var("key", u)
-        read.append(Let(key, self.key_of(bits), block(*(counted(digit(key, p)) for p in range(passes)))))  # type: ignore[arg-type]
+        read.append(Let(key, self.key_of(bits), block(*(counted(digit(key, p)) for p in range(passes)))))
         taken = For(i, ZERO, n, "serial", Let(bits, self.bits(self.value(i)), block(*read)))
 
         def one(p: int) -> Stmt:

@@ -161,8 +161,8 @@ class _Forks:
         between = _between(body, producer)
         if between and all(self.units[a] in scope.at_site for a in between):  # it can go no further than they do
             return self.visit(body, otherwise)
-        for a in between:
-            raise self.waiting(unit, a)
+        for other in between:
+            raise self.waiting(unit, other)
         outer = self.operations(body)
         readers = {c: (_reads_any(producer, c.unit), _reads_any(consumer, c.unit)) for c in outer}
         if any(all(readers[c]) and count != self.counts[c] for c, count in outer.items()):

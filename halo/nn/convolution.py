@@ -176,7 +176,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, layout: str, ker
                      None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
                      layout=to["dst"], kernel_layout=kernel, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
     n, _, h, w, _ = packed.shape
-    return layout_transform(  # type: ignore[no-any-return]
+    return layout_transform(  # type: ignore[no-any-return]  # operators take and give tensors and expressions
         packed, src=f"NCHW{lanes}c", dst="NCHW", shape=(n, weight.shape[0], h, w)
     )
 

@@ -59,7 +59,7 @@ def elementwise(name: str, value: Callable[..., Any], *args: Tensor, dtype: Any 
 
 def _at(a: Tensor, i: tuple[Any, ...]) -> Expr:
     own = i[len(i) - a.ndim :]
-    return a.func[tuple(0 if n == 1 else v for v, n in zip(own, a.shape, strict=True))]  # type: ignore[no-any-return]
+    return a.func[tuple(0 if n == 1 else v for v, n in zip(own, a.shape, strict=True))]  # type: ignore[no-any-return]  # a Func's value at a point
 
 
 def _unary(name: str, value: Callable[[Any], Any], reference: Callable[..., Any], doc: str) -> Op:

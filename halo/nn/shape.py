@@ -72,7 +72,7 @@ def flatten(x: TensorType, *, axis: int = 1) -> TensorType:
 
 @flatten.strategy("direct")
 def _(x: Tensor, *, axis: int) -> Tensor:
-    return reshape(x, shape=flatten.infer((x.type,), {"axis": axis}).shape)  # type: ignore[no-any-return]
+    return reshape(x, shape=flatten.infer((x.type,), {"axis": axis}).shape)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
 
 
 def _order(ndim: int, axes: Any) -> tuple[int, ...]:

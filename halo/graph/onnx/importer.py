@@ -14,7 +14,7 @@ from halo.nn import TensorType
 from halo.types import as_type
 
 from ..ir import Constant, Expr, Function, Module, Tuple, Var
-from . import adapters as _adapters  # noqa: F401  enters them
+from . import adapters as _adapters  # noqa: F401  (enters them)
 from .node import ADAPTERS, Node, adapter_of
 
 __all__ = ["from_onnx"]

@@ -140,5 +140,5 @@ def _moved(e: Expr, src: str, dst: str, shape: Any) -> Expr:
     """`e` from one layout to the other; where one point is all there is, both orders are the same."""
     block = max(nn.Layout(src).block("C"), nn.Layout(dst).block("C"))
     if tuple(shape[2:]) == (1, 1) and shape[1] % block == 0:
-        return nn.reshape(e, shape=nn.Layout(dst).physical(shape))  # type: ignore[no-any-return]
-    return nn.layout_transform(e, src=src, dst=dst, shape=tuple(shape))  # type: ignore[no-any-return]
+        return nn.reshape(e, shape=nn.Layout(dst).physical(shape))  # type: ignore[no-any-return]  # operators take and give tensors and expressions
+    return nn.layout_transform(e, src=src, dst=dst, shape=tuple(shape))  # type: ignore[no-any-return]  # operators take and give tensors and expressions

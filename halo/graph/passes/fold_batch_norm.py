@@ -55,4 +55,4 @@ def _written_out(norm: Call) -> Expr:
     assert x is not None
     shape = (1, -1, *(1,) * (x.type.ndim - 2))
     s, t = (nn.reshape(v, shape=shape) for v in _scales(norm))
-    return nn.add(nn.multiply(x, s), t)  # type: ignore[no-any-return]
+    return nn.add(nn.multiply(x, s), t)  # type: ignore[no-any-return]  # operators take and give tensors and expressions

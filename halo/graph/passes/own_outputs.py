@@ -12,7 +12,7 @@ def own_outputs(m: Module) -> Module:
 
     def own(e: Expr) -> Expr:
         if not isinstance(e, Call) or id(e) in seen:
-            return nn.identity(e)  # type: ignore[no-any-return]
+            return nn.identity(e)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
         seen.add(id(e))
         return e
 
