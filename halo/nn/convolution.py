@@ -89,7 +89,7 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     _, blocks, rows, columns, lanes = out.type.static
     weight = types[1]
     assert weight is not None
-    alone = weight.shape[1] * Layout(attrs["kernel_layout"]).block("I") == 1  # one channel of each
+    alone = attrs["groups"] > 1 and weight.shape[1] * Layout(attrs["kernel_layout"]).block("I") == 1  # depthwise
     tile = register_tile(target, rows, columns, 1 if alone else blocks // attrs["groups"])
     bound(f, out)
     f.split(x, "xo", x, tile.columns).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)

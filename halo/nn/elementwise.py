@@ -114,7 +114,6 @@ sin = _unary("sin", halo.sin, np.sin, "The sine. ONNX Sin.")
 add = _binary("add", lambda a, b: a + b, np.add, "a + b, broadcast. ONNX Add.")
 subtract = _binary("subtract", lambda a, b: a - b, np.subtract, "a - b, broadcast. ONNX Sub.")
 multiply = _binary("multiply", lambda a, b: a * b, np.multiply, "a * b, broadcast. ONNX Mul.")
-divide = _binary("divide", lambda a, b: a / b, np.divide, "a / b of floats, broadcast. ONNX Div of floats.")
 power = _binary("power", halo.pow, np.power, "a to the power of b, broadcast, of floats. ONNX Pow.")
 maximum = _binary("maximum", halo.max, np.maximum, "The larger one; NaN if either is. ONNX Max.")
 minimum = _binary("minimum", halo.min, np.minimum, "The smaller one; NaN if either is. ONNX Min.")
@@ -136,6 +135,30 @@ def clip(x: TensorType, *, low: float, high: float) -> TensorType:
 @clip.strategy("direct")
 def _(x: Tensor, *, low: float, high: float) -> Tensor:
     return elementwise("clip", lambda v: halo.min(halo.max(v, low), high), x)
+
+
+def _divide(a: Any, b: Any) -> Any:
+    return a / b if a.dtype.kind == "f" else (np.sign(a) * np.sign(b) * (abs(a) // abs(b))).astype(a.dtype)
+
+
+@op(Kind.BROADCAST, reference=_divide, follows=True, general=any_extent)
+def divide(a: TensorType, b: TensorType) -> TensorType:
+    """a / b, broadcast; of integers rounded towards zero, and 0 where b is. ONNX Div.
+
+    >>> from halo import nn
+    >>> nn.divide(np.array([-7, 7], np.int32), np.array([2, 0], np.int32))
+    array([-3,  0], dtype=int32)
+    """
+    return TensorType(broadcast(a.shape, b.shape), same_type("divide", a, b))
+
+
+@divide.strategy("direct")
+def _(a: Tensor, b: Tensor) -> Tensor:
+    def towards_zero(x: Any, y: Any) -> Any:
+        down = x // y  # rounded down: one too few where the signs differ and something is left
+        return halo.select(((x < 0) != (y < 0)) & (x % y != 0), down + 1, down)
+
+    return elementwise("divide", (lambda x, y: x / y) if a.dtype.is_float else towards_zero, a, b)
 
 
 def _leaky_relu(x: Any, *, alpha: float = 0.01) -> Any:

@@ -44,6 +44,9 @@ X = w(1, 4, 9, 8)
     "y = Relu(x)",
     "a = LeakyRelu<alpha=0.2>(x) b1 = Elu(a) y = HardSwish(b1)",
     "y = PRelu(x, b4)",
+    "y = Clip(x, one, x)",
+    "a = Flatten<axis=3>(x) y = Gemm<transA=1>(a, a)",
+    "a = Conv(x, cw) y = Conv<pads=[1,1,1,1]>(a, ow)",
     "y = Conv<pads=[1,1,1,1]>(x, w)",
     "y = Conv<strides=[2,2], dilations=[1,2]>(x, w, b)",
     "y = Conv<group=4, pads=[1,1,1,1], strides=[2,1]>(x, dw)",
@@ -76,6 +79,7 @@ def test_as_the_reference_evaluator(nodes: str) -> None:
         "w": w(6, 4, 3, 3), "b": w(6), "v": abs(w(6)), "g": w(6, 288), "h": w(288, 5), "b4": w(4, 1, 1),
         "s": np.array([0, -1], np.int64), "lo": np.float32(-0.5), "hi": np.float32(1), "ax": np.array([0, -1], np.int64),
         "dw": w(4, 1, 3, 3), "gw": w(6, 2, 1, 1), "gv": w(32, 16, 3, 3),
+        "one": np.float32(0.1), "cw": w(1, 4, 1, 1), "ow": w(20, 1, 3, 3),
     }  # fmt: skip
     used = {name: a for name, a in known.items() if any(f"{name}{end}" in nodes for end in (",", ")"))}
     check(model(nodes, **used), x=X)

@@ -48,7 +48,8 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(2, 12, 9, 9), r(24, 4, 3, 3), r(24)), {"groups": 3, "padding": 1}),
     ],
     "dense": [((r(1, 70), r(100, 70), r(100)), {}), ((r(33, 70), r(32, 70)), {}), ((r(2, 3), r(5, 3)), {})],
-    "divide": [((r(3, 4), abs(r(4)) + 1), {})],
+    "divide": [((r(3, 4), abs(r(4)) + 1), {}),
+               ((np.arange(-6, 6, dtype=np.int32).reshape(3, 4), np.array([2, -3, 5, -1], np.int32)), {})],
     "exp": [((r(3, 4),), {})],
     "flatten": [((r(2, 3, 4),), {}), ((r(2, 3, 4),), {"axis": -1})],
     "global_average_pool": [((r(2, 5, 7, 6),), {})],
@@ -104,7 +105,7 @@ def test_tensors_give_the_same_bits(name: str, args: Any, attrs: Any) -> None:
     op = nn.OPS[name]
     if not np.ndim(args[0]):
         pytest.skip("inputs are arrays")
-    inputs = [halo.Input(f"a{k}", halo.f32, shape=a.shape) for k, a in enumerate(args)]
+    inputs = [halo.Input(f"a{k}", a.dtype, shape=a.shape) for k, a in enumerate(args)]
     out = op(*inputs, **attrs)
     got = out(**{f"a{k}": a for k, a in enumerate(args)})
     np.testing.assert_array_equal(got, op(*args, **attrs))

@@ -9,7 +9,7 @@ import numpy as np
 
 from halo import nn
 
-from ..ir import Constant, Expr
+from ..ir import Constant
 from .node import Node, adapter
 
 __all__: list[str] = []
@@ -69,9 +69,16 @@ def _(n: Node) -> Any:
 
 @adapter("Clip", 11)
 def _(n: Node) -> Any:
-    low, high = n.array(1), n.array(2)
-    least, most = -math.inf if low is None else float(low), math.inf if high is None else float(high)
-    return nn.clip(n[0], low=least, high=most)
+    x, low, high = n[0], n.get(1), n.get(2)
+    known = all(bound is None or isinstance(bound, Constant) for bound in (low, high))
+    if known and x.type.dtype.is_float:
+        lows, highs = n.array(1), n.array(2)
+        least, most = -math.inf if lows is None else float(lows), math.inf if highs is None else float(highs)
+        if least <= most:
+            return nn.clip(x, low=least, high=most)
+    for bound, f in ((low, nn.maximum), (high, nn.minimum)):
+        x = x if bound is None else f(x, bound)
+    return x
 
 
 @adapter("LeakyRelu")
@@ -190,9 +197,8 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     a, b, c = n[0], n[1], n.get(2)
     alpha, beta = float(n.attrs.get("alpha", 1)), float(n.attrs.get("beta", 1))
-    if n.attrs.get("transA"):
-        raise n.wrong("transA is not there")
-    weight = b if n.attrs.get("transB") else _transposed(n, b)
+    a = nn.transpose(a, axes=(1, 0)) if n.attrs.get("transA") else a
+    weight = b if n.attrs.get("transB") else nn.transpose(b, axes=(1, 0))
     if alpha != 1:
         weight = nn.multiply(weight, np.float32(alpha))
     if c is not None and beta != 1:
@@ -200,12 +206,6 @@ def _(n: Node) -> Any:
     if c is None or c.type.shape == weight.type.shape[:1]:
         return nn.dense(a, weight, c)
     return nn.add(nn.dense(a, weight), c)
-
-
-def _transposed(n: Node, b: Expr) -> Any:
-    if not isinstance(b, Constant):
-        raise n.wrong("the second matrix is taken as a constant only")
-    return Constant(np.ascontiguousarray(b.data.T), b.name)
 
 
 # Shapes
