@@ -28,6 +28,7 @@ from .func import (
     extern,
     func,
     intrinsic,
+    scan,
     sort,
 )
 from .ir.functions import (
@@ -261,6 +262,7 @@ __all__ = [
     "sat_add",
     "sat_sub",
     "saturate",
+    "scan",
     "scatter",
     "select",
     "set_num_threads",

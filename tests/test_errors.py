@@ -467,6 +467,65 @@ def sorted_axis_of_no_length():
     halo.argsort(free)(shape=(2, 2))
 
 
+def running_sum(before=-1):
+    """h[t, x] = img[t, x] + h[t - 1, x], and its step."""
+    t, x = halo.vars("t x")
+    h, step = halo.Func("h"), halo.Func("step")
+    step[t, x] = halo.Input("img", halo.i32, ndim=2)[t, x] + h[t + before, x]
+    return halo.scan(h, 0, step), step
+
+
+@case(halo.DefinitionError)
+def scan_reads_a_later_step():
+    running_sum(1)[0](img=IMG)
+
+
+@case(halo.DefinitionError)
+def scan_reads_its_own_step():
+    running_sum(0)[0](img=IMG)
+
+
+@case(halo.DefinitionError)
+def step_outside_of_its_scan():
+    h, step = running_sum()
+    f, (t, x) = halo.Func("f"), halo.vars("t x")
+    f[t, x] = h[t, x] - step[t, x]
+    f(img=IMG)
+
+
+@case(halo.DefinitionError)
+def scan_of_a_defined_func():
+    halo.scan(running_sum()[0], 0, halo.Func("step"))
+
+
+@case(halo.DefinitionError)
+def scan_without_a_length():
+    h, step, t = halo.Func("h"), halo.Func("step"), halo.Var("t")
+    step[t] = h[t - 1] + 1
+    halo.scan(h, 0, step)
+
+
+@case(halo.ScheduleError)
+def step_at_the_root():
+    h, step = running_sum()
+    step.compute_root()
+    h(img=IMG)
+
+
+@case(halo.ScheduleError)
+def steps_out_of_order():
+    h, _ = running_sum()
+    h.update(1).reorder("x", "t")
+    h(img=IMG)
+
+
+@case(halo.ScheduleError)
+def parallel_steps():
+    h, _ = running_sum()
+    h.update(1).parallel("t")
+    h(img=IMG)
+
+
 @case(halo.ArgumentError)
 def wrong_out():
     f, _ = stencil()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
@@ -27,6 +27,7 @@ from ..ir.surface import (
 from ..ir.surface_walk import base, roots, walk
 from ..types import Type
 from .externs import Regions, Sorting, box_names, extern_regions
+from .scans import Scan, members
 
 __all__ = ["TABLE_BYTES", "Argument", "Graph", "input_along", "reads", "regions"]
 
@@ -90,36 +91,47 @@ def _extent(f: Function, target: Indexable, axis: int) -> Expr:
     """The extent of `axis` of an input; of a Func, that of the input that it has it from, as in a call."""
     if not isinstance(target, Function):
         return Extent(target, axis)
-    graph = Graph((target,))
-    found = input_along(target, target.definitions.vars[axis], graph)
-    if found is None:
+    found = inputs_along(target, target.definitions.vars[axis])
+    if not found:
         raise DefinitionError(f"nothing says how long axis {axis} of {target.name} is", loc=f.loc,
                               hint="bounds=(lo, n)")  # fmt: skip
-    return Extent(cast(Input, graph.arguments[found[0]].source), found[1])
+    order = {i.name: k for k, i in enumerate(target.definitions.inputs)}
+    return Extent(*min(found, key=lambda place: order.get(place[0].name, len(order))))
 
 
 def input_along(f: Function, variable: str, graph: Graph) -> tuple[str, int] | None:
     """The input axis (its name and number) whose extent the axis `variable` of `f` has: of the first input, in the order
     of the graph's, that is subscripted by the plain variable, also through producers that are read at it."""
     order = {name: k for k, name in enumerate(graph.arguments)}
-    found: list[tuple[str, int]] = []
+    found = [(i.name, axis) for i, axis in inputs_along(f, variable)]
+    return min(found, key=lambda place: order[place[0]], default=None)
+
+
+def inputs_along(f: Function, variable: str, but: Container[Function] = ()) -> list[tuple[Input, int]]:
+    """The input axes that are subscripted by the plain variable `variable` of `f`, also through producers `but` some."""
+    found: list[tuple[Input, int]] = []
     seen = {(f, variable)}
     todo = [(f, variable)]
     while todo:
         f, v = todo.pop(0)
-        for access in reads(f):
+        if f.scan is not None and v == f.definitions.vars[0]:  # its steps are as many as it says
+            n = f.scan.length
+            found += [(n.target, n.axis)] if isinstance(n, Extent) and isinstance(n.target, Input) else []
+        for access in walk(e for s in stages(f) for e in roots(s)):
+            if not isinstance(access, Access):
+                continue
             target = base(access.target)
             for axis, e in enumerate(access.indices):
-                if _plain(e) != v or target is f:
+                if _plain(e) != v or target is f or target in but or target.ndim is None:
                     continue
                 if isinstance(target, Input):
-                    found.append((target.name, axis))
+                    found.append((target, axis))
                 elif isinstance(target, Function):
                     inner = target, target.definitions.vars[axis]
                     if inner not in seen:
                         seen.add(inner)
                         todo.append(inner)
-    return min(found, key=lambda place: order[place[0]], default=None)
+    return found
 
 
 def _plain(e: Expr) -> str | None:
@@ -159,7 +171,9 @@ class Graph:
     def __init__(self, outputs: Sequence[Function]) -> None:
         self.outputs = tuple(outputs)
         self._uses: dict[Function, Uses] = {}
+        self.steps = self._steps()
         self.functions = self._sorted()
+        self._check_steps()
         self.arguments = self._merged()
         self.names = self._named()
         self.bound = self._bound()
@@ -173,14 +187,56 @@ class Graph:
     def __getitem__(self, name: str) -> Function:
         return next(f for f, n in self.names.items() if n == name)
 
+    def _steps(self) -> dict[Function, Scan]:
+        """The functions of the steps of scans, and the Scan that each belongs to."""
+        found: dict[Function, Scan] = {}
+        seen: dict[Function, None] = {}
+        todo = list(self.outputs)
+        while todo:
+            f = todo.pop()
+            if f not in seen:
+                seen[f] = None
+                todo += [*self.uses(f).functions, *(() if f.scan is None else (*f.scan.states, *f.scan.steps))]
+        for scan in dict.fromkeys(f.scan for f in seen if f.scan is not None):
+            for f in members(scan, reads):
+                if f in found or f.scan is not None:
+                    raise DefinitionError(f"{f.name} is in the steps of two scans", loc=f.loc,
+                                          hint="one scan with the states of both")  # fmt: skip
+                found[f] = scan
+        return found
+
+    def _check_steps(self) -> None:
+        """Nothing reads what is in the steps of a scan from outside of them."""
+        for f in self.functions:
+            for a in reads(f) if self.steps else ():
+                scan = self.steps.get(cast(Function, base(a.target)))
+                if scan is not None and scan not in (f.scan, self.steps.get(f)):
+                    raise _in_step(a.target.name, scan, a.loc)
+        for f in self.outputs:
+            if f in self.steps:
+                raise _in_step(f.name, self.steps[f], f.loc)
+
+    def _needs(self, f: Function) -> list[Function]:
+        """What comes before `f`. The states of a scan come after their steps, one after the other."""
+        own = f.scan or self.steps.get(f)
+        found: dict[Function, None] = {}
+        for g in self.uses(f).functions:
+            if g.scan is None:
+                found[g] = None
+            elif g.scan is not own:
+                found.update(dict.fromkeys(g.scan.states))
+        if f.scan is not None:
+            found.update(dict.fromkeys((*f.scan.steps, *f.scan.states[: f.scan.states.index(f)])))
+        return list(found)
+
     def _sorted(self) -> tuple[Function, ...]:
         """Depth first, so that of independent producers the one that is read first comes first."""
         done: dict[Function, None] = {}
         open_: dict[Function, None] = {}
-        stack = list(self.outputs[::-1])
+        stack = [g for f in self.outputs[::-1] for g in (f.scan.states[::-1] if f.scan is not None else (f,))]
         while stack:
             f = stack[-1]
-            missing = [g for g in self.uses(f).functions if g not in done] if f not in done else []
+            missing = [g for g in self._needs(f) if g not in done] if f not in done else []
             if not missing:
                 done[f] = None
                 open_.pop(f, None)
@@ -214,6 +270,7 @@ class Graph:
                 rank, loc = ranks.get(source, (getattr(source, "ndim", None), source.loc))
                 _merge(merged, _argument(source, rank, loc))
             stack.extend(reversed(uses.functions))
+            stack.extend(() if f.scan is None else f.scan.states)
         return merged
 
     def _named(self) -> dict[Function, str]:
@@ -237,6 +294,12 @@ class Graph:
                 bound[t] = next(n for k in count() if (n := f"{t.name}_{k}" if k else t.name) not in taken)
                 taken.add(bound[t])
         return bound
+
+
+def _in_step(name: str, scan: Scan, loc: Location | None) -> DefinitionError:
+    states = ", ".join(s.name for s in scan.states)
+    return DefinitionError(f"{name} is a part of the steps of {states}, and is not there outside of them", loc=loc,
+                           hint=f"read {states}; or make {name} a state as well")  # fmt: skip
 
 
 def _argument(source: Input | Param, rank: int | None, loc: Location | None) -> Argument:

@@ -85,6 +85,7 @@ class _Builder:
         self.params: dict[str, tuple[Param, Value]] = {}
         self.tables: dict[Table, Array] = {}
         self.typed: dict[Function, Typed] = {}
+        self.typers: dict[Function, _FunctionTyper] = {}
         self.requirements: list[tuple[Expr, str]] = []
         self.places: dict[Read, Access] = {}
         for name, a in graph.arguments.items():
@@ -100,7 +101,7 @@ class _Builder:
 
     def pipeline(self) -> Pipeline:
         for f in self.graph.functions:
-            self.typed[f] = _FunctionTyper(self, f).typed()
+            self.typed[f] = self._typer(f).typed()
         names = tuple(self.graph.names[f] for f in self.graph.outputs)
         params = tuple(p for p, _ in self.params.values())
         return Pipeline(
@@ -112,12 +113,17 @@ class _Builder:
             self.places,
         )
 
+    def _typer(self, f: Function) -> _FunctionTyper:
+        if f not in self.typers:
+            self.typers[f] = _FunctionTyper(self, f)
+        return self.typers[f]
+
     def array(self, target: Indexable) -> Array:
         """The array of an input, of a stage typed before, or of a table."""
         if isinstance(target, Input):
             return self.arrays[target.name]
         if isinstance(target, Function):
-            return self.typed[target].array
+            return self.typed[target].array if target in self.typed else self._typer(target).declared()
         assert isinstance(target, Table)
         if target not in self.tables:
             name = self.graph.bound.get(target)
@@ -160,9 +166,12 @@ class _FunctionTyper:
         self.streams = 0
         self.array: Array | None = None
 
-    def typed(self) -> Typed:
-        first = _StageTyper(self, self.pure)
-        later = [_StageTyper(self, u) for u in self.updates]
+    def declared(self) -> Array:
+        """Its array, which the steps of a scan read before the state itself is typed."""
+        if self.array is not None:
+            return self.array
+        self.first = first = _StageTyper(self, self.pure)
+        self.later = later = [_StageTyper(self, u) for u in self.updates]
         size = len(self.pure.values)
         for u in self.updates:
             if len(u.values) != size:
@@ -170,6 +179,10 @@ class _FunctionTyper:
                                       loc=u.loc, related=_note(self.pure.loc, "the first definition"))  # fmt: skip
         types = tuple(self._type(k, first, later) for k in range(size))
         self.array = Array(self.name, types, len(self.vars))
+        return self.array
+
+    def typed(self) -> Typed:
+        array, first, later = self.declared(), self.first, self.later
         definitions = (first.definition(), *(s.definition() for s in later))
         extern = self._extern(first)
         domain: tuple[tuple[int, Expr, Expr], ...] = ()
@@ -177,7 +190,12 @@ class _FunctionTyper:
             assert extern is not None
             axis = self.f.external.function.axis
             domain = ((axis, *extern.reads[0][axis]),)
-        return Typed(self.name, tuple(self.vars.values()), types, self.array, definitions, extern=extern, domain=domain,
+        states: tuple[str, ...] = ()
+        if self.f.scan is not None:
+            states = tuple(self.builder.graph.names[s] for s in self.f.scan.states)
+            domain = ((0, Const(0, index), definitions[-1].rvars[0].extent),)
+        return Typed(self.name, tuple(self.vars.values()), array.types, array, definitions, extern=extern,
+                     domain=domain, states=states,
                      fastmath=self.f.fastmath, innermost=getattr(self.f, "innermost", False), loc=self.f.loc)  # fmt: skip
 
     def _extern(self, stage: _StageTyper) -> ExternCall | None:

@@ -6,15 +6,16 @@ directives, redirected to the copies; all else is shared. What is bound is not i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..errors import ArgumentError, Location, here
 from ..frontend.externs import Sorting
-from ..frontend.graph import Argument
+from ..frontend.graph import Argument, Graph
+from ..frontend.scans import Scan
 from ..ir.surface import (
     Access,
     Call,
@@ -51,12 +52,26 @@ def bind(program: Program, arguments: Mapping[str, Any]) -> dict[Any, Func]:
     """Copies of the stages of `program` that reach the inputs of these names, with those replaced."""
     loc, graph = here(), program.graph
     copy = _Copy({name: _value(graph.arguments[name], v, loc) for name, v in arguments.items()})
+    reached = _reached(graph, copy.values)
+    copy.made.update((f, cast(Any, f).blank()) for f in reached if f.scan is not None)  # their steps read them
     for f in graph.functions:
-        uses = graph.uses(f)
-        if any(i.name in copy.values for i in uses.inputs) or any(g in copy.made for g in uses.functions):
+        if f in reached:
             copy.function(f)
     copy.schedules()
     return copy.made
+
+
+def _reached(graph: Graph, names: Container[str]) -> set[Function]:
+    """The stages that reach one of the inputs `names`, and the steps that read their states."""
+    reached: set[Function] = set()
+    before = -1
+    while before < len(reached):
+        before = len(reached)
+        for f in graph.functions:
+            uses = graph.uses(f)
+            if any(i.name in names for i in uses.inputs) or not reached.isdisjoint(uses.functions):
+                reached.update((f,) if f.scan is None else f.scan.states)
+    return reached
 
 
 def padded(program: Program, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,10 +131,10 @@ class _Copy(Rewriter):
         super().__init__()
         self.values = values
         self.made: dict[Any, Func] = {}
+        self.scans: dict[Scan, Scan] = {}
 
     def function(self, f: Any) -> None:
-        new = f.blank()
-        self.made[f] = new
+        new = self.made.setdefault(f, f.blank())
         d = f.definitions
         if isinstance(f.external, Sorting):
             from .sort import sorting
@@ -132,7 +147,15 @@ class _Copy(Rewriter):
         inputs = tuple(i for i in map(self._input, d.inputs) if i is not None)
         if f.external is not None:
             new.external = self._external(f.external)
+        if f.scan is not None:
+            new.scan = self._scan(f.scan)
         new.settle(Definitions(d.vars, pure, tuple(map(self.define, d.updates)), inputs))
+
+    def _scan(self, s: Scan) -> Scan:
+        if s not in self.scans:
+            states, steps = (tuple(self.made.get(f, f) for f in of) for of in (s.states, s.steps))
+            self.scans[s] = Scan(states, steps, self.expr(s.length), s.reverse)
+        return self.scans[s]
 
     def _external(self, e: External) -> External:
         def bounds(box: Any) -> Any:

@@ -309,7 +309,7 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
                 axis = self.external.function.axis
                 vars = vars[:axis] + vars[axis + 1 :]
             own = None if stage == 0 else self.definitions.updates[stage - 1]
-            self._loops[stage] = Loops.start(vars) if own is None else update_loops(own, vars)
+            self._loops[stage] = Loops.start(vars) if own is None else update_loops(own, vars, self.scan is not None)
         return self._loops[stage]
 
     def _vars(self, stage: int) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ class Program:
 
         functions = [p[name] for name in p.outputs]
         reads_out = frozenset(
-            k for k, f in enumerate(functions) if f.extern is None and None in f.definitions[0].values
+            k for k, f in enumerate(functions) if f.extern is None and not f.states and None in f.definitions[0].values
         )
         defaults = {name: a.default for name, a in self.arguments.items() if a.default is not None}
         return Options(self.name, tuple(self.arguments), self.regions, defaults, self.bound, self.several, reads_out)

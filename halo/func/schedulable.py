@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
@@ -65,15 +66,16 @@ class Stage(Schedulable):
         return f"<halo.Stage {self.name}>"
 
 
-def update_loops(stage: Define, vars: tuple[str, ...]) -> Loops:
-    """The loops of an update as written, before types are known."""
+def update_loops(stage: Define, vars: tuple[str, ...], steps: bool = False) -> Loops:
+    """The loops of an update as written, before types are known; of the `steps` of a scan the first is over these."""
     own = [v for v, a in zip(vars, stage.args, strict=True) if isinstance(a, IndexVar) and a.name == v]
     rdom = stage.rdom
     if rdom is None:
         return Loops.start(own, (), Facts(update=True))
     extents = tuple((name, int(n.value)) for name, (_, n) in zip(rdom.names, rdom.axes, strict=True)
                     if isinstance(n, Literal))  # fmt: skip
-    return Loops.start(own, rdom.names, Facts(update=True, extents=extents))
+    loops = Loops.start(own, rdom.names, Facts(update=True, extents=extents))
+    return replace(loops, dims=(loops.dims[-1], *loops.dims[:-1])) if steps else loops
 
 
 def _method(cls: type[Directive]) -> Callable[..., Any]:

@@ -522,6 +522,7 @@ class Function(Indexable):
     fastmath: bool = False
     innermost: bool = False  # made of an inline reduction
     external: External | None = None
+    scan: Any = None  # the frontend's Scan that it is a state of
 
     @property
     def definitions(self) -> Definitions:
@@ -586,8 +587,7 @@ Type._convert = convert
 
 
 def _caller() -> Location | None:
-    site = call_site(2)
-    return None if site is None else locate(*site)
+    return locate(*site) if (site := call_site(2)) is not None else None
 
 
 def _identifier(name: Any) -> str:

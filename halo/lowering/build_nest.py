@@ -82,6 +82,8 @@ class _Nest:
     def _produce(self, group: list[Function], body: _Body, belongs: Callable[[Function], bool]) -> None:
         """Put the production of those of the group that belong here, and are needed, before `body`."""
         needed = [f for f in group if belongs(f) and (f.array in body.reads or f.name in self.p.outputs)]
+        if needed and any(f.states for f in group):  # states need each other
+            needed = group
         if needed:
             body.prepend(self.produce(needed))
 
@@ -150,9 +152,10 @@ class _Nest:
             [_shift(n.ranges[e], parent.ranges[e], alignment(f, k, parent.dims[e].name)) for e in range(depth)]
             for (f, k), n in zip(steps, nests, strict=True)
         ]
-        ranges = [
+        as_one = bool(steps[0][0].states)  # of a scan, whose states have one region of steps
+        ranges = parent.ranges[:depth] if as_one else [
             _union([_moved(n.ranges[e], by[e]) for n, by in zip(nests, shifts, strict=True)]) for e in range(depth)
-        ]
+        ]  # fmt: skip
         body = _Body(Block(()), set())
         for (f, k), nest, by in zip(reversed(steps), reversed(nests), reversed(shifts), strict=True):
             part = self._inside(f, k, nest, depth)
@@ -160,6 +163,9 @@ class _Nest:
                 part.stmt = nest.define(e, part.stmt)
             for e in range(depth - 1, -1, -1):
                 own, shared = nest.ranges[e], ranges[e]
+                if as_one:
+                    part.stmt = part.stmt if own is shared else Let(own.var, shared.var, part.stmt)
+                    continue
                 inside = A.and_(A.le(own.lo, own.var), A.lt(own.var, own.end))
                 part.stmt = Let(own.var, A.sub(shared.var, by[e]), If(inside, part.stmt, likely=True))
             body.prepend(part)
@@ -186,7 +192,7 @@ class _Nest:
         inside = []
         if k > 0:  # stores outside the region are masked: what is asked for is a part of the infinite Func
             for i, v, lo, n in zip(indices, f.vars, f.array.mins, f.array.extents, strict=True):
-                if i is not v:
+                if i is not v and not (f.states and d.rvars and v is f.vars[0]):
                     inside += [A.le(lo, i), A.lt(i, A.add(lo, n))]
         leaf = Provide(f.array, indices, values, None, d.atomic)
         return If(A.all_of(inside), leaf, likely=True) if inside else leaf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ScheduleError
+from ..ir.expr import Array
 from ..ir.pipeline import Function, Pipeline
 from .outputs import reads_of
 
@@ -39,8 +40,19 @@ def _sorted(groups: dict[str, list[Function]], find: Callable[[str], str], p: Pi
     """Groups in topological order; two Functions of one group may not depend on each other, even through others."""
     owner = {f.array: find(f.name) for f in p.functions}
     needs: dict[str, set[str]] = {}
+    earlier: dict[str, set[Array]] = {}  # what is read of the step before
+    for f in p.functions:
+        states = f.states if f.within is None else p[f.within.func].states
+        if states:
+            earlier[f.name] = {f.array, *(p[s].array for s in states)}
     for name, group in groups.items():
-        arrays = {r.array for f in group for d in f.definitions for r in reads_of(d) if r.array is not f.array}
+        arrays = {
+            r.array
+            for f in group
+            for d in f.definitions
+            for r in reads_of(d)
+            if r.array not in earlier.get(f.name, (f.array,))
+        }
         arrays |= {a for f in group if f.extern is not None for a in f.extern.arrays}
         needs[name] = {owner[a] for a in arrays if a in owner}
     done: list[list[Function]] = []

@@ -17,7 +17,7 @@ from ..ir.expr import Array, Const, Expr, reads
 from ..ir.facts import arrays_read, const_bounds, free_vars
 from ..ir.interval import Range, monotonic, upper
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, Extern, For, If, Let, Produce, Provide, Realize, Stmt
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
 from ..types import index
 from .infer_bounds import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
 from .walk import exprs, map_stmt, substmts
@@ -101,6 +101,8 @@ class _Sliding:
 
 
 def _fold(s: Realize, f: Function, room: Boxes) -> tuple[Realize, Boxes]:
+    if f.states and f.store is None and not f.fold and not f.debug_file:
+        return s.replace(fold=((0, 2),) if _last_alone(s.body, f, s.what) else ()), room
     found = None if f.store is None else _sliding(s.body, s.what)
     if not f.fold:
         if f.debug_file:
@@ -132,6 +134,21 @@ def _double(s: Realize, found: _Sliding | None) -> Realize:
     if full is not None and size >= full:
         return s
     return s.replace(fold=((found.axis, size),), ahead=found.ahead(size))
+
+
+def _last_alone(s: Stmt, f: Function, what: Array) -> bool:
+    """Whether of the state `f` of a scan nothing but the last step is read outside of the steps, which touch two of it."""
+    if isinstance(s, Produce) and s.what.name in f.states:
+        return True
+    if isinstance(s, Let | Realize | Hoist):
+        return _last_alone(s.body, f, what)
+    if isinstance(s, Block):
+        return all(_last_alone(t, f, what) for t in s.stmts)
+    box = _boxes(s, what, ()).get(("read", what))
+    if box is None:
+        return True
+    lo, hi = box[0]
+    return lo is not None and hi is not None and const_bounds(extent_of(lo, hi))[1] == 1
 
 
 def _automatic(s: Realize, found: _Sliding | None) -> Iterator[tuple[int, int]]:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import repeat
+from typing import Any
 
 from ..errors import BoundsError, Location
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Op, Read, Var, reads
+from ..ir.expr import Array, Const, Expr, Lin, Op, Read, Var, reads
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
 from ..ir.linear import parts
@@ -126,8 +127,18 @@ class _Inference:
             s = s.body
         result: Stmt | None = None
         boxes, lets = Boxes(), Lets()
+        stepped: set[Array] = set()
         for t in reversed(s.stmts if isinstance(s, Block) else (s,)):
-            if isinstance(t, Produce):
+            if isinstance(t, Produce) and self.functions[t.what].states:
+                inner = Boxes()
+                if t.what not in stepped:  # the last state, with the steps of all
+                    body, inner = self.visit(t.body, under)
+                    t = t.replace(body=body)
+                    states = [self.p[name].array for name in self.functions[t.what].states]
+                    stepped.update(states)
+                    lets += self._scanned(states, boxes, inner)
+                inner.touch("write", t.what, _written(t.what))
+            elif isinstance(t, Produce):
                 region = self._region(t.what, boxes)
                 body, inner = self.visit(t.body, under)
                 own_reads = inner.pop(("read", t.what), None)
@@ -137,9 +148,7 @@ class _Inference:
                 own = Boxes(boxes).merge(inner)  # of stages joined by compute_with the other's production has both
                 lets += self._grow(t.what, region, own)
                 t = t.replace(body=body)
-                inner.touch(
-                    "write", t.what, tuple((m, last_of(m, n)) for m, n in zip(t.what.mins, t.what.extents, strict=True))
-                )
+                inner.touch("write", t.what, _written(t.what))
             else:
                 t, inner = self.visit(t, under)
             boxes = inner.merge(boxes)
@@ -181,14 +190,17 @@ class _Inference:
         if what in self.outputs:
             return []
         box = boxes.get(("read", what))
+        if box is not None and self.functions[what].domain:
+            boxes.touch("domain", what, box)
+        return self._region_of(what, box, boxes)
+
+    def _region_of(self, what: Array, box: Box | None, boxes: Boxes) -> Lets:
         if box is None:
             return [(v, Const(0, index)) for v in (*what.mins, *what.extents)]
         f = self.functions[what]
         fixed = {axis: (lo, n) for axis, lo, n in f.bound}
         if fixed:
             boxes.touch("bound", what, box)
-        if f.domain:
-            boxes.touch("domain", what, box)
         lets = Lets()
         for d, (lo, hi) in enumerate(self._bounded(what, box)):
             lo, n = _aligned(f, d, lo, extent_of(lo, hi))
@@ -218,6 +230,63 @@ class _Inference:
                 high = A.maximum(high, self._own_free(what, d, final, own))
             grown += [(m, low), (n, extent_of(low, high))]
         return grown
+
+    def _scanned(self, states: list[Array], boxes: Boxes, inner: Boxes) -> Lets:
+        """The regions of the states of a scan: what is read of them afterwards (`boxes`), and in the steps (`inner`).
+
+        The axis of the steps goes from the start to what is asked for. Any other that is read in the steps as far as some
+        axes go has one region with these: that covers what any of them is read at, and reads inside must stay in it."""
+        after = {a: boxes.get(("read", a)) for a in states}
+        within = {a: inner.pop(("read", a), None) for a in states}
+        start = self.functions[states[0]].definitions[1].indices[0]
+        steps: Box = ((start, start),)
+        for box in after.values():
+            steps = steps if box is None else join(steps, box[:1])
+        axes = [(a, d) for a in states for d in range(1, a.ndim)]
+        owner: dict[Expr, tuple[Array, int]] = {v: (a, d) for a, d in axes for v in (a.mins[d], a.extents[d])}
+        group = {axis: {axis} for axis in axes}
+        inside: dict[tuple[Array, int], tuple[Expr, Expr]] = {}
+        for a, box in within.items():
+            if box is not None:
+                inner.touch("own", a, (*steps, *box[1:]))
+                for d, ends in enumerate(self._bounded(a, (*steps, *box[1:]))[1:], 1):
+                    inside[a, d] = ends
+                    for v in free_vars(ends[0]) | free_vars(ends[1]):
+                        if v in owner and group[owner[v]] is not group[a, d]:
+                            joined = group[owner[v]] | group[a, d]
+                            group.update(dict.fromkeys(joined, joined))
+        region: dict[int, Box] = {}
+        for joined in {id(g): g for g in group.values()}.values():
+            members = [axis for axis in axes if axis in joined]
+            parts: list[Box] = [(box[d],) for a, d in members if (box := after[a]) is not None]
+            parts += [part for axis in members if axis in inside for part in self._beyond(axis, inside[axis], members)]
+            region[id(joined)] = reduce(join, parts) if parts else ((Const(0, index), Const(-1, index)),)
+        lets = Lets()
+        for a in states:
+            whole = (*steps, *(e for d in range(1, a.ndim) for e in region[id(group[a, d])]))
+            lets += self._region_of(a, whole, boxes)
+            if (box := after[a]) is not None:
+                boxes.touch("domain", a, box)
+        return lets
+
+    def _beyond(
+        self, axis: tuple[Array, int], ends: tuple[Expr, Expr], members: list[tuple[Array, int]]
+    ) -> Iterator[Box]:
+        """What is read in the steps along `axis` that may lie outside of the one region of all `members`, whatever that is."""
+        first, count = Var("first"), Var("count", index, 0)
+        values: dict[Any, Expr] = {}
+        for a, d in members:
+            values |= {a.mins[d]: first, a.extents[d]: count}
+        for name, end in (("min", ends[0]), ("max", ends[1])):
+            for e in _least(name, end):
+                e = A.substitute(e, values)
+                gap = A.sub(e, first) if name == "min" else A.sub(last_of(first, count), e)
+                if _never_negative(gap, {}):
+                    continue
+                far = _whatever(e, name == "min", (first, count))
+                if far is None:
+                    raise self._unbounded(*axis)
+                yield ((far, NOTHING[1]) if name == "min" else (NOTHING[0], far),)
 
     def _own_free(self, what: Array, d: int, end: End, own: set[Var]) -> Expr:
         if end is None or not own.isdisjoint(free_vars(end)):
@@ -274,6 +343,46 @@ def _round_up(n: Expr, multiple: int) -> Expr:
 def _never_negative(e: Expr, facts: dict[Var, Expr]) -> bool:
     lo, _ = const_bounds(A.substitute(e, facts))
     return lo is not None and lo >= 0
+
+
+def _whatever(e: Expr, low: bool, variables: tuple[Var, ...]) -> End:
+    """What `e` is never below (`low`) or above, whatever the variables are."""
+    if free_vars(e).isdisjoint(variables):
+        return e
+    if isinstance(e, Op) and e.name in ("min", "max"):
+        ends = [_whatever(a, low, variables) for a in e.args]
+        known = [x for x in ends if x is not None]
+        if not known or (len(known) < len(ends) and low == (e.name == "min")):
+            return None
+        return reduce(A.minimum if e.name == "min" else A.maximum, known)
+    if isinstance(e, Lin):
+        total: Expr = Const(e.const, index)
+        for atom, k in e.terms:
+            bound = _whatever(atom, low == (k > 0), variables)
+            if bound is None:
+                return None
+            total = A.add(total, A.mul(bound, Const(k, index)))
+        return total
+    lo, hi = const_bounds(e)
+    bound_of = lo if low else hi
+    return None if bound_of is None else Const(bound_of, index)
+
+
+def _least(name: str, e: Expr) -> list[Expr]:
+    """What `e` is the least (or the greatest) of."""
+    if isinstance(e, Op) and e.name == name:
+        return [x for a in e.args for x in _least(name, a)]
+    if isinstance(e, Lin):
+        for atom, k in e.terms:
+            if k == 1 and isinstance(atom, Op) and atom.name == name:
+                rest = A.sub(e, atom)
+                return [x for a in _least(name, atom) for x in _least(name, A.add(a, rest))]
+    return [e]
+
+
+def _written(what: Array) -> Box:
+    """The region of `what`, in terms of its own variables."""
+    return tuple((m, last_of(m, n)) for m, n in zip(what.mins, what.extents, strict=True))
 
 
 def last_of(lo: Expr, n: Expr) -> Expr:

@@ -18,7 +18,7 @@ def stage_outputs(p: Pipeline, lanes: int) -> Pipeline:
     functions = list(p.functions)
     outputs = list(p.outputs)
     for f in p.functions:
-        if f.name in outputs and (_read_elsewhere(f, p) or _reads_itself(f)):
+        if f.name in outputs and (f.states or _read_elsewhere(f, p) or _reads_itself(f)):
             functions[functions.index(f)] = replace(f, compute=ROOT)
             copy = _copy(f, lanes)
             functions.append(copy)

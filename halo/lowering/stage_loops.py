@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Var, is_true
-from ..ir.pipeline import Definition, Function
+from ..ir.pipeline import Definition, Function, RVar
 from ..ir.stmt import If, Let, Stmt
 from ..schedule.loops import Dim, FuseOp, Loops, SplitOp
 from ..types import index
@@ -45,7 +45,7 @@ class StageLoops:
         for v, lo, n in zip(f.vars, f.array.mins, f.array.extents, strict=True):
             self.by_name[v.name] = LoopRange(v, lo, n)
         for r in d.rvars:
-            self.by_name[r.var.name] = LoopRange(r.var, r.lo, r.extent)
+            self.by_name[r.var.name] = _needed(f, d, r) if f.states else LoopRange(r.var, r.lo, r.extent)
         self.own = {r.var for r in self.by_name.values()}
         for op in loops.ops:
             if isinstance(op, SplitOp):
@@ -117,3 +117,13 @@ class StageLoops:
             if d.needs <= have:
                 have.add(d.var)
         return have
+
+
+def _needed(f: Function, d: Definition, r: RVar) -> LoopRange:
+    """The steps of a scan whose values are in the region of the state `f`."""
+    first: Expr = f.array.mins[0]
+    n, zero = f.array.extents[0], Const(0, index)
+    if d.indices[0] is not r.var:  # the last step is the first
+        first = A.sub(r.extent, A.add(first, n))
+    lo = A.maximum(first, zero)
+    return LoopRange(r.var, lo, A.sub(A.minimum(A.add(first, n), r.extent), lo))

@@ -28,6 +28,7 @@ from .reductions import Rfactor, rfactor
 from .retype import ChangeType, retyped
 from .rewrite import copied, read_by, redirected
 from .scalar import Scalar
+from .scans import in_steps, together
 from .storage import PROMISES, Bound, BoundExtent, PromiseOutput, Storage
 from .tensorize import check_tensor
 from .traces import Trace, TraceLoads, TraceStores, traced_loads, traced_stores
@@ -219,6 +220,8 @@ class _Run:
         facts = Facts(natural=max(self.bits // widest, 1))
         if d is f.definitions[0]:
             return facts
+        if f.states and d.rvars:
+            return replace(facts, order="fixed", reason="the steps of a scan come one after another")
         found = prove(d, f)
         if isinstance(found, str):
             constant = stores_constant(d, f)
@@ -328,8 +331,10 @@ class _Run:
 
     def result(self) -> Pipeline:
         functions = [self._finished(name) for name in self.order]
-        p = schedule_default(replace(self.p, functions=tuple(functions)))
-        check_places(p, {name: [d for _, d in entries] for name, entries in self.given.items()})
+        given = {name: [d for _, d in entries] for name, entries in self.given.items()}
+        p = schedule_default(in_steps(replace(self.p, functions=tuple(functions)), given))
+        check_places(p, given)
+        p = together(p)
         return replace(p, functions=tuple(_without_facts(self._traced(f)) for f in p.functions))
 
     def _traced(self, f: Function) -> Function:

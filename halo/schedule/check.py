@@ -63,8 +63,14 @@ def check_places(p: Pipeline, given: Given) -> None:
     check = _Places(p, given)
     for f in p.functions:
         check.inlined(f)
+        if f.within is not None and f.compute.kind == "root":
+            check.last(f, ComputeRoot).refuse(
+                f.name, f"{f.name} is computed in every step of {f.within.func}, from what the step before left",
+                hint=f'{f.name}.compute_at({f.within.func}, "{f.within.loop}")',
+            )  # fmt: skip
         for what, place in (("compute", f.compute), ("store", f.store), ("hoist", f.hoist)):
-            if place is not None and place.kind == "at":
+            own = place is not f.within and (not f.states or f.states[-1] == f.name)  # else it follows from the scan
+            if place is not None and place.kind == "at" and own:
                 check.exists(f, what, place)
         check.nested(f)
         check.beside(f)

@@ -44,12 +44,15 @@ def schedule_default(p: Pipeline) -> Pipeline:
 def _scheduled(f: Function, inlined: set[str], places: set[str], nested: set[Array]) -> Function:
     if f.name in inlined or f.innermost:
         return replace(f, compute=INLINE)
-    if sorts_rows(f) and f.name not in places and f.definitions[0].loops.dims:
+    if sorts_rows(f) and f.within is None and f.name not in places and f.definitions[0].loops.dims:
         d = f.definitions[0]
         loops = d.loops.with_dim(d.loops.dims[0].name, kind="parallel")
         return replace(f, compute=ROOT, definitions=(replace(d, loops=loops),))
+    place = f.compute if f.states and f.compute.kind == "at" else f.within or ROOT  # states go where the last one is
     if f.extern is not None or f.name in places:
-        return replace(f, compute=ROOT)
+        return replace(f, compute=place)
+    if f.states or f.within:  # a step is too little to share out
+        return replace(f, compute=place, definitions=tuple(_looped(d, f, nested, "serial") for d in f.definitions))
     return replace(f, compute=ROOT, definitions=tuple(_looped(d, f, nested) for d in f.definitions))
 
 
@@ -112,7 +115,7 @@ def _move_reads(f: Function, sites: dict[str, list[tuple[Sites, bool]]]) -> None
 # How: vectorised and parallel ----------------------------------------------------------------------------------------
 
 
-def _looped(d: Definition, f: Function, nested: set[Array]) -> Definition:
+def _looped(d: Definition, f: Function, nested: set[Array], outermost_kind: str = "parallel") -> Definition:
     loops = d.loops
     if loops.ops or any(dim.kind != "serial" for dim in loops.dims):  # the pieces of an rfactor keep what they had
         return d
@@ -120,12 +123,14 @@ def _looped(d: Definition, f: Function, nested: set[Array]) -> Definition:
     if not pure:
         return d
     outermost, last = pure[0], f.vars[-1].name
-    loops = loops.with_dim(outermost, kind="parallel")
+    loops = loops.with_dim(outermost, kind=outermost_kind)
     if last not in pure:
         return replace(d, loops=loops)
     inside = any(isinstance(e, Read) and e.array in nested for e in walk(d.values))  # loops of its own at each point
     return replace(
-        d, loops=_vectorised(loops, last), specializations=() if inside else tuple(_colours(d, f, loops, pure))
+        d,
+        loops=_vectorised(loops, last),
+        specializations=() if inside or outermost_kind == "serial" else tuple(_colours(d, f, loops, pure)),
     )
 
 

@@ -143,6 +143,8 @@ class Loops:
         ]
         dims += [Dim(r.var.name, axis="pure_r" if own_slot(r.var, definition, function) else "impure_r")
                  for r in definition.rvars]  # fmt: skip
+        if function.states and definition.rvars:
+            dims = [Dim(dims[-1].name, axis="impure_r"), *dims[:-1]]
         extents = tuple((r.var.name, r.extent.value) for r in definition.rvars if isinstance(r.extent, Const))
         return Loops(tuple(dims), (), replace(facts or Facts(), update=update, extents=extents))
 
