@@ -304,13 +304,17 @@ class Func(Function, Schedulable, Runnable, FuncMethods):
     def loops_of(self, stage: int) -> Loops | None:
         """The loops of stage number `stage` as its directives have made them, as far as is known before types are."""
         if stage not in self._loops:
-            vars = self._vars(stage)
-            if isinstance(self.external, Sorting):
-                axis = self.external.function.axis
-                vars = vars[:axis] + vars[axis + 1 :]
-            own = None if stage == 0 else self.definitions.updates[stage - 1]
-            self._loops[stage] = Loops.start(vars) if own is None else update_loops(own, vars, self.scan is not None)
+            self._loops[stage] = self.plain_loops(stage)
         return self._loops[stage]
+
+    def plain_loops(self, stage: int) -> Loops:
+        """The loops of stage number `stage` before any directive."""
+        vars = self._vars(stage)
+        if isinstance(self.external, Sorting):
+            axis = self.external.function.axis
+            vars = vars[:axis] + vars[axis + 1 :]
+        own = None if stage == 0 else self.definitions.updates[stage - 1]
+        return Loops.start(vars) if own is None else update_loops(own, vars, self.scan is not None)
 
     def _vars(self, stage: int) -> tuple[str, ...]:
         if stage == 0 and self._capture is not None and not self._capture.pack:

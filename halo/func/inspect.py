@@ -24,6 +24,7 @@ from .signature import Signature, named, signature
 
 __all__ = [
     "InputRegions",
+    "argument_list",
     "asm",
     "assumed",
     "for_some_type",
@@ -119,6 +120,23 @@ def asm(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Ta
     from ..jit.llvm import asm
 
     return asm(llvm(r, args, types, target), machine(as_target(target)))
+
+
+def argument_list(r: Runnable) -> str:
+    program = r.program()
+    lines = []
+    for name, a in program.arguments.items():
+        axes = "" if a.ndim is None else _axes(a.ndim, a.contiguous)
+        default = "" if a.default is None else f" = {a.default!r}"
+        lines.append(f"{name}: {'?' if a.type is None else a.type.name}{axes}{default}")
+    for f in program.outputs:
+        axes, size = "[...]" if f.ndim is None else _axes(f.ndim), f.size or 1
+        lines += [f"-> {f.name}{'' if size == 1 else f'.{k}'}{axes}" for k in range(size)]
+    return "\n".join(lines)
+
+
+def _axes(ndim: int, contiguous: bool = False) -> str:
+    return f"[{', '.join([*[':'] * (ndim - 1), '::1' if contiguous else ':'])}]" if ndim else "[()]"
 
 
 def inputs(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any]) -> InputRegions:

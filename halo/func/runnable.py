@@ -227,6 +227,22 @@ class Runnable:
 
         return asm(self, args, types, target)
 
+    def dump_argument_list(self) -> str:
+        """What a call takes, in the order of positional arguments, and what it returns, a line each. (Halide's
+        `dump_argument_list`.) A type that nothing fixes comes from the argument: `?`.
+
+        >>> import halo
+        >>> f, y, x = halo.Func("f"), *halo.vars("y x")
+        >>> f[y, x] = halo.Input("img", halo.u8, ndim=2)[y, x] * halo.Param("k", halo.f32, default=2.0)
+        >>> print(f.dump_argument_list())
+        img: u8[:, :]
+        k: f32 = 2.0
+        -> f[:, :]
+        """
+        from .inspect import argument_list
+
+        return argument_list(self)
+
     def inspect_inputs(self, *args: Any, **types: Any) -> InputRegions:
         """What is needed of each input, axis by axis, for outputs of given regions.
 

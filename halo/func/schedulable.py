@@ -7,11 +7,11 @@ from dataclasses import replace
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
-from ..errors import here
+from ..errors import ScheduleError, here
 from ..ir.surface import Define, IndexVar, Literal
 
 # the modules of directives fill the registry
-from ..schedule import control, copies, nesting, placement, reductions, storage, tensorize  # noqa: F401  (importing them registers their directives)
+from ..schedule import control, copies, nesting, placement, reductions, storage, tensorize  # noqa: F401  (for what they do)
 from ..schedule.control import Specialize, Within
 from ..schedule.directive import Directive, registry
 from ..schedule.loops import Facts, Loops
@@ -39,6 +39,25 @@ class Schedulable(StageMethods):
         """The Func and the number of its stage, 0 for the pure one."""
         raise NotImplementedError
 
+    def split_vars(self) -> tuple[str, ...]:
+        """The loops as the directives so far have made them, outermost first: where other stages can be computed.
+        (Halide's `split_vars`, which lists them innermost first.)
+
+        Raises ScheduleError where only the types of a call tell: of a pack of index variables, after `rfactor`.
+
+        >>> import halo
+        >>> f, y, x = halo.Func("f"), *halo.vars("y x")
+        >>> f[y, x] = y + x
+        >>> f.split("x", "xo", "xi", 8).reorder("xo", "y").split_vars()
+        ('xo', 'y', 'xi')
+        """
+        func, stage = self.site
+        loops = None if func.ndim is None else func.loops_of(stage)
+        if loops is None:
+            raise ScheduleError(f"{self.name}.split_vars: its loops are not known before its types are", loc=here(),
+                                hint=f"{func.name}.loops(...)")  # fmt: skip
+        return tuple(loops.names)
+
     def _given(self, d: Directive) -> Any:
         """Check `d` and keep it; what its method returns."""
         raise NotImplementedError
@@ -55,6 +74,19 @@ class Stage(Schedulable):
     @property
     def site(self) -> tuple[Any, int]:
         return self.func, self.index
+
+    def split_vars(self) -> tuple[str, ...]:
+        names = super().split_vars()
+        if not self._path:
+            return names
+        branches: dict[tuple[Any, ...], Loops] = {(): self.func.plain_loops(self.index)}
+        for k, d in self.func.directives:
+            path, own = (d.path, d.directive) if isinstance(d, Within) else ((), d)
+            if k == self.index and isinstance(own, Specialize):
+                branches.setdefault((*path, own.condition), branches[path])
+            elif k == self.index and own.on == "stage":
+                branches[path] = own.apply(branches[path])
+        return tuple(branches[self._path].names)
 
     def _given(self, d: Directive) -> Any:
         made = self.func.give(self.index, Within(self._path, d, loc=d.loc) if self._path else d)

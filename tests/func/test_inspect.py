@@ -67,3 +67,13 @@ def test_lower_shows_every_pass() -> None:
     assert repr(low).splitlines()[0].startswith("inline ")
     with pytest.raises(ArgumentError, match="no pass that leaves a nest is called 'simplify'"):
         low.after("simplify")
+
+
+def test_dump_argument_list() -> None:
+    @halo.func
+    def f(y, x, *, img: halo.u16[:, ::1], table, k: halo.f32 = 1.5):
+        return (img[y, x] * k, table[y])
+
+    assert f.dump_argument_list().splitlines() == [
+        "img: u16[:, ::1]", "table: ?[:]", "k: f32 = 1.5", "-> f.0[:, :]", "-> f.1[:, :]"
+    ]  # fmt: skip

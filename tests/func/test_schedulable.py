@@ -130,3 +130,31 @@ def test_specialisations() -> None:
     for value in (1, 5):
         np.testing.assert_array_equal(f(img=IMG, k=value), IMG * value)
     assert "specialize(k == 1).vectorize" in str(f.schedule())
+
+
+def test_split_vars() -> None:
+    f, y, x = halo.Func("f"), *halo.vars("y x")
+    n = halo.Param("n", halo.i32)
+    f[y, x] = y + n
+    r = halo.rdom(3, names="r")
+    f[y, x] += r[0]
+    assert f.split_vars() == ("y", "x")
+    assert f.update(0).split_vars() == ("y", "x", "r")
+    f.tile("y", "x", "yo", "xo", "yi", "xi", 4, 8)
+    wide = f.specialize(n > 3)
+    wide.fuse("yi", "xi", "i")
+    f.vectorize("xi", 4)
+    inner = wide.specialize(n > 9).unroll("i", 2)
+    assert f.split_vars() == ("yo", "xo", "yi", "xi", "xi_v")
+    assert wide.split_vars() == ("yo", "xo", "i")
+    assert inner.split_vars() == ("yo", "xo", "i", "i_u")
+    assert f.update(0).split_vars() == ("y", "x", "r")
+
+
+def test_split_vars_of_a_pack_are_not_known() -> None:
+    @halo.func
+    def f(*i, img):
+        return img[i] + 1
+
+    with pytest.raises(halo.ScheduleError, match="not known before its types are"):
+        f.split_vars()
