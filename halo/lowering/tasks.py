@@ -10,11 +10,13 @@ from __future__ import annotations
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Var
 from ..ir.facts import const_bounds, free_vars
-from ..ir.stmt import Block, For, Let, Stmt
+from ..ir.sorting import Sorter
+from ..ir.stmt import Block, Extern, For, Let, Stmt
 from ..types import index
 from .walk import map_stmt, substmts
 
 GRAIN = 1 << 14
+SORTED = 16  # points that a value of a sorted row is worth
 MOST = 1 << 20  # of one loop, so that products of many stay small
 
 
@@ -43,6 +45,11 @@ def _points(s: Stmt, inside: frozenset[Expr]) -> Expr:
         return A.mul(extent, _points(s.body, inside | {s.var}))
     if isinstance(s, Let):
         return _points(s.body, inside | {s.var})
+    if isinstance(s, Extern) and isinstance(s.function.function, Sorter):
+        _, n = s.function.required(s.box)[0][s.function.function.axis]
+        if not inside.isdisjoint(free_vars(n)):
+            n = Const(const_bounds(n)[1] or 1, index)
+        return A.mul(A.clamp(n, Const(1, index), Const(MOST, index)), Const(SORTED, index))
     inner = substmts(s)
     if not inner:
         return Const(0 if isinstance(s, Block) else 1, index)

@@ -118,6 +118,14 @@ def test_pads_tables_and_binding():
     np.testing.assert_array_equal(bound(img=a), np.sort(twice(img=a)))
 
 
+def test_rows_are_shared_out_by_their_length():
+    a = values(types.f32, (64, 5000))
+    rows = halo.sort(halo.Input("img", halo.f32, ndim=2))
+    (task,) = [line for line in rows.lower(img=a).after("tasks").splitlines() if "for i0_task" in line]
+    assert "16384//(16*max(1, min(img.shape[1], 1048576)))" in task  # rows a task
+    np.testing.assert_array_equal(rows(img=a), np.sort(a))
+
+
 def test_a_sort_of_a_sort_and_outputs_that_are_read():
     a = values(types.i32, (20, 30))
     img = halo.Input("img", halo.i32, ndim=2)
