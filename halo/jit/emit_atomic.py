@@ -7,7 +7,8 @@ several may hit the same element.
 
 from __future__ import annotations
 
-from ..ir.expr import Buffer, Expr, Load, Op
+from ..ir import algebra as A
+from ..ir.expr import Buffer, Const, Expr, Instruction, Load, Op
 from ..ir.stmt import Store
 from .emit_address import address, affine
 from .emit_cast import pack, unpack
@@ -26,6 +27,10 @@ def store_atomic(f: Function, s: Store) -> None:
     if not shared and s.index.lanes > 1 and _are_apart(s.index):
         store(f, s)
         return
+    if isinstance(s.value, Instruction):  # a dot product: its sums go to their places, each in one piece
+        total, *factors = s.value.args
+        sums = s.value.replace(args=(A.broadcast(Const(0, total.type), total.lanes), *factors))
+        s = s.replace(value=Op("add", (total, sums), total.type))
     old = _own_load(s)
     operand = _operand(s, old) if shared and old is not None else None
     if operand is not None:

@@ -13,16 +13,15 @@ from collections.abc import Callable
 from ..ir import algebra as A
 from ..ir.expr import Broadcast, Cast, Expr, Instruction, Op, Reduce
 from ..ir.intrinsic import Code, Intrinsic, Meaning, declared
-from ..ir.stmt import Stmt
+from ..ir.stmt import Stmt, Store
 from ..types import Type
-from .walk import map_exprs
+from .walk import map_stmt
 
 __all__ = ["dot_products"]
 
 
 def dot_products(s: Stmt, has: Callable[[str], bool]) -> Stmt:
     """`has` knows the features of the target."""
-    memo: dict[Expr, Expr] = {}
 
     @functools.cache
     def known() -> list[tuple[Intrinsic, Code]]:
@@ -30,25 +29,25 @@ def dot_products(s: Stmt, has: Callable[[str], bool]) -> Stmt:
         found = ((i, i.code(has)) for i in declared.values() if i.built_in and not i.rounds)
         return [(i, code) for i, code in found if code is not None]
 
-    def visit(e: Expr) -> Expr | None:
-        if not (isinstance(e, Op) and e.name == "add" and e.type.is_int and e.lanes > 1):
-            return None
-        for total, sums in (e.args, e.args[::-1]):
-            if (
-                isinstance(sums, Reduce)
-                and sums.name == "add"
-                and isinstance(sums.value, Op)
-                and sums.value.name == "mul"
-            ):
-                for i, code in known():
-                    operands = _operands(i.meaning, sums, sums.value)
-                    if operands is not None:
-                        return Instruction(
-                            code, tuple(A.rewrite(a, visit, memo) for a in (total, *operands)), e.type, e.lanes
-                        )
-        return None
+    def visit(s: Stmt) -> Stmt:
+        if not (isinstance(s, Store) and s.atomic):
+            return map_stmt(s, visit)
+        e = s.value
+        if isinstance(e, Op) and e.name == "add" and e.type.is_int and e.lanes > 1:
+            for total, sums in (e.args, e.args[::-1]):
+                if (
+                    isinstance(sums, Reduce)
+                    and sums.name == "add"
+                    and isinstance(sums.value, Op)
+                    and sums.value.name == "mul"
+                ):
+                    for i, code in known():
+                        operands = _operands(i.meaning, sums, sums.value)
+                        if operands is not None:
+                            return s.replace(value=Instruction(code, (total, *operands), e.type, e.lanes))
+        return s
 
-    return map_exprs(s, lambda e: A.rewrite(e, visit, memo))
+    return visit(s)
 
 
 def _operands(m: Meaning, sums: Reduce, product: Op) -> tuple[Expr, ...] | None:

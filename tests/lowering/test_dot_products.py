@@ -50,6 +50,17 @@ def test_sums_in_registers() -> None:
     assert "vpdpbusd" in g.inspect_asm() or not HAS_VNNI
 
 
+def test_dot_products_from_many_threads() -> None:
+    """Each sum goes to its place in one piece."""
+    f = product()
+    s = f.update(0).atomic().split("x", "xo", "xi", 16).split("k", "ko", "ki", 4).reorder("y", "xo", "ko", "xi", "ki")
+    s.vectorize("xi").vectorize("ki").parallel("ko")
+    a, b = values(halo.u8, 3, 6007), values(halo.i8, 33, 6007)
+    for _ in range(3):
+        np.testing.assert_array_equal(f(a=a, b=b), a.astype(np.int32) @ b.astype(np.int32).T)
+    assert "cmpxchg" not in f.inspect_asm()
+
+
 def test_lanes_that_meet_take_turns() -> None:
     @halo.func
     def histogram(i, *, v: halo.u8[:]):
