@@ -69,7 +69,9 @@ def _upstream(f: Function, p: Pipeline) -> Pipeline:
 
 
 def _plain(f: Function) -> Function:
-    bare = Function(f.name, f.vars, f.types, f.array, (), ROOT, extern=f.extern, fastmath=f.fastmath, loc=f.loc)
+    bare = Function(
+        f.name, f.vars, f.types, f.array, (), ROOT, domain=f.domain, extern=f.extern, fastmath=f.fastmath, loc=f.loc
+    )
     return replace(bare, definitions=tuple(_plain_loops(d, f) for d in f.definitions))
 
 

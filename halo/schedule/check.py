@@ -336,6 +336,8 @@ def _unrepeatable(f: Function) -> str:
     """Why the values of `f` need not be the same for the same inputs, or more follows from computing them."""
     if f.extern is not None:
         return "it is an extern stage, of which nobody knows what else it depends on"
+    if f.states or f.within is not None:
+        return "it belongs to the steps of a scan, whose stages are computed together"
     values = [v for d in f.definitions for v in d.values]
     if f.definitions and None in f.definitions[0].values:
         return "it starts with undefined values"

@@ -374,3 +374,23 @@ def test_30_beside_stages_in_threads_of_their_own() -> None:
     f.compute_at(g, "y")  # inside of the production: two threads
     for hits, misses in ((0, 1), (1, 0)):
         np.testing.assert_array_equal(call(hits, misses, img=a, shape=(18, 29)), wanted)
+
+
+def test_30_steps_of_a_scan_are_refused_what_comes_before_is_not() -> None:
+    t = halo.Var("t")
+    data = halo.Input("data", halo.i32, ndim=2)
+    before = halo.Func("before")
+    before[t, X] = data[t, X] * 2
+    state, step, out = halo.Func("state"), halo.Func("step"), halo.Func("out")
+    step[t, X] = before[t, X] + state[t - 1, X]
+    halo.scan(state, init=0, step=step, length=data.shape[0])
+    out[t, X] = state[t, X] + 1
+    before.compute_root().memoize()
+    a = image(6, 5)
+    for hits, misses in ((0, 1), (1, 0)):
+        np.testing.assert_array_equal(Counted(out)(hits, misses, data=a, shape=(6, 5)), np.cumsum(2 * a, axis=0) + 1)
+    last = halo.Func("last")
+    last[t, X] = out[t, X] * 2
+    out.compute_root().memoize()
+    with pytest.raises(halo.ScheduleError, match="it needs .*: it belongs to the steps of a scan"):
+        last(data=a, shape=(6, 5))
