@@ -392,5 +392,5 @@ def test_30_steps_of_a_scan_are_refused_what_comes_before_is_not() -> None:
     last = halo.Func("last")
     last[t, X] = out[t, X] * 2
     out.compute_root().memoize()
-    with pytest.raises(halo.ScheduleError, match="it needs .*: it belongs to the steps of a scan"):
+    with pytest.raises(halo.ScheduleError, match=r"it needs .*: it belongs to the steps of a scan"):
         last(data=a, shape=(6, 5))
