@@ -1,6 +1,6 @@
 """Every statement of the language's contract, by section, with the tests that show it.
 
-What waits for later is not listed: `scan`, `prefetch`, `stream_stores`, and `store_in("stack")` of dynamic size.
+What waits for later is not listed: `scan`, `prefetch`, `stream_stores`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ FUNCTIONS, REDUCTIONS, TYPES = "language/test_functions.py", "language/test_redu
 RUNNING, SCHEDULES, INSPECTION = "language/test_running.py", "language/test_schedules.py", "language/test_inspection.py"
 TENSORS = "language/test_tensorize.py"
 OUTPUTS, ERRORS, EXAMPLES = "language/test_outputs.py", "test_errors.py", "test_examples.py"
+MEMORY = "behaviours/test_memory.py"
 
 CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file, tests)
     "The one idea": [
@@ -174,6 +175,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("every tail", SCHEDULES, "test_tails_leave_the_result test_tails_of_updates"),
         ("illegal tails", SCHEDULES, "test_round_up_in_an_update_is_refused_where_it_could_change_the_result"),
         ("bounds and folds that a call does not fit", SCHEDULES, "test_a_fold_that_a_call_does_not_fit_runs_a_copy_without_it test_a_fold_holds_no_more_than_it_was_given test_nothing_is_folded_to_the_largest_extent_there_is"),
+        ("store_in: the heap, the stack of any size, registers of a constant one", MEMORY, "test_33_what_is_on_the_heap_is_there_whatever_its_size test_33_an_array_of_any_size_on_the_stack_asks_for_memory_once test_33_registers_have_a_constant_size"),
         ("names of marked splits", SCHEDULES, "test_marked_splits_name_their_inner_loop"),
         ("a consumed loop is no place", SCHEDULES, "test_a_consumed_loop_is_no_place_and_the_error_lists_its_descendants"),
         ("compute_with", SCHEDULES, "test_compute_with test_alignment_moves_iterations_and_no_values"),

@@ -11,9 +11,7 @@ from typing import Any
 from ..errors import ArgumentError, here
 from ..ir.node import interning
 from ..ir.pipeline import Lowered
-from ..ir.stmt import Allocate
 from ..jit import profile as counting
-from ..jit.emit_stmt import stack_bytes
 from ..jit.kernel import Kernel, compile_kernel
 from ..jit.target import Target
 from ..lowering.instrument import Calls, instrument
@@ -126,10 +124,5 @@ class _Instrumented:
                                   cached=False, watch=stopwatch())  # fmt: skip
 
     def _counting(self, lowered: Lowered) -> Lowered:
-        body, self.names = instrument(lowered.body, Calls(*counting.names()), _on_heap)
+        body, self.names = instrument(lowered.body, Calls(*counting.names()))
         return replace(lowered, body=body)
-
-
-def _on_heap(s: Allocate) -> bool:
-    """Whether memory is asked for: small arrays of known size live on the stack."""
-    return stack_bytes(s) is None

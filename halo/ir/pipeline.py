@@ -95,6 +95,7 @@ class Function:
     bound_storage: tuple[tuple[int, Expr], ...] = ()  # (axis, the extent that is allocated)
     promised: tuple[tuple[str, int, Expr, int], ...] = ()  # of an output: (what, axis, value, element)
     memory: str = "auto"
+    memory_loc: Location | None = field(default=None, compare=False)  # where the schedule says so
     compute_with: tuple[tuple[int, str, int, str], ...] = ()  # (own stage, other Function, its stage, loop)
     align_with: tuple[
         tuple[int, Any], ...

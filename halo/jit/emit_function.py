@@ -66,6 +66,7 @@ class Function:
         self.head: list[str] = []  # allocas and captured values, before the first block
         self.lines: list[str] = []
         self.tail: list[str] = []  # error exits
+        self.last: list[str] = []  # what is done before every return
         self.block = "start"
         self.count = 0
         self.values: dict[Any, str] = {}
@@ -74,7 +75,7 @@ class Function:
         self.readers: dict[int, list[Any]] = {}  # bit -> values to forget when its buffer is stored to
         self.levels: dict[Expr, int] = {}  # the depth of the loop that a variable, or what is made of it, varies in
         self.depth = 0
-        self.scopes: dict[Buffer, int] = {}  # alias scopes: buffers by their first access
+        self.scopes: dict[Any, int] = {}  # alias scopes: buffers by their first access, and slots
         self.apart: dict[int, set[int]] = {}  # scopes with lower numbers that are accessed in the same loops
         self.nearby: set[int] = set()  # accessed in the present outermost loop
         self.captures: list[Any] = []
@@ -82,6 +83,8 @@ class Function:
         self.exits: list[tuple[str, str]] = []  # what to undo on leaving: (instruction, label of the exit that does it)
         self.used_exits: set[str] = set()
         self.stack_bytes = 0
+        self.freeing: dict[Buffer, Callable[[], None]] = {}  # how `Free` gives the memory of a buffer back
+        self.free_slots: list[Any] = []  # of `emit_slot`, not taken now
         self.rooms: dict[str, list[str]] = {}
         self.borrowed: list[tuple[str, str]] = []
 
@@ -164,8 +167,8 @@ class Function:
         self.separate()
         if self.used_exits:
             self.head.append("%status = alloca i32")
-            self.tail += ["leave:", "%left = load i32, ptr %status", "ret i32 %left"]
-        text = "\n".join([*self.head, "br label %start", "start:", *self.lines, "ret i32 0", *self.tail])
+            self.tail += ["leave:", "%left = load i32, ptr %status", *self.last, "ret i32 %left"]
+        text = "\n".join([*self.head, "br label %start", "start:", *self.lines, *self.last, "ret i32 0", *self.tail])
         return _SCOPES.sub(self._scopes_of, text)
 
     def defined(self, name: str, body: str) -> str:

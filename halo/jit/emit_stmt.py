@@ -35,15 +35,13 @@ from .emit_function import ERROR, LOCKS, PARKED, Function
 from .emit_lock import lock
 from .emit_memoize import keep, recall
 from .emit_memory import told, view_words, wanted
+from .emit_slot import take
 from .emit_store import store
 
-__all__ = ["emit_body", "stack_bytes"]
+__all__ = ["emit_body"]
 
-STACK_ARRAY = 16 << 10  # bytes up to which an array of known size lives on the stack...
-STACK_FRAME = 256 << 10  # ... and all arrays of one function together;
-ASKED_FRAME = (
-    1 << 20
-)  # with those that the schedule wants there (vectors of tiles make them larger): a thread has a few of these
+STACK_ARRAY = 256 << 10  # bytes up to which one array lives on the stack...
+STACK_FRAME = 1 << 20  # ... and all those of one function together: a thread has room for a few of these
 
 Work = list[Any]  # statements, and functions to call between them
 
@@ -254,41 +252,49 @@ def _release(f: Function, s: Release, work: Work) -> None:
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
-def stack_bytes(s: Allocate) -> int | None:
-    """The size of what belongs on the stack, if there is room; None of what does not."""
-    size = s.size.value if isinstance(s.size, Const) else s.bound
-    bytes = None if size is None else int(max(size, 1)) * s.buffer.type.bytes
-    return bytes if bytes is None or bytes <= STACK_ARRAY or s.buffer.kind == "stack" else None
-
-
 def _allocate(f: Function, s: Allocate, work: Work) -> None:
-    """On the stack where the size is known and small, or that is asked for; else, or if that is full, from the pool."""
-    bytes, asked = stack_bytes(s), s.buffer.kind == "stack"
+    """From the pool; or on the stack, of which a slot serves what has no known size or no room."""
     f.owned.add(s.buffer)
     mark = f.mark()
-    if bytes is not None and f.stack_bytes + bytes <= (ASKED_FRAME if asked else STACK_FRAME):
+    if s.buffer.kind != "stack":
+        end = _from_pool(f, s)
+    elif (bytes := _bytes(s)) is not None and bytes <= STACK_ARRAY and f.stack_bytes + bytes <= STACK_FRAME:
         f.stack_bytes += bytes
         f.bind(s.buffer, f.at_entry(f"alloca [{bytes} x i8], align 64"))
-        work += [lambda: f.restore(mark), s.body]
-        return
-    if asked and bytes is None:
-        raise CompileError(f"the size of {s.buffer.name} on the stack has no constant bound")
+        end = None
+    else:
+        end = _in_slot(f, s)
+    work.append(lambda: f.restore(mark))
+    work += [s.body] if end is None else [end, s.body]
+
+
+def _bytes(s: Allocate) -> int | None:
+    """The most that `s` can need, if that is known."""
+    size = s.size.value if isinstance(s.size, Const) else s.bound
+    return None if size is None else int(max(size, 1)) * s.buffer.type.bytes
+
+
+def _from_pool(f: Function, s: Allocate) -> Callable[[], None]:
     pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted(f, s.size, s.buffer.type)})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)
     if _is_freed(s.body, s.buffer):
-        slot = f.at_entry("alloca ptr")
-        f.do(f"store ptr {pointer}, ptr {slot}")
-        f.bind((Free, s.buffer), slot)
-        f.hold(f"call void @halo_release(ptr {slot})")
+        where = f.at_entry("alloca ptr")
+        f.do(f"store ptr {pointer}, ptr {where}")
+        f.freeing[s.buffer] = lambda: f.do(f"call void @halo_release(ptr {where})")
+        f.hold(f"call void @halo_release(ptr {where})")
     else:
         f.hold(f"call void @halo_free(ptr {pointer})")
+    return f.release
 
-    def end() -> None:
-        f.release()
-        f.restore(mark)
 
-    work += [end, s.body]
+def _in_slot(f: Function, s: Allocate) -> Callable[[], None] | None:
+    slot, pointer = take(f, s.buffer, wanted(f, s.size, s.buffer.type))
+    f.bind(s.buffer, pointer)
+    if not _is_freed(s.body, s.buffer):
+        return lambda: f.free_slots.append(slot)
+    f.freeing[s.buffer] = lambda: f.free_slots.append(slot)
+    return None
 
 
 def _is_freed(s: Stmt, b: Buffer) -> bool:
@@ -302,9 +308,9 @@ def _is_freed(s: Stmt, b: Buffer) -> bool:
 
 
 def _free(f: Function, s: Free, work: Work) -> None:
-    slot = f.values.get((Free, s.buffer))
-    if slot is not None:  # else it is on the stack
-        f.do(f"call void @halo_release(ptr {slot})")
+    free = f.freeing.pop(s.buffer, None)
+    if free is not None:  # else it is on the stack
+        free()
 
 
 def _store(f: Function, s: Store, work: Work) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..errors import ScheduleError
 from ..ir import algebra as A
 from ..ir.expr import Array, Buffer, Const, Expr, Load, Op, Read, Var, walk
-from ..ir.facts import const_bounds
+from ..ir.facts import LOOSE, const_bounds
 from ..ir.pipeline import Function, Pipeline, Port
 from ..ir.sorting import numbers
 from ..ir.stmt import (
@@ -46,7 +47,6 @@ from .walk import map_exprs, map_stmt
 
 LINE = 64  # elements: at least a line of the cache
 STACK_BYTES = 16 * 1024
-MOST_STACK_BYTES = 256 * 1024  # where the schedule asks for the stack: that of a thread has room for a few of these
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
         strides = tuple(_strides(q, dense, p) for q in group)
         layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
     packed = {q.extents[-1]: q.strides[-2] for q in ports if dense and is_pixels(q, p)}
-    return _Flatten(layouts, {f.array: f for f in p.functions}, packed).stmt(s)
+    return _Flatten(layouts, {f.array: f for f in p.functions}, packed, dense).stmt(s)
 
 
 def _strides(port: Port, dense: bool, p: Pipeline) -> tuple[Expr, ...]:
@@ -135,8 +135,10 @@ class _Hoisted(NamedTuple):
 
 
 class _Flatten:
-    def __init__(self, layouts: dict[Array, Layout], functions: dict[Array, Function], packed: dict[Var, Var]) -> None:
-        self.layouts, self.functions, self.packed = layouts, functions, packed
+    def __init__(
+        self, layouts: dict[Array, Layout], functions: dict[Array, Function], packed: dict[Var, Var], promises: bool
+    ) -> None:
+        self.layouts, self.functions, self.packed, self.promises = layouts, functions, packed, promises
         self.hoisted: dict[Array, _Hoisted] = {}
         self.sizes: dict[Array, Expr] = {}  # of what is memoized
         self.memo: dict[Expr, Expr] = {}
@@ -262,7 +264,7 @@ class _Flatten:
             n: Expr = Const(fold[d], index) if d in fold else extents[d]
             size = A.mul(strides[d], _padded(n, align.get(d, 1)))
         hoisted = self.hoisted.get(s.what)
-        buffers = _buffers(f, const_bounds(size)[1]) if hoisted is None else hoisted.buffers
+        buffers = _buffers(f, size, self.promises) if hoisted is None else hoisted.buffers
         first: Expr = Const(0, index)
         if hoisted is not None and s.slot is not None:
             first = named(f"{f.name}.first", A.mul(self.expr(s.slot), hoisted.size))
@@ -294,7 +296,7 @@ class _Flatten:
         return Let(place, size, self.hoist_once(s, f, place, A.mul(place, Const(s.ring, index))))
 
     def hoist_once(self, s: Hoist, f: Function, place: Expr, size: Expr) -> Stmt:
-        buffers = _buffers(f, const_bounds(size)[1])
+        buffers = _buffers(f, size, self.promises)
         self.hoisted[s.what] = _Hoisted(buffers, place)
         body = self.stmt(s.body)
         del self.hoisted[s.what]
@@ -314,14 +316,20 @@ def _padded(n: Expr, multiple: int) -> Expr:
     return A.mul(A.floordiv(A.add(n, Const(multiple - 1, index)), m), m)
 
 
-def _buffers(f: Function, bound: int | None) -> tuple[Buffer, ...]:
-    """Memory for each element of the tuple: on the stack where a small constant is enough of it."""
+def _buffers(f: Function, size: Expr, promises: bool) -> tuple[Buffer, ...]:
+    """Memory for each element of the tuple: where the schedule asks for it, or on the stack where a small constant is
+    enough. In the copy for the calls that promises do not hold for, registers may have to be memory."""
+    bound = const_bounds(size)[1]
+    dynamic = not isinstance(size, Const) and (bound is None or bound > LOOSE)
+    if f.memory == "register" and dynamic and promises and f.memoized is None:
+        raise ScheduleError(f"{f.name}.store_in(\"register\"): how large {f.name} is there only a call tells",
+                            loc=f.memory_loc, legal=('"auto"', '"heap"', '"stack"'),
+                            hint=f'{f.name}.store_in("stack")')  # fmt: skip
 
     def kind(t: Type) -> str:
-        if bound is None or f.memory == "heap" or f.memoized is not None:
-            return "heap"
-        room = MOST_STACK_BYTES if f.memory in ("stack", "register") else STACK_BYTES
-        return "stack" if bound * t.bytes <= room else "heap"
+        if f.memory != "auto" or f.memoized is not None:
+            return "heap" if f.memory == "heap" or f.memoized is not None else "stack"
+        return "stack" if bound is not None and bound * t.bytes <= STACK_BYTES else "heap"
 
     names = [f.name] if len(f.types) == 1 else [f"{f.name}.{k}" for k in range(len(f.types))]
     return tuple(Buffer(name, t, kind(t)) for name, t in zip(names, f.types, strict=True))

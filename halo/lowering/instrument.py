@@ -10,7 +10,6 @@ to one stage; what is nested in it is charged to itself and taken off again:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ..ir import algebra as A
@@ -31,15 +30,15 @@ class Calls(NamedTuple):
     allocated: str
 
 
-def instrument(body: Stmt, calls: Calls, on_heap: Callable[[Allocate], bool]) -> tuple[Stmt, tuple[str, ...]]:
+def instrument(body: Stmt, calls: Calls) -> tuple[Stmt, tuple[str, ...]]:
     """`body` with counters, and the names of the stages by number."""
-    run = _Instrumentation(calls, on_heap)
+    run = _Instrumentation(calls)
     return run.region(body, run.number("(other)"), -1), tuple(run.names)
 
 
 class _Instrumentation:
-    def __init__(self, calls: Calls, on_heap: Callable[[Allocate], bool]) -> None:
-        self.calls, self.on_heap = calls, on_heap
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
         self.names: dict[str, int] = {}
         self.times = 0
 
@@ -62,7 +61,7 @@ class _Instrumentation:
             beside = self.region(s.producer, stage, -1)  # in a thread that no stage's time goes by in
             return s.replace(producer=beside, consumer=self.stmt(s.consumer, stage), alone=self.stmt(s.alone, stage))
         inner = map_stmt(s, lambda t: self.stmt(t, stage))
-        if isinstance(inner, Allocate) and self.on_heap(inner):
+        if isinstance(inner, Allocate) and inner.buffer.kind == "heap":
             return inner.replace(body=block(self._allocated(inner.buffer, inner.size), inner.body))
         if isinstance(inner, Recall):
             counted = block(*(self._allocated(b, inner.size) for b in inner.buffers))

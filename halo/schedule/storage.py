@@ -96,12 +96,17 @@ class FoldStorage(_OfAxis):
 
 @directive("store_in", on="func")
 class StoreIn(Storage):
-    """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes."""
+    """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes.
+
+    The heap is a pool: each allocation asks it. On the "stack" an array of any size asks for memory only where it has
+    to be larger than any before: in a loop, in its first iterations. Arrays that are not there at the same time share
+    it. "register"s are for constant sizes. (Halide's MemoryType; "stack" of other sizes is its pseudostack.)
+    """
 
     memory: str = arg(choice(*MEMORY))
 
     def store(self, function: Function, p: Pipeline) -> Function:
-        return replace(function, memory=self.memory)
+        return replace(function, memory=self.memory, memory_loc=self.loc)
 
 
 @directive("bound", on="func")

@@ -34,7 +34,7 @@
 | 30 | memoization: hits, eviction, tuples, threads | jit/test_memoize.py | a key is what is read: there are no tags |
 | 31 | extern stages | language/test_reductions.py | |
 | 32 | schedules that crashed compilers | test_fuzz.py | |
-| 33 | stack; 20 stages in 2 blocks | func/test_profile.py | arrays of dynamic size on the stack: later |
+| 33 | stack; 20 stages in 2 blocks, on the stack too | func/test_profile.py | |
 | 34 | out of memory, every block freed | jit/test_runtime.py | |
 | 35 | nested parallel loops and errors inside | jit/test_threads.py | |
 | 36 | integers: all types, widths, extremes | jit/test_emit_int.py | |

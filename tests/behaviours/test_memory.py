@@ -46,6 +46,57 @@ def test_33_a_bound_puts_a_dynamic_size_on_the_stack() -> None:
         np.testing.assert_array_equal(g(n=k, shape=(50,)), 6 * np.arange(50) + 3 * k)
 
 
+@pytest.mark.parametrize("parallel", [False, True])
+def test_33_an_array_of_any_size_on_the_stack_asks_for_memory_once(parallel: bool) -> None:
+    n = halo.Param("n", halo.i32)
+    f = func("f", (Y, X), Y * 3 + X)
+    g = func("g", (Y, X), f[Y, X] + f[Y, X + n])
+    f.compute_at(g, "y").store_in("stack")
+    if parallel:
+        g.parallel("y")
+    y, x = np.mgrid[:50, :700]
+    for k in (0, 5, 1000):
+        before = runtime.memory()
+        np.testing.assert_array_equal(g(n=k, shape=(50, 700)), 6 * y + 2 * x + k)
+        after = runtime.memory()
+        assert after.calls - before.calls <= (10 if parallel else 1)  # a task each for some rows
+        assert after.live == before.live
+
+
+def test_33_arrays_on_the_stack_that_follow_each_other_share_memory() -> None:
+    stages = [func("s0", (Y, X), Y + X)]
+    for k in range(1, 20):
+        stages.append(func(f"s{k}", (Y, X), stages[-1][Y, X] + k))
+    out = func("out", (Y, X), stages[-1][Y, X])
+    for s in stages:
+        s.compute_at(out, "y").store_in("stack")
+    before = runtime.memory().calls
+    result = out(shape=(30, 10000))
+    assert runtime.memory().calls - before == 2
+    np.testing.assert_array_equal(result, np.add.outer(np.arange(30), np.arange(10000)) + sum(range(20)))
+
+
+def test_33_what_is_on_the_heap_is_there_whatever_its_size() -> None:
+    f = func("f", X, X * 3)
+    g = func("g", X, f[X] + f[X + 3])
+    g.split("x", "xo", "xi", 64, tail="guard")
+    f.compute_at(g, "xo").store_in("heap")
+    assert heap_allocations(g, (1000,))["f"] == 16
+
+
+def test_33_registers_have_a_constant_size() -> None:
+    f = func("f", X, X * 3)
+    g = func("g", X, f[X] + f[X + 3])
+    f.compute_root().store_in("register")
+    with pytest.raises(halo.ScheduleError, match=r'f\.store_in\("register"\)') as error:
+        g(shape=(100,))
+    assert error.value.hint == 'f.store_in("stack")'
+    assert "test_memory.py" in str(error.value)
+    f.bound_storage("x", 32)
+    for n in (20, 100):  # the last does not fit: a copy without the promise runs
+        np.testing.assert_array_equal(g(shape=(n,)), 6 * np.arange(n) + 9)
+
+
 def test_33_a_chain_of_twenty_stages_lives_in_two_blocks() -> None:
     stages = [func("s0", X, X)]
     for k in range(1, 20):

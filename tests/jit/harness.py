@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ class Runtime:
             "halo_print": make(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)(self._print),
             "halo_malloc": make(ctypes.c_void_p, ctypes.c_int64)(self._malloc),
             "halo_free": make(None, ctypes.c_void_p)(self._free),
+            "halo_release": make(None, ctypes.POINTER(ctypes.c_void_p))(self._release),
             "halo_par_for": make(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
                 self._par_for),
         }  # fmt: skip
@@ -63,6 +65,11 @@ class Runtime:
 
     def _free(self, address: int) -> None:
         del self.live[address]
+
+    def _release(self, slot: Any) -> None:
+        if slot[0]:
+            self._free(slot[0])
+        slot[0] = None
 
     def _par_for(self, task: int, closure: int, lo: int, n: int) -> int:
         self.loops.append(n)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from halo.errors import CompileError
 from halo.ir.expr import Array, Buffer, Cast, Const, Expr, Load, Var
 from halo.ir.node import interning
-from halo.ir.pipeline import Param
-from halo.ir.stmt import Allocate, Block, Check, Evaluate, For, If, Let, Produce, Provide, Stmt, Store, block
-from halo.types import as_type, bool_, f16, f32, f64, i8, i16, i32, index, u8, u64
+from halo.ir.pipeline import Param, Port
+from halo.ir.stmt import Allocate, Block, Check, Evaluate, For, Free, If, Let, Produce, Provide, Stmt, Store, block
+from halo.types import as_type, bool_, f16, f32, f64, i8, i16, i32, i64, index, u8, u64
 
 from .harness import Kernel, at, k, op, port, ramp
 
@@ -112,20 +115,28 @@ def test_parallel_loops_capture_what_they_use() -> None:
     assert kernel.runtime.loops == [6] + [8] * 6
 
 
-@pytest.mark.parametrize("size", [10, 100_000])
-def test_allocations(size: int) -> None:
-    """Small ones on the stack; large ones from the pool, and given back."""
-    out = np.zeros(4, np.int64)
+def squares(kind: str, size: int) -> Callable[[Any], Stmt]:
+    """Squares in memory of its own, of which the output takes a few."""
 
-    def make(dst):  # type: ignore[no-untyped-def]
-        tmp, v = Buffer("tmp", index, "heap"), Var("v")
+    def make(dst: Any) -> Stmt:
+        tmp, v = Buffer("tmp", index, kind), Var("v")
         fill = For(v, k(0), k(size), "serial", Store(tmp, v, op("mul", v, v)))
         use = For(v, k(0), k(4), "serial", Store(dst.buffer, v, Load(tmp, at((v, 2), const=1))))
         return Allocate(tmp, k(size), Produce(Array("tmp", (index,), 1), block(fill, use)))
 
-    kernel = run(make, out)
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "calls"), [("stack", 10, 0), ("stack", 100_000, 1), ("heap", 10, 1), ("heap", 100_000, 1)]
+)
+def test_allocations(kind: str, size: int, calls: int) -> None:
+    """What is on the heap comes from the pool, and so does what is too large for the stack; it is given back."""
+    out = np.zeros(4, np.int64)
+    kernel = run(squares(kind, size), out)
     assert out.tolist() == [1, 9, 25, 49]
-    assert kernel.runtime.count == (size > 1000)
+    assert kernel.runtime.count == calls
+    assert not kernel.runtime.live
 
 
 def nested(depth: int, parallel: bool) -> tuple[Kernel, np.ndarray]:
@@ -161,15 +172,75 @@ def test_empty_allocations_succeed() -> None:
 def test_sizes_with_a_known_bound_live_on_the_stack() -> None:
     with interning():
         n, dst = port("n", u8), port("out", u8, "output")
-        heap, stack = Buffer("t", u8, "heap"), Buffer("s", u8, "stack")
-        inner = Allocate(stack, k(100_000), Store(dst.buffer, k(0), k(3, u8)))
-        kernel = Kernel(Allocate(heap, n.extents[0], inner, bound=100), [n, dst])
-        with pytest.raises(CompileError, match="no constant bound"):
-            Kernel(Allocate(stack, n.extents[0], inner), [n, dst])
+        small, large = Buffer("t", u8, "stack"), Buffer("s", u8, "stack")
+        inner = Allocate(large, k(100_000), Store(dst.buffer, k(0), k(3, u8)))
+        kernel = Kernel(Allocate(small, n.extents[0], inner, bound=100), [n, dst])
     out = np.zeros(1, np.uint8)
     assert kernel(np.zeros(7, np.uint8), out) == 0
     assert out[0] == 3
     assert kernel.runtime.count == 0
+
+
+def on_the_stack(sizes: Callable[[Var], list[Any]], serial: bool = True) -> tuple[Port, Stmt]:
+    """A loop that fills arrays of these sizes one after the other, and adds up their last elements."""
+    i, total = Var("i"), port("out", i64, "output")
+    steps = []
+    for j, size in enumerate(sizes(i)):
+        b, v = Buffer(f"b{j}", i64, "stack"), Var("v")
+        fill = For(v, k(0), size, "serial", Store(b, v, Cast(at(v, i, const=j), i64)))
+        last = Load(b, at(size, const=-1))
+        steps.append(Allocate(b, size, block(fill, Store(total.buffer, i, op("add", Load(total.buffer, i), last)))))
+    return total, For(i, k(0), total.extents[0], "serial" if serial else "parallel", block(*steps))
+
+
+@pytest.mark.parametrize(("grows", "calls"), [(0, 1), (1, 6)])
+def test_storage_in_slots_asks_for_memory_only_to_grow(grows: int, calls: int) -> None:
+    """Two arrays that are not there at the same time share a slot, which 6 iterations keep."""
+    with interning():
+        n = port("n", u8)
+        total, body = on_the_stack(lambda i: [at(n.extents[0], (i, grows)), n.extents[0]])
+        kernel = Kernel(body, [n, total])
+    out = np.zeros(6, np.int64)
+    assert kernel(np.zeros(5, np.uint8), out) == 0
+    i = np.arange(6)
+    np.testing.assert_array_equal(out, (4 + i * grows + i) + (4 + i + 1))
+    assert kernel.runtime.count == calls
+    assert not kernel.runtime.live
+
+
+@pytest.mark.parametrize("serial", [True, False])
+def test_slots_give_everything_back_where_there_is_no_more(serial: bool) -> None:
+    with interning():
+        n = port("n", u8)
+        total, body = on_the_stack(lambda i: [at(n.extents[0], i), at(n.extents[0], (i, 2))], serial)
+        kernel = Kernel(body, [n, total])
+    out = np.zeros(6, np.int64)
+    assert kernel(np.zeros(5, np.uint8), out) == 0
+    for fail_at in range(kernel.runtime.count):
+        kernel.runtime.count, kernel.runtime.fail_at = 0, fail_at
+        assert kernel(np.zeros(5, np.uint8), out) == -1
+        assert not kernel.runtime.live
+
+
+def test_a_freed_slot_serves_what_follows() -> None:
+    """a; b from a; a goes; c from b: c lies where a was, in two slots for any number of stages."""
+    with interning():
+        n, dst = port("n", u8), port("out", u8, "output")
+        buffers = [Buffer(f"b{j}", u8, "stack") for j in range(9)]
+        v, size = Var("v"), n.extents[0]
+
+        def copied(to: Buffer, value: Expr) -> Stmt:
+            return For(v, k(0), size, "serial", Store(to, v, op("add", value, k(1, u8))))
+
+        body: Stmt = copied(dst.buffer, Load(buffers[-1], v))
+        for a, b in zip(reversed(buffers[:-1]), reversed(buffers[1:]), strict=True):
+            body = Allocate(b, size, block(copied(b, Load(a, v)), Free(a), body))
+        body = Allocate(buffers[0], size, block(copied(buffers[0], Load(n.buffer, v)), body))
+        kernel = Kernel(body, [n, dst])
+    data, out = np.arange(200, dtype=np.uint8), np.zeros(200, np.uint8)
+    assert kernel(data, out) == 0
+    np.testing.assert_array_equal(out, data + 10)
+    assert kernel.runtime.count == 2
 
 
 def test_checks_report_and_stop() -> None:

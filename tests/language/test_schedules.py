@@ -79,6 +79,7 @@ STORAGE = {
     ),
     "store_in_heap": lambda f, g: g.compute_at(f, "y").store_in("heap"),
     "store_in_stack": lambda f, g: (f.split("x", "xo", "xi", 16), g.compute_at(f, "xo").store_in("stack")),
+    "store_in_stack_of_any_size": lambda f, g: g.compute_at(f, "y").store_in("stack"),
     "bound": lambda f, g: f.bound("y", 0, 37).bound("x", 0, 53),
     "bound_that_does_not_fit": lambda f, g: f.bound("x", 0, 16),
     "align_bounds": lambda f, g: g.compute_root().align_bounds("x", 8),
