@@ -30,7 +30,7 @@ FAMILIES = {
                 "bound_storage", "align_bounds", "align_extent", "promise_output", "promise_alignment"),
     "copies": ("in_", "clone_in", "eager_inline"),
     "reductions": ("rfactor", "atomic", "change_type"),
-    "control": ("specialize", "async_", "memoize", "tensorize"),
+    "control": ("specialize", "async_", "memoize", "prefetch", "stream_stores", "stream_loads", "tensorize"),
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Every statement of the language's contract, by section, with the tests that show it.
 
-What waits for later is not listed: `scan`, `prefetch`, `stream_stores`.
+What waits for later is not listed: `scan`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FUNCTIONS, REDUCTIONS, TYPES = "language/test_functions.py", "language/test_redu
 RUNNING, SCHEDULES, INSPECTION = "language/test_running.py", "language/test_schedules.py", "language/test_inspection.py"
 TENSORS = "language/test_tensorize.py"
 OUTPUTS, ERRORS, EXAMPLES = "language/test_outputs.py", "test_errors.py", "test_examples.py"
-MEMORY = "behaviours/test_memory.py"
+MEMORY, PREFETCH, HINTS = "behaviours/test_memory.py", "lowering/test_prefetch.py", "jit/test_emit_hint.py"
 
 CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file, tests)
     "The one idea": [
@@ -176,6 +176,10 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("illegal tails", SCHEDULES, "test_round_up_in_an_update_is_refused_where_it_could_change_the_result"),
         ("bounds and folds that a call does not fit", SCHEDULES, "test_a_fold_that_a_call_does_not_fit_runs_a_copy_without_it test_a_fold_holds_no_more_than_it_was_given test_nothing_is_folded_to_the_largest_extent_there_is"),
         ("store_in: the heap, the stack of any size, registers of a constant one", MEMORY, "test_33_what_is_on_the_heap_is_there_whatever_its_size test_33_an_array_of_any_size_on_the_stack_asks_for_memory_once test_33_registers_have_a_constant_size"),
+        ("prefetch: the box of a later iteration, on which nothing depends", PREFETCH, "test_the_box_that_is_needed test_nothing_depends_on_it test_strategies"),
+        ("prefetch refused", "schedule/test_hints.py", "test_refusals"),
+        ("stream_stores, stream_loads: every type, any alignment, a fence on each thread", HINTS, "test_streamed_stores_of_every_type_and_alignment test_each_thread_that_stores_past_the_caches_ends_with_a_fence"),
+        ("streams refused", "schedule/test_hints.py", "test_refused_streams"),
         ("names of marked splits", SCHEDULES, "test_marked_splits_name_their_inner_loop"),
         ("a consumed loop is no place", SCHEDULES, "test_a_consumed_loop_is_no_place_and_the_error_lists_its_descendants"),
         ("compute_with", SCHEDULES, "test_compute_with test_alignment_moves_iterations_and_no_values"),

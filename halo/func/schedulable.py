@@ -11,7 +11,7 @@ from ..errors import ScheduleError, here
 from ..ir.surface import Define, IndexVar, Literal
 
 # the modules of directives fill the registry
-from ..schedule import control, copies, nesting, placement, reductions, storage, tensorize  # noqa: F401  (for what they do)
+from ..schedule import control, copies, hints, nesting, placement, reductions, storage, tensorize  # noqa: F401  (for what they do)
 from ..schedule.control import Specialize, Within
 from ..schedule.directive import Directive, registry
 from ..schedule.loops import Facts, Loops

@@ -68,6 +68,8 @@ class _Schedule:
             for loops in self.stages[id(f)]:
                 if rng.random() < 0.75:
                     self._loops(loops)
+                if rng.random() < 0.15 and loops.names:
+                    self._hint(loops)
             if f not in self.outputs and rng.random() < 0.8:
                 self._place(f, self.labels[id(f)], self._readers(f))
             if rng.random() < 0.35:
@@ -96,6 +98,8 @@ class _Schedule:
         return found
 
     def _shown(self, a: Any) -> str:
+        if isinstance(a, halo.Input):
+            return a.name
         if isinstance(a, halo.Func):
             return self.labels.get(id(a), a.name)
         return a.name if isinstance(a, halo.Stage) else str(a) if isinstance(a, halo.Expr) else repr(a)
@@ -182,6 +186,29 @@ class _Schedule:
             self._try(label, stage, "always_partition", f"{v}o", f"{r}o")
         self._try(label, stage, "tensorize", *rng.sample(tile, 1), dot)
         loops.names += [f"{v}o", f"{r}o", *tile]
+
+    def _hint(self, loops: Loops) -> None:
+        """A hint about memory, once the loops are what they will be."""
+        rng, label, stage = self.rng, loops.label, loops.stage
+        match rng.choice(("prefetch", "prefetch", "stores", "loads")):
+            case "prefetch":
+                v, w = rng.choice(loops.names), rng.choice(loops.names)
+                where = {} if rng.random() < 0.6 else {"from_": w}
+                strategy = rng.choice(("guard", "clamp", "non_faulting"))
+                self._try(
+                    label, stage, "prefetch", self._memory(loops), v, rng.randint(-1, 4), **where, strategy=strategy
+                )
+            case "stores":
+                self._try(label, stage, "stream_stores")
+            case "loads":
+                self._try(label, stage, "stream_loads", *rng.choice(((), (self._memory(loops),))))
+
+    def _memory(self, loops: Loops) -> Any:
+        """An input, or a Func that this stage may read."""
+        inputs = [v for v in self.inputs.values() if isinstance(v, halo.Input)]
+        return self.rng.choice(
+            [*inputs, *self.funcs[self.funcs.index(loops.func) if loops.func in self.funcs else 0 :]]
+        )
 
     def _widen(self, loops: Loops, n: int) -> bool:
         """Whether a body may be repeated `n` times more: what is too large takes long to compile."""

@@ -24,6 +24,7 @@ from .stmt import (
     Atomic,
     Check,
     Evaluate,
+    Fetch,
     For,
     Fork,
     Free,
@@ -32,6 +33,7 @@ from .stmt import (
     Keep,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Provide,
     Realize,
@@ -40,6 +42,7 @@ from .stmt import (
     Semaphore,
     Stmt,
     Store,
+    Stream,
     View,
     block,
 )
@@ -397,6 +400,25 @@ class _Statements:
         assert isinstance(missed, Var)
         return Keep(missed)
 
+    def prefetch(self, depth: int, name: str, box: str, items: str | None, strategy: str) -> Stmt:
+        what = self.scope.array(name)
+        ends = self.scope.exprs(box.replace("..", ", ")) if what.ndim else ()
+        numbers = tuple(map(int, items.split(", "))) if items else (0,)
+        return Prefetch(
+            what, strategy, tuple((lo, A.sub(hi, lo)) for lo, hi in zip(ends[::2], ends[1::2], strict=True)), numbers
+        )
+
+    def fetch(self, depth: int, name: str, first: str, last: str) -> Stmt:
+        memory = self.scope.memory(name)
+        assert isinstance(memory, Buffer)
+        return Fetch(memory, self.scope.expr(first), self.scope.expr(last))
+
+    def stream(self, depth: int, stores: str | None, loads: str | None) -> Stmt:
+        stored, loaded = (
+            tuple(map(self.scope.memory, names.split(", "))) if names else () for names in (stores, loads)
+        )
+        return Stream(stored, loaded, self.body(depth))
+
     def nothing(self, depth: int) -> Stmt:
         return block()
 
@@ -412,6 +434,9 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
     (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>heap|stack|register))?"
      r"(?: slot (?P<slot>.+?))?(?: ahead (?P<ahead>\d+))?(?P<colon>:?)", _Statements.realize),
     (r"produce (?P<name>\S+):", _Statements.produce),
+    (r"prefetch (?P<name>[^[]+)\[(?P<box>.*)\](?: items (?P<items>[\d, ]+))? (?P<strategy>\w+)", _Statements.prefetch),
+    (r"fetch (?P<name>\w+)\[(?P<first>.*)\] \.\. \w+\[(?P<last>.*)\]", _Statements.fetch),
+    (r"stream(?: (?!from )(?P<stores>[\w, ]+?))?(?: from (?P<loads>[\w, ]+))?:", _Statements.stream),
     (r"hoist (?P<name>\w+)(?:\[(?P<extents>.*)\])?(?: ring (?P<ring>\d+))?:", _Statements.hoist),
     (r"fork (?P<counts>.*):", _Statements.fork),
     (r"(?P<word>acquire|release) (?P<name>\w+)", _Statements.waiting),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import Location
 from .expr import Array, Buffer, Expr, Var
 from .node import Node, node
 
-__all__ = ["Acquire", "Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "For", "Fork", "Free",
-           "Hoist", "If", "Keep", "Let", "Memoize", "Produce", "Provide", "Realize", "Recall", "Release", "Semaphore",
-           "Stmt", "Store", "View", "block"]  # fmt: skip
+__all__ = ["Acquire", "Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "Fetch", "For", "Fork",
+           "Free", "Hoist", "If", "Keep", "Let", "Memoize", "Prefetch", "Produce", "Provide", "Realize", "Recall", "Release",
+           "Semaphore", "Stmt", "Store", "Stream", "View", "block"]  # fmt: skip
 
 
 class Stmt(Node):
@@ -131,6 +132,39 @@ class Provide(Stmt):
     values: tuple[Expr | None, ...]
     pred: Expr | None = None
     atomic: bool = False
+
+
+@node
+class Prefetch(Stmt):
+    """Ask for elements `items` of `what` over `box` (lo and extent an axis), by a strategy: "guard" where all of that is
+    in memory, "clamp" the part that is, "non_faulting" whatever it is. Before the box is known it is None, and what is
+    meant is what the rest of the block reads when `loop` is `distance` iterations further; `loc` is the directive's."""
+
+    what: Array
+    strategy: str
+    box: tuple[tuple[Expr, Expr], ...] | None
+    items: tuple[int, ...] = (0,)
+    loop: Var | None = None
+    distance: Expr | None = None
+    loc: Location | None = None
+
+
+@node
+class Fetch(Stmt):
+    """Ask for the cache lines from element `first` to element `last` of `buffer`."""
+
+    buffer: Buffer
+    first: Expr
+    last: Expr
+
+
+@node
+class Stream(Stmt):
+    """`body`, whose stores to `stores` and loads from `loads` are not to be kept in caches: Arrays, then Buffers."""
+
+    stores: tuple[Array | Buffer, ...]
+    loads: tuple[Array | Buffer, ...]
+    body: Stmt
 
 
 @node

@@ -51,6 +51,7 @@ from .stmt import (
     Check,
     Evaluate,
     Extern,
+    Fetch,
     For,
     Fork,
     Free,
@@ -59,6 +60,7 @@ from .stmt import (
     Keep,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Provide,
     Realize,
@@ -67,6 +69,7 @@ from .stmt import (
     Semaphore,
     Stmt,
     Store,
+    Stream,
 )
 
 __all__ = ["loops_text", "printed_name", "to_text"]
@@ -325,6 +328,15 @@ class _Printer:
                 return [pad + self.expr(s.value)]
             case Free():
                 return [f"{pad}free {self.name(s.buffer)}"]
+            case Prefetch():
+                return [pad + self.prefetch(s)]
+            case Fetch():
+                name = self.name(s.buffer)
+                return [f"{pad}fetch {name}[{self.expr(s.first)}] .. {name}[{self.expr(s.last)}]"]
+            case Stream():
+                stores, loads = (", ".join(map(self.name, things)) for things in (s.stores, s.loads))
+                head = " ".join(filter(None, ["stream", stores, f"from {loads}" if loads else ""]))
+                return [f"{pad}{head}:", *self.lines(s.body, depth + 1, last=True)]
             case CallExtern():
                 views = (f"{self.name(v.buffer)}[{self.expr(v.index)}]" for v in s.views)
                 return [f"{pad}call {s.symbol}({', '.join(views)})"]
@@ -373,6 +385,11 @@ class _Printer:
 
     def _tuple(self, es: Sequence[Expr]) -> str:
         return "".join(f"{self.expr(e)}, " for e in es).rstrip()
+
+    def prefetch(self, s: Prefetch) -> str:
+        box = ", ".join(self.bounds(lo, n) for lo, n in s.box or ()) or "()"
+        items = "" if s.items == (0,) else f" items {', '.join(map(str, s.items))}"
+        return f"prefetch {self.name(s.what)}[{box}]{items} {s.strategy}"
 
     def span(self, s: For) -> str:
         return f" in {self.bounds(s.lo, s.extent)}"
@@ -437,6 +454,8 @@ class _LoopPrinter(_Printer):
                 self._use(*(n for _, n in s.bounds if self._length(n) <= _LONG), *(() if s.slot is None else (s.slot,)))
             case If(likely=False):
                 self._use(s.cond)
+            case Prefetch():
+                self._use(*(n for _, n in s.box or () if self._length(n) <= _LONG))
             case Let() if s.var in self.needed:
                 self._use(s.value)
 
@@ -456,6 +475,10 @@ class _LoopPrinter(_Printer):
 
     def sizes(self, s: Realize) -> list[str]:
         return [self.expr(n if self._length(n) <= _LONG else s.what.extents[d]) for d, (_, n) in enumerate(s.bounds)]
+
+    def prefetch(self, s: Prefetch) -> str:
+        sizes = (self.expr(n) if self._length(n) <= _LONG else "..." for _, n in s.box or ())
+        return f"prefetch {self.name(s.what)}[{', '.join(sizes) or '()'}]"
 
     def _is_whole(self, s: For) -> bool:
         return self.regions.get(s.lo) is s.extent
@@ -538,4 +561,4 @@ def _children(s: Stmt) -> tuple[Stmt, ...]:
         return (s.then,) if s.orelse is None else (s.then, s.orelse)
     if isinstance(s, Fork):
         return (s.producer, s.consumer)
-    return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Memoize | Produce | Allocate) else ()
+    return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Memoize | Produce | Allocate | Stream) else ()

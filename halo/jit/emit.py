@@ -151,7 +151,7 @@ class Module:
     def _metadata(self) -> list[str]:
         """Lists of alias scopes, and the scopes."""
         lines = ["!0 = !{}", '!1 = !{!"branch_weights", i32 1, i32 2000}', '!2 = !{!"branch_weights", i32 2000, i32 1}',
-                 "!3 = distinct !{!3}"]  # fmt: skip
+                 "!3 = distinct !{!3}", "!4 = !{i32 1}"]  # fmt: skip
         first = _METADATA + len(self.scopes)
         for scopes, place in self.scopes.items():
             lines.append(f"!{_METADATA + place} = !{{{', '.join(f'!{first + n}' for n in scopes)}}}")
@@ -159,7 +159,7 @@ class Module:
         return [*lines, *(f"!{first + n} = distinct !{{!{first + n}, !3}}" for n in range(count))]
 
 
-_METADATA = 4  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain
+_METADATA = 5  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain, the number 1
 _DECLARATIONS = (
     "declare noalias align 64 ptr @halo_malloc(i64)",
     "declare void @halo_free(ptr)",

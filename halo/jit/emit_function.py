@@ -83,6 +83,9 @@ class Function:
         self.exits: list[tuple[str, str]] = []  # what to undo on leaving: (instruction, label of the exit that does it)
         self.used_exits: set[str] = set()
         self.stack_bytes = 0
+        self.streamed_stores: frozenset[Any] = frozenset()  # the buffers that are stored past the caches now...
+        self.streamed_loads: frozenset[Any] = frozenset()  # ... and those loaded so
+        self.unfenced = False  # whether something was, since the present stage began
         self.freeing: dict[Buffer, Callable[[], None]] = {}  # how `Free` gives the memory of a buffer back
         self.free_slots: list[Any] = []  # of `emit_slot`, not taken now
         self.rooms: dict[str, list[str]] = {}

@@ -27,6 +27,7 @@ from .emit_address import (
 )
 from .emit_cast import unpack
 from .emit_function import MEMORY, Function, vec
+from .emit_hint import ONE
 from .emit_lane import each_flag, each_lane, each_of
 from .emit_phases import phases
 from .emit_vector import any_lane, constant_of, permute, pick, splat
@@ -288,7 +289,8 @@ def _dense(f: Function, place: Place, lanes: int, mask: str | None) -> str:
         return f.new(f"call {type} @llvm.masked.load.{suffix(place.type, lanes)}.p0(ptr {place.pointer}, "
                      f"i32 {place.align}, {vec('i1', lanes)} {mask}, {type} zeroinitializer){access}")  # fmt: skip
     still = ", !invariant.load !0" if place.buffer.kind in ("input", "table") else ""
-    return f.new(f"load {type}, ptr {place.pointer}, align {place.align}{access}{still}")
+    past = f", !nontemporal !{ONE}" if place.buffer in f.streamed_loads and lanes > 1 else ""
+    return f.new(f"load {type}, ptr {place.pointer}, align {place.align}{access}{still}{past}")
 
 
 def _dense_each(f: Function, place: Place, lanes: int, mask: str) -> str:

@@ -16,6 +16,7 @@ from ..ir.stmt import (
     CallExtern,
     Check,
     Evaluate,
+    Fetch,
     For,
     Fork,
     Free,
@@ -28,10 +29,12 @@ from ..ir.stmt import (
     Semaphore,
     Stmt,
     Store,
+    Stream,
 )
 from .emit_atomic import store_atomic
 from .emit_effect import report
 from .emit_function import ERROR, LOCKS, PARKED, Function
+from .emit_hint import FENCE, fence, fetch
 from .emit_lock import lock
 from .emit_memoize import keep, recall
 from .emit_memory import told, view_words, wanted
@@ -58,6 +61,8 @@ def emit_body(f: Function, body: Stmt) -> None:
         if handler is None:
             raise CompileError(f"a {type(step).__name__} statement has no machine code")
         handler(f, step, work)
+    if f.unfenced:
+        f.last.append(FENCE)
 
 
 def _block(f: Function, s: Block, work: Work) -> None:
@@ -65,7 +70,28 @@ def _block(f: Function, s: Block, work: Work) -> None:
 
 
 def _produce(f: Function, s: Produce, work: Work) -> None:
-    work.append(s.body)
+    """What the stage stores past the caches is there for all threads when it ends."""
+    outer, f.unfenced = f.unfenced, False
+
+    def end() -> None:
+        fence(f)
+        f.unfenced = outer
+
+    work += [end, s.body]
+
+
+def _stream(f: Function, s: Stream, work: Work) -> None:
+    outer = f.streamed_stores, f.streamed_loads
+    f.streamed_stores, f.streamed_loads = frozenset(s.stores), frozenset(s.loads)
+
+    def end() -> None:
+        f.streamed_stores, f.streamed_loads = outer
+
+    work += [end, s.body]
+
+
+def _fetch(f: Function, s: Fetch, work: Work) -> None:
+    fetch(f, s)
 
 
 def _let(f: Function, s: Let, work: Work) -> None:
@@ -155,6 +181,7 @@ def _parallel(f: Function, s: For) -> None:
     task.values[s.var] = "%i"
     emit_body(task, s.body)
     name = f.module.add(task)
+    fence(f)
     lo, extent = f.value(s.lo), f.value(s.extent)
     closure = closure_of(f, task)
     status = f.new(f"call i32 @halo_par_for(ptr @{name}, ptr {closure}, i64 {lo}, i64 {extent})")
@@ -189,6 +216,7 @@ def _fork(f: Function, s: Fork, work: Work) -> None:
         f.do(f"store i64 {n}, ptr {f.semaphore(semaphore)}, align 8")
     (producer, given), (consumer, taken) = _half(f, s.producer), _half(f, s.consumer)
     job = f.at_entry("alloca [8 x i64], align 16")
+    fence(f)
     parked = f.new(f"call ptr @halo_fork(ptr {job}, ptr @{producer}, ptr {given})")
     beside, alone, done = f.label(), f.label(), f.label()
     f.do(f"br i1 {f.new(f'icmp eq ptr {parked}, null')}, label %{alone}, label %{beside}")
@@ -246,6 +274,7 @@ def _acquire(f: Function, s: Acquire, work: Work) -> None:
 
 
 def _release(f: Function, s: Release, work: Work) -> None:
+    fence(f)
     f.do(f"call void @halo_signal(ptr {f.semaphore(s.semaphore)})")
 
 
@@ -357,5 +386,5 @@ def _call_extern(f: Function, s: CallExtern, work: Work) -> None:
 STATEMENTS: dict[type, Callable[[Function, Any, Work], None]] = {
     Block: _block, Produce: _produce, Let: _let, Evaluate: _evaluate, If: _if, For: _for, Allocate: _allocate, Free: _free,
     Store: _store, Atomic: _atomic, Check: _check, CallExtern: _call_extern, Fork: _fork, Acquire: _acquire,
-    Release: _release, Recall: recall, Keep: keep,
+    Release: _release, Recall: recall, Keep: keep, Fetch: _fetch, Stream: _stream,
 }  # fmt: skip

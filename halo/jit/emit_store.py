@@ -21,6 +21,7 @@ from .emit_address import (
 )
 from .emit_cast import pack
 from .emit_function import MEMORY, Function, vec
+from .emit_hint import is_streamed, store_streamed
 from .emit_lane import each_flag, each_lane, each_of
 from .emit_vector import permute, splat
 
@@ -65,13 +66,10 @@ def _store_runs(f: Function, start: Place, levels: list[Level], run: int, value:
 
 def _store_dense(f: Function, place: Place, value: str, lanes: int, mask: str | None) -> None:
     type, access = vec(place.type, lanes), f.access(place.buffer)
-    if mask is None:
-        natural = f.module.target.natural_lanes(place.buffer.type)
-        for first in range(0, lanes, natural):  # upwards, which LLVM would not: caches and prefetchers like it better
-            n = min(natural, lanes - first)
-            part = permute(f, place.type, [(value, lanes)], range(first, first + n))
-            to = place.moved(f, first)
-            f.do(f"store {vec(place.type, n)} {part}, ptr {to.pointer}, align {to.align}{access}")
+    if mask is None and is_streamed(f, place, lanes):
+        store_streamed(f, place, value, lanes, lambda: _store_plainly(f, place, value, lanes))
+    elif mask is None:
+        _store_plainly(f, place, value, lanes)
     elif not f.module.target.masks(place.buffer.type.bytes):
         with f.borrowing():
             _each(f, place.buffer, value, mask, lanes,
@@ -79,6 +77,16 @@ def _store_dense(f: Function, place: Place, value: str, lanes: int, mask: str | 
     else:
         f.do(f"call void @llvm.masked.store.{suffix(place.type, lanes)}.p0({type} {value}, ptr {place.pointer}, "
              f"i32 {place.align}, {vec('i1', lanes)} {mask}){access}")  # fmt: skip
+
+
+def _store_plainly(f: Function, place: Place, value: str, lanes: int) -> None:
+    access = f.access(place.buffer)
+    natural = f.module.target.natural_lanes(place.buffer.type)
+    for first in range(0, lanes, natural):  # upwards, which LLVM would not: caches and prefetchers like it better
+        n = min(natural, lanes - first)
+        part = permute(f, place.type, [(value, lanes)], range(first, first + n))
+        to = place.moved(f, first)
+        f.do(f"store {vec(place.type, n)} {part}, ptr {to.pointer}, align {to.align}{access}")
 
 
 def _store_each(f: Function, s: Store, value: str, mask: str) -> None:

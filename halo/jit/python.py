@@ -35,10 +35,12 @@ from ..ir.stmt import (
     Keep,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Provide,
     Realize,
     Stmt,
+    Stream,
 )
 from ..types import Type, bf16, f16, index
 from .python_code import Code, Comment, call, item, literal, name, np_, ref_
@@ -195,7 +197,7 @@ def _walk(s: Stmt | None) -> Iterator[Stmt]:
     elif isinstance(s, If):
         yield from _walk(s.then)
         yield from _walk(s.orelse)
-    elif isinstance(s, (For, Hoist, Let, Memoize, Produce, Realize)):
+    elif isinstance(s, (For, Hoist, Let, Memoize, Produce, Realize, Stream)):
         yield from _walk(s.body)
     elif isinstance(s, Fork):
         yield from _walk(s.alone)
@@ -319,6 +321,12 @@ class Nest:
 
     def _keep(self, s: Keep) -> list[ast.stmt]:
         return []
+
+    def _stream(self, s: Stream) -> list[ast.stmt]:
+        return self.stmt(s.body)  # Python knows no caches
+
+    def _prefetch(self, s: Prefetch) -> list[ast.stmt]:
+        return [Comment(f"prefetch {s.what.name}")]
 
     def _produce(self, s: Produce) -> list[ast.stmt]:
         return [Comment(s.what.name), *self.stmt(s.body)]

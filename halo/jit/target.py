@@ -61,6 +61,11 @@ class Target:
         """Whether f16 converts to and from f32 by an instruction."""
         return self.has("f16c") or self.has("avx512f") or self.arch in ("aarch64", "arm64")
 
+    @property
+    def streams(self) -> bool:
+        """Whether vectors are stored and loaded past the caches by an instruction."""
+        return self.arch in ("x86_64", "aarch64", "arm64")
+
     def masks(self, bytes: int) -> bool:
         """Whether vectors of elements of that size are loaded and stored under a mask by an instruction."""
         if bytes < 4:

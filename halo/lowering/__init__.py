@@ -30,6 +30,7 @@ from .interleave import interleave
 from .lifetimes import lifetimes
 from .outputs import stage_outputs
 from .partition import partition
+from .prefetch import prefetch
 from .requirements import requirements
 from .ring_buffers import ring_buffers
 from .skip_stages import skip_stages
@@ -146,6 +147,7 @@ PASSES = (
          _with_pipeline(inject_memoization)),
     Pass("skip_stages", "what no reader will use is not computed", _with_pipeline(skip_stages)),
     Pass("slide", "compute only what the last iteration did not", _with_pipeline(slide)),
+    Pass("prefetch", "which memory later iterations will read", _with_pipeline(prefetch)),
     Pass("trace_stages", "tracing and files that the schedule asks for", _with_pipeline(trace_stages)),
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
     Pass("requirements", "what definitions require gets a status each", _required),

@@ -9,13 +9,15 @@ site (a loop of a stage, or the root) the Functions computed there are produced,
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
 from ..ir.sorting import sorts_rows
-from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
-from ..schedule.loops import Loops
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Prefetch, Produce, Provide, Realize, Stmt, Stream, block
+from ..schedule.loops import Fetching, Loops, Streaming
+from ..schedule.rewrite import arrays_of
 from ..types import index
 from .compute_with import Step, alignment, fused_groups, shared_depth, stage_order
 from .placement import check_placed
@@ -53,6 +55,7 @@ class _Body:
 class _Nest:
     def __init__(self, p: Pipeline) -> None:
         self.p = p
+        self.arrays = {a.name: a for a in (*p.inputs, *(f.array for f in p.functions))}
         self.groups = fused_groups(p)  # in the order of computation, the Functions that compute_with joins together
         self.placed: dict[tuple[str, str], list[list[Function]]] = {}
         self.stored: dict[tuple[str, str], list[Function]] = {}
@@ -123,7 +126,7 @@ class _Nest:
 
     def _inside(self, f: Function, k: int, nest: StageLoops, depth: int) -> _Body:
         """The body of the stage with all loops but the `depth` outermost round it."""
-        leaf = self._leaf(f, k, f.definitions[k])
+        leaf = self._leaf(f, k, f.definitions[k], self._streams(f, f.definitions[k], nest.hints))
         inputs = set(leaf.inputs) if isinstance(leaf, Extern) else set()
         body = _Body(leaf, {r.array for r in reads(_leaf_exprs(leaf))} | inputs)
         for group in reversed(self.groups):
@@ -131,8 +134,28 @@ class _Nest:
         body.store([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
         for at in range(len(nest.dims) - 1, depth - 1, -1):
             self._site([(f, k, nest.dims[at].name)], body)
-            body.stmt = self._for(f, nest, at, nest.define(at, body.stmt))
+            body.stmt = self._for(f, nest, at, nest.define(at, self._fetching(nest, at, nest.ranges, body.stmt)))
         return body
+
+    def _fetching(self, nest: StageLoops, at: int, ranges: list[LoopRange], body: Stmt) -> Stmt:
+        """What the stage asks for in loop number `at`, before its body."""
+        names = [dim.name for dim in nest.dims]
+        asked = (
+            Prefetch(self.arrays[h.what], h.strategy, None, (), ranges[names.index(h.start)].var,
+                     Const(h.distance, index) if isinstance(h.distance, int) else h.distance, h.by.loc)
+            for h in nest.hints if isinstance(h, Fetching) and h.at == names[at]
+        )  # fmt: skip
+        return block(*asked, body)
+
+    def _streams(self, f: Function, d: Definition, hints: tuple[Any, ...]) -> Callable[[Stmt], Stmt]:
+        """A statement of the stage `d`, with what its hints say of its stores and loads."""
+        streaming = [h for h in hints if isinstance(h, Streaming)]
+        stores = (f.array,) if any(h.stores for h in streaming) else ()
+        names = {n for h in streaming for n in h.loads or ()}
+        every = any(h.loads is None for h in streaming)
+        loads = tuple(a for a in sorted(arrays_of(d), key=lambda a: a.name)
+                      if a is not f.array and a.kind != "table" and (every or a.name in names))  # fmt: skip
+        return lambda s: Stream(stores, loads, s) if stores or loads else s
 
     def _for(self, f: Function, nest: StageLoops, at: int, body: Stmt) -> For:
         dim, r = nest.dims[at], nest.ranges[at]
@@ -172,29 +195,30 @@ class _Nest:
         f, _ = steps[0]
         for e in range(depth - 1, -1, -1):
             self._site([(g, k, n.dims[e].name) for (g, k), n in zip(steps, nests, strict=True)], body)
+            for nest in reversed(nests):
+                body.stmt = self._fetching(nest, e, ranges, body.stmt)
             dim, r = parent.dims[e], ranges[e]
             body.stmt = For(r.var, r.lo, r.extent, dim.kind, body.stmt, dim.partition, f"{f.name}.{dim.name}")
         return body
 
-    def _leaf(self, f: Function, k: int, d: Definition) -> Stmt:
+    def _leaf(self, f: Function, k: int, d: Definition, streams: Callable[[Stmt], Stmt]) -> Stmt:
         if sorts_rows(f):
             box: list[tuple[Expr, Expr]] = [(v, Const(1, index)) for v in f.vars]
             axis = f.extern.function.axis
             box[axis] = f.array.mins[axis], f.array.extents[axis]
             return Extern(f.extern, f.array, f.extern.arrays, tuple(box))
         several = next((len(i.args) for i in d.indices if isinstance(i, Op) and i.name == "scatter"), 0)
-        leaf = self._scatter(f, d, several) if several else self._store(f, k, d, d.indices, d.values)
+        leaf = streams(self._scatter(f, d, several)) if several else self._store(f, k, d, d.indices, d.values, streams)
         return leaf if d.pred is None else If(d.pred, leaf)
 
-    def _store(
-        self, f: Function, k: int, d: Definition, indices: tuple[Expr, ...], values: tuple[Expr | None, ...]
-    ) -> Stmt:
+    def _store(self, f: Function, k: int, d: Definition, indices: tuple[Expr, ...], values: tuple[Expr | None, ...],
+               streams: Callable[[Stmt], Stmt] = lambda s: s) -> Stmt:  # fmt: skip
         inside = []
         if k > 0:  # stores outside the region are masked: what is asked for is a part of the infinite Func
             for i, v, lo, n in zip(indices, f.vars, f.array.mins, f.array.extents, strict=True):
                 if i is not v and not (f.states and d.rvars and v is f.vars[0]):
                     inside += [A.le(lo, i), A.lt(i, A.add(lo, n))]
-        leaf = Provide(f.array, indices, values, None, d.atomic)
+        leaf = streams(Provide(f.array, indices, values, None, d.atomic))
         return If(A.all_of(inside), leaf, likely=True) if inside else leaf
 
     def _scatter(self, f: Function, d: Definition, several: int) -> Stmt:

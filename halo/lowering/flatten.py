@@ -6,7 +6,6 @@ fast variant the last one is 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..errors import ScheduleError
@@ -31,6 +30,7 @@ from ..ir.stmt import (
     Keep,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Provide,
     Realize,
@@ -38,33 +38,18 @@ from ..ir.stmt import (
     Release,
     Stmt,
     Store,
+    Stream,
     View,
     block,
 )
 from ..types import Type, index
+from .fetches import fetches
 from .inline_lets import is_plain
+from .layout import Layout
 from .walk import map_exprs, map_stmt
 
 LINE = 64  # elements: at least a line of the cache
 STACK_BYTES = 16 * 1024
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where element `item` of an Array lies: buffers[item][first + sum((i - mins) % fold * strides)]."""
-
-    buffers: tuple[Buffer, ...]
-    mins: tuple[Expr, ...]
-    strides: tuple[tuple[Expr, ...], ...]  # an item each
-    fold: dict[int, int]
-    first: Expr = field(default_factory=lambda: Const(0, index))  # where the place in a ring begins
-
-    def at(self, indices: tuple[Expr, ...], item: int) -> Expr:
-        total = self.first
-        for d, (i, lo, stride) in enumerate(zip(indices, self.mins, self.strides[item], strict=True)):
-            offset = A.mod(i, Const(self.fold[d], index)) if d in self.fold else A.sub(i, lo)
-            total = A.add(total, A.mul(offset, stride))
-        return total
 
 
 def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
@@ -75,7 +60,7 @@ def flatten(s: Stmt, p: Pipeline, ports: tuple[Port, ...], dense: bool) -> Stmt:
     for array, group in by_array.items():
         mins = group[0].mins or (Const(0, index),) * array.ndim
         strides = tuple(_strides(q, dense, p) for q in group)
-        layouts[array] = Layout(tuple(q.buffer for q in group), mins, strides, {})
+        layouts[array] = Layout(tuple(q.buffer for q in group), mins, group[0].extents, strides, {})
     packed = {q.extents[-1]: q.strides[-2] for q in ports if dense and is_pixels(q, p)}
     return _Flatten(layouts, {f.array: f for f in p.functions}, packed, dense).stmt(s)
 
@@ -188,7 +173,15 @@ class _Flatten:
                 return self.recall(s)
             case Keep():
                 return s
+            case Stream():
+                return Stream(self.buffers(s.stores), self.buffers(s.loads), self.stmt(s.body))
+            case Prefetch():
+                box = tuple((self.expr(lo), self.expr(n)) for lo, n in s.box or ())
+                return block(*(fetches(self.layouts[s.what], k, box, s.strategy) for k in s.items))
         raise TypeError(type(s))
+
+    def buffers(self, arrays: tuple[Array | Buffer, ...]) -> tuple[Buffer, ...]:
+        return tuple(b for a in arrays if isinstance(a, Array) for b in self.layouts[a].buffers)
 
     def extern(self, s: Extern) -> Stmt:
         items = len(s.outputs.types)
@@ -269,7 +262,7 @@ class _Flatten:
         if hoisted is not None and s.slot is not None:
             first = named(f"{f.name}.first", A.mul(self.expr(s.slot), hoisted.size))
         outer = self.layouts.get(s.what)  # of a Function that is inline in two stages, one inside the other
-        self.layouts[s.what] = Layout(buffers, mins, (tuple(strides),) * len(buffers), fold, first)
+        self.layouts[s.what] = Layout(buffers, mins, tuple(extents), (tuple(strides),) * len(buffers), fold, first)
         self.sizes[s.what] = _sized(size)
         self.memo = {}
         body = self.stmt(s.body)
@@ -353,6 +346,6 @@ def _table(a: Array) -> Layout:
     for n in reversed(a.table.shape):
         strides.append(Const(size, index))
         size *= n
-    return Layout(
-        (Buffer(a.name, a.types[0], "table", a.table),), (Const(0, index),) * a.ndim, (tuple(reversed(strides)),), {}
-    )
+    extents = tuple(Const(n, index) for n in a.table.shape)
+    zeros = (Const(0, index),) * a.ndim
+    return Layout((Buffer(a.name, a.types[0], "table", a.table),), zeros, extents, (tuple(reversed(strides)),), {})

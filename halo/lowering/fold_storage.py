@@ -144,7 +144,7 @@ def _last_alone(s: Stmt, f: Function, what: Array) -> bool:
         return _last_alone(s.body, f, what)
     if isinstance(s, Block):
         return all(_last_alone(t, f, what) for t in s.stmts)
-    box = _boxes(s, what, ()).get(("read", what))
+    box = boxes_inside(s, what, ()).get(("read", what))
     if box is None:
         return True
     lo, hi = box[0]
@@ -250,7 +250,7 @@ def _reads(s: Stmt, what: Array) -> bool:
 
 def _touched(s: Stmt, what: Array) -> Box:
     """What `s` reads or writes of `what`, in terms of the variables around it."""
-    boxes = _boxes(s, what, ())
+    boxes = boxes_inside(s, what, ())
     both = Boxes()
     for (kind, a), box in boxes.items():
         if kind != "self":
@@ -258,17 +258,17 @@ def _touched(s: Stmt, what: Array) -> Box:
     return both[("touch", what)]
 
 
-def _boxes(s: Stmt, what: Array, under: tuple[Expr, ...]) -> Boxes:
+def boxes_inside(s: Stmt, what: Array, under: tuple[Expr, ...]) -> Boxes:
     boxes = Boxes()
     match s:
         case For():
-            boxes = _boxes(s.body, what, under).over(Range(s.var, s.lo, last_of(s.lo, s.extent)))
+            boxes = boxes_inside(s.body, what, under).over(Range(s.var, s.lo, last_of(s.lo, s.extent)))
         case Let():
-            boxes = _boxes(s.body, what, under).let({s.var: s.value})
+            boxes = boxes_inside(s.body, what, under).let({s.var: s.value})
         case If():
-            boxes = _boxes(s.then, what, (*under, *A.conjuncts(s.cond)))
+            boxes = boxes_inside(s.then, what, (*under, *A.conjuncts(s.cond)))
             if s.orelse is not None:
-                boxes.merge(_boxes(s.orelse, what, (*under, *A.conjuncts(A.not_(s.cond)))))
+                boxes.merge(boxes_inside(s.orelse, what, (*under, *A.conjuncts(A.not_(s.cond)))))
         case Provide():
             if s.what is what or _reads(s, what):
                 boxes = touched(s, under)
@@ -277,7 +277,7 @@ def _boxes(s: Stmt, what: Array, under: tuple[Expr, ...]) -> Boxes:
                 boxes.touch("read", a, tuple((lo, last_of(lo, n)) for lo, n in needed))
         case _:
             for t in substmts(s):
-                boxes.merge(_boxes(t, what, under))
+                boxes.merge(boxes_inside(t, what, under))
             if isinstance(s, Produce) and s.what is what:
                 boxes.touch(
                     "write", what, tuple((m, last_of(m, n)) for m, n in zip(what.mins, what.extents, strict=True))

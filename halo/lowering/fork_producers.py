@@ -35,6 +35,7 @@ from ..ir.stmt import (
     Keep,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Realize,
     Release,
@@ -157,7 +158,7 @@ class _Forks:
         if not _produces(body, unit) or _looks_up(body):
             return self.visit(body, scope)
         own = _Channel(unit, room)
-        producer, consumer = _keep(body, unit), _strip(body, unit, own)
+        producer, consumer = _asking(_keep(body, unit)), _asking(_strip(body, unit, own))
         between = _between(body, producer)
         if between and all(self.units[a] in scope.at_site for a in between):  # it can go no further than they do
             return self.visit(body, otherwise)
@@ -246,7 +247,7 @@ def _is_site(s: Stmt, unit: Unit) -> bool:
 
 def _keep(s: Stmt, unit: Unit) -> Stmt:
     """Of `s` the productions of the unit, what they wait for, and the loops round them."""
-    if _is_site(s, unit) or isinstance(s, Acquire | Release):
+    if _is_site(s, unit) or isinstance(s, Acquire | Release | Prefetch):
         return s
     match s:
         case Block():
@@ -274,6 +275,15 @@ def _strip(s: Stmt, unit: Unit, channel: _Channel) -> Stmt:
     if isinstance(s, Realize | Hoist):
         return _round(s, _strip(s.body, unit, channel))
     return map_stmt(s, lambda t: _strip(t, unit, channel))
+
+
+def _asking(s: Stmt) -> Stmt:
+    """`s` asking for no memory that it does not read."""
+    s = map_stmt(s, _asking)
+    if not (isinstance(s, Block) and any(isinstance(t, Prefetch) for t in s.stmts)):
+        return s
+    read = {a for t in _all(s) for a in _read(t)}
+    return block(*(t for t in s.stmts if not isinstance(t, Prefetch) or t.what in read))
 
 
 def _round(s: For | Let | Realize | Hoist, body: Stmt) -> Stmt:

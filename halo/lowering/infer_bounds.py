@@ -21,7 +21,7 @@ from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
 from ..ir.linear import parts
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, block
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Prefetch, Produce, Provide, Realize, Stmt, Stream, block
 from ..types import index
 from .outputs import reads_of
 
@@ -115,6 +115,11 @@ class _Inference:
                 return s.replace(then=then, orelse=orelse), boxes.merge(boxes_of_exprs((s.cond,), under))
             case Extern():
                 return s, self._extern(s)
+            case Stream():
+                body, boxes = self.visit(s.body, under)
+                return s.replace(body=body), boxes
+            case Prefetch():  # what is asked for need not be there
+                return s, Boxes()
         stmt, lets, boxes = self.site(s, under)
         return _wrap(lets, stmt), boxes.let(closed(lets))
 

@@ -24,11 +24,13 @@ from ..ir.stmt import (
     Keep,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Provide,
     Realize,
     Release,
     Stmt,
+    Stream,
     block,
 )
 from ..types import index
@@ -158,6 +160,10 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             return Check(values(s.cond), s.code, tuple(values(a) for a in s.args))
         case Evaluate():
             return Evaluate(values(s.value))
+        case Stream():
+            return s.replace(body=_visit(s.body, values, keep))
+        case Prefetch():
+            return s.replace(box=tuple((values(lo), values(n)) for lo, n in s.box or ()))
     raise TypeError(type(s))
 
 

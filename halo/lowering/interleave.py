@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..ir import algebra as A
 from ..ir.expr import Broadcast, Const, Expr, Load, Ramp, Shuffle, walk
-from ..ir.stmt import Block, Stmt, Store, block
+from ..ir.stmt import Block, Stmt, Store, Stream, block
 from ..types import index
 from .walk import map_stmt
 
@@ -17,6 +17,9 @@ MOST = 8  # elements of a pixel
 
 def interleave(s: Stmt) -> Stmt:
     s = map_stmt(s, interleave)
+    if not isinstance(s, Block):
+        return s
+    s = _joined(s)
     if not isinstance(s, Block):
         return s
     done: list[Stmt] = []
@@ -30,6 +33,21 @@ def interleave(s: Stmt) -> Stmt:
             done.append(merged)
             del rest[:k]
     return block(*done)
+
+
+def _joined(s: Block) -> Stmt:
+    """Streams that follow each other as one."""
+    done: list[Stmt] = []
+    for t in s.stmts:
+        last = done[-1] if done else None
+        if isinstance(t, Stream) and isinstance(last, Stream) and (t.stores, t.loads) == (last.stores, last.loads):
+            done[-1] = last.replace(body=block(last.body, t.body))
+        else:
+            done.append(t)
+    joined = (
+        t.replace(body=interleave(t.body)) if isinstance(t, Stream) and isinstance(t.body, Block) else t for t in done
+    )
+    return block(*joined)
 
 
 def _stride(s: Stmt) -> int:

@@ -9,7 +9,7 @@ So a chain of stages at the root needs room for two of them at a time, not for a
 from __future__ import annotations
 
 from ..ir.expr import Buffer, Load, walk
-from ..ir.stmt import Allocate, Block, CallExtern, Free, Let, Produce, Recall, Stmt, Store, block
+from ..ir.stmt import Allocate, Block, CallExtern, Fetch, Free, Let, Produce, Recall, Stmt, Store, block
 from .walk import exprs, map_stmt, substmts
 
 Uses = dict[int, tuple[Stmt, frozenset[Buffer]]]  # of a statement, by its identity
@@ -51,7 +51,7 @@ def _buffers(s: Stmt, uses: Uses) -> frozenset[Buffer]:
     """What `s` loads from or stores to."""
     if id(s) not in uses:
         found = {e.buffer for e in walk(exprs(s)) if isinstance(e, Load)}
-        if isinstance(s, Store):
+        if isinstance(s, Store | Fetch):
             found.add(s.buffer)
         if isinstance(s, CallExtern):
             found.update(v.buffer for v in s.views)

@@ -16,7 +16,7 @@ from ..ir.expr import Cast, Const, Expr, Load, Op, Read, Var, walk
 from ..ir.facts import const_bounds, free_vars
 from ..ir.intrinsic import Meaning, Operand
 from ..ir.linear import parts
-from ..ir.stmt import For, If, Let, Provide, Stmt, Store
+from ..ir.stmt import For, If, Let, Provide, Stmt, Store, Stream
 
 __all__ = ["Difference", "Fit", "Tile", "fit", "is_injective", "tile_of"]
 
@@ -67,6 +67,8 @@ def tile_of(s: Stmt) -> Tile | Stmt:
             s = s.body
         elif isinstance(s, Let):
             values[s.var] = A.substitute(s.value, values)
+            s = s.body
+        elif isinstance(s, Stream):
             s = s.body
         elif isinstance(s, If) and s.orelse is None:
             (tail if s.likely else conditions).append(A.substitute(s.cond, values))

@@ -16,7 +16,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children, is_false, is_true
 from ..ir.facts import const_bounds, free_vars
 from ..ir.interval import Range, lower, slacks, solve
-from ..ir.stmt import Block, For, If, Memoize, Realize, Stmt, block
+from ..ir.stmt import Block, For, If, Memoize, Prefetch, Realize, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import probe
@@ -113,6 +113,8 @@ def _depends(e: Expr, v: Var, inner: tuple[Range, ...]) -> bool:
 def _candidates(s: Stmt, inner: tuple[Range, ...]) -> Iterator[tuple[Op, bool, tuple[Range, ...]]]:
     """Conditions and extremes of index expressions in `s`, whether they are likely to be true, and the ranges of the
     loops inside that they may use."""
+    if isinstance(s, Prefetch):  # no reason to write anything twice
+        return
     seen: set[Expr] = set()
     if isinstance(s, If) and s.likely:
         for c in A.conjuncts(s.cond):

@@ -55,7 +55,7 @@ class StageLoops:
             else:
                 self.by_name[op.new] = self.by_name.pop(op.old)
         self.dims: tuple[Dim, ...] = loops.dims
-        self.tensor = loops.tensor
+        self.tensor, self.hints = loops.tensor, loops.hints
         self.ranges = [self.by_name[dim.name] for dim in loops.dims]
 
     def _split(self, op: SplitOp) -> None:

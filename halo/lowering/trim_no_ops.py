@@ -9,7 +9,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, reads
 from ..ir.facts import free_vars
 from ..ir.interval import slacks, solve
-from ..ir.stmt import For, If, Stmt
+from ..ir.stmt import Block, For, If, Prefetch, Stmt, block
 from ..types import index
 from .walk import map_stmt
 
@@ -43,10 +43,16 @@ def trim_no_ops(s: Stmt) -> Stmt:
 def _conditions(s: Stmt) -> tuple[list[Expr], Stmt]:
     """The conditions that all of `s` is under, and what is under them."""
     found: list[Expr] = []
-    while isinstance(s, If) and s.orelse is None:
-        found += A.conjuncts(s.cond)
-        s = s.then
-    return found, s
+    asked: list[Stmt] = []  # what asks for memory does nothing
+    while True:
+        if isinstance(s, If) and s.orelse is None:
+            found += A.conjuncts(s.cond)
+            s = s.then
+        elif isinstance(s, Block) and s.stmts and isinstance(s.stmts[0], Prefetch):
+            asked.append(s.stmts[0])
+            s = block(*s.stmts[1:])
+        else:
+            return found, block(*asked, s)
 
 
 def _ends(c: Expr, loop: For) -> list[tuple[Expr | None, Expr | None]] | None:

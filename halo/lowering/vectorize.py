@@ -14,7 +14,7 @@ from ..errors import ScheduleError
 from ..ir import algebra as A
 from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Lin, Load, Op, Ramp, Reduce, Shuffle, Var, children
 from ..ir.facts import const_bounds
-from ..ir.stmt import Allocate, Block, Evaluate, For, If, Let, Produce, Stmt, Store, block
+from ..ir.stmt import Allocate, Block, Evaluate, Fetch, For, If, Let, Produce, Stmt, Store, Stream, block
 from ..types import Type, i8, i32, index
 from .walk import map_stmt
 
@@ -195,6 +195,11 @@ class Lanes:
                 if size.lanes > 1:  # each lane needs as much as the one that needs most
                     size = Reduce("max", size, 1)
                 return Allocate(s.buffer, A.mul(size, Const(self.n, index)), body, bound)
+            case Stream():
+                return s.replace(body=self.stmt(s.body, mask))
+            case Fetch():  # the same for all lanes; what each has for itself is in the cache
+                own = s.buffer in self.widened or self.expr(s.first).lanes > 1 or self.expr(s.last).lanes > 1
+                return block() if own else s
             case Evaluate() if self.expr(s.value).lanes == s.value.lanes and mask is None:
                 return s
         raise NotInLanes

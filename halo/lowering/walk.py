@@ -13,18 +13,21 @@ from ..ir.stmt import (
     Check,
     Evaluate,
     Extern,
+    Fetch,
     For,
     Fork,
     Hoist,
     If,
     Let,
     Memoize,
+    Prefetch,
     Produce,
     Provide,
     Realize,
     Recall,
     Stmt,
     Store,
+    Stream,
     View,
     block,
 )
@@ -32,7 +35,7 @@ from ..ir.stmt import (
 
 def substmts(s: Stmt) -> tuple[Stmt, ...]:
     match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic():
+        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic() | Stream():
             return (s.body,)
         case If():
             return (s.then,) if s.orelse is None else (s.then, s.orelse)
@@ -46,7 +49,7 @@ def substmts(s: Stmt) -> tuple[Stmt, ...]:
 def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     """`s` with f applied to each statement directly inside it."""
     match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic():
+        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic() | Stream():
             body = f(s.body)
             return s if body is s.body else s.replace(body=body)
         case If():
@@ -89,6 +92,10 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
             return (s.cond, *s.args)
         case Extern():
             return tuple(e for pair in s.box for e in pair)
+        case Prefetch():
+            return tuple(e for pair in s.box or () for e in pair)
+        case Fetch():
+            return (s.first, s.last)
         case CallExtern():
             return (*(e for v in s.views for e in _view(v)), *s.args)
     return ()
@@ -136,6 +143,10 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
             return Check(f(s.cond), s.code, tuple(f(a) for a in s.args))
         case Extern():
             return Extern(s.function, s.outputs, s.inputs, pairs(s.box))
+        case Prefetch():
+            return s if s.box is None else s.replace(box=pairs(s.box))
+        case Fetch():
+            return Fetch(s.buffer, f(s.first), f(s.last))
         case CallExtern():
             return CallExtern(s.symbol, s.function, s.outputs, views(s.views), tuple(map(f, s.args)))
         case Memoize():

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ..errors import ScheduleError
 from ..ir import algebra as A
-from ..ir.expr import Array, Expr, Var
+from ..ir.expr import Array, Const, Expr, Var
 from ..ir.pipeline import ROOT, Definition, Function, Pipeline
 from ..types import Type, bool_, index
 from .associativity import prove, stores_constant
@@ -21,7 +21,8 @@ from .control import Specialize, Within
 from .copies import CloneIn, EagerInline, In, Structural, inlined, wrapper
 from .default import schedule_default
 from .directive import Directive, Stage, label, nearest
-from .loops import Facts, Loops, SplitOp
+from .hints import MOST, check_hints
+from .loops import Facts, Fetching, Loops, SplitOp, Streaming
 from .nesting import TAILS_OF_ANY_CALL
 from .placement import ComputeWith, Placement
 from .reductions import Rfactor, rfactor
@@ -266,7 +267,7 @@ class _Run:
             d.refuse(at, "the stage is specialised already", hint="give rfactor before specialize")
         op = prove(f.definitions[k], f)
         assert not isinstance(op, str)  # checked above
-        parts = rfactor(f, f.definitions[k], self._typed_loops(stage.loops), dict(d.vars), op, made)
+        parts = rfactor(f, f.definitions[k], self._typed_loops(stage.loops, at.label), dict(d.vars), op, made)
         definitions = (*f.definitions[:k], parts.definition, *f.definitions[k + 1 :])
         self.functions[name] = f = replace(f, definitions=definitions)
         self.functions[made] = parts.intermediate
@@ -334,6 +335,7 @@ class _Run:
         given = {name: [d for _, d in entries] for name, entries in self.given.items()}
         p = schedule_default(in_steps(replace(self.p, functions=tuple(functions)), given))
         check_places(p, given)
+        check_hints(p)
         p = together(p)
         return replace(p, functions=tuple(_without_facts(self._traced(f)) for f in p.functions))
 
@@ -366,7 +368,7 @@ class _Run:
 
     def _definition(self, d: Definition, s: _Stage, label: str) -> Definition:
         special = tuple(self._specializations(s, None, label))
-        return replace(d, loops=self._typed_loops(s.loops), specializations=special, atomic=s.loops.facts.atomic)
+        return replace(d, loops=self._typed_loops(s.loops, label), specializations=special, atomic=s.loops.facts.atomic)
 
     def _specializations(self, s: _Stage, outer: Expr | None, label: str) -> Iterable[tuple[Expr, Loops]]:
         """(condition, loops) of each branch, those inside it first."""
@@ -377,13 +379,21 @@ class _Run:
                 specialize.refuse(label, f"{specialize.condition} is not true or false")
             cond = cond if outer is None else A.and_(outer, cond)
             yield from self._specializations(branch, cond, f"{label}.{specialize}")
-            yield cond, self._typed_loops(branch.loops)
+            yield cond, self._typed_loops(branch.loops, label)
 
-    def _typed_loops(self, loops: Loops) -> Loops:
+    def _typed_hint(self, h: Fetching | Streaming, label: str) -> Fetching | Streaming:
+        if not isinstance(h, Fetching) or not isinstance(h.distance, Scalar):
+            return h
+        with h.by.blamed(label):
+            distance = A.cast(h.distance.typed(self.p), index)
+        return replace(h, distance=A.clamp(distance, Const(-MOST, index), Const(MOST, index)))
+
+    def _typed_loops(self, loops: Loops, label: str) -> Loops:
         tensor = loops.tensor
         if tensor is not None and self.target is not None:
             tensor = replace(tensor, code=tensor.intrinsic.code(self.target.has))
-        return replace(loops, ops=tuple(self._typed_op(op) for op in loops.ops), tensor=tensor)
+        ops, hints = tuple(map(self._typed_op, loops.ops)), tuple(self._typed_hint(h, label) for h in loops.hints)
+        return replace(loops, ops=ops, hints=hints, tensor=tensor)
 
     def _typed_op(self, op: Any) -> Any:
         if not isinstance(op, SplitOp):

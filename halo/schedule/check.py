@@ -13,6 +13,7 @@ from ..ir.pipeline import Function, Pipeline, Place
 from ..ir.sorting import sorts_rows
 from .control import Memoize
 from .directive import Directive, label, listed, nearest, quoted
+from .hints import is_inlined
 from .loops import Loops
 from .nesting import adjective
 from .placement import (
@@ -88,9 +89,7 @@ class _Places:
         self.reads = {f.name: read_by(f) for f in p.functions}
 
     def is_inlined(self, f: Function) -> bool:
-        return (
-            f.compute.kind == "inline" and len(f.definitions) == 1 and f.extern is None and f.name not in self.p.outputs
-        )
+        return is_inlined(f, self.p)
 
     def last(self, f: Function, *kinds: type[Directive]) -> Directive:
         """The last directive of one of these kinds that `f` was given."""

@@ -20,6 +20,7 @@ from inspect import Parameter, Signature
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ..errors import HaloError, Location, ScheduleError
+from ..ir.surface import Input
 from ..types import Type, as_type
 from .loops import Loops
 from .scalar import Scalar, as_scalar
@@ -148,6 +149,10 @@ def _target(value: Any) -> Target:
     return Target(func, None if value is func else stage)
 
 
+def _source(value: Any) -> Target:
+    return Target(value) if isinstance(value, Input) else _target(value)
+
+
 def _boxes(value: Any) -> tuple[tuple[Any, ...], ...]:
     pairs = tuple(value) if isinstance(value, (tuple, list)) else ()
     if not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs) or not pairs:
@@ -251,9 +256,11 @@ BOXES = Kind("Sequence[tuple[int | Expr, int | Expr]]", _boxes,
 ALIGN = Kind("str | Mapping[str | Expr, str]", _alignments,
              lambda v: PAIRS.show(v) if isinstance(v, tuple) else _word(v),
              lambda v: PAIRS.dump(v) if isinstance(v, tuple) else v, keyword=True)  # fmt: skip
+SOURCE = replace(TARGET, annotation="Schedulable | Input", convert=_source)
 LOOPS, FACTORS, TARGETS = many(LOOP), many(FACTOR), many(TARGET)
 TARGETS = replace(TARGETS, show=lambda ts: str(ts[0]) if len(ts) == 1 else f"[{', '.join(map(str, ts))}]")
 MAYBE_COUNT, MAYBE_INTEGER, MAYBE_TARGETS = _optional(COUNT), _optional(INTEGER), _optional(TARGETS)
+MAYBE_LOOP, MAYBE_SOURCES = _optional(LOOP), _optional(replace(many(SOURCE), show=TARGETS.show))
 
 
 def arg(kind: Kind, *, star: bool = False, default: Any = dataclasses.MISSING) -> Any:

@@ -14,7 +14,7 @@ A name may be used again once it was consumed (`SplitOp("x", "x", "x_v", 8, ...)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..ir.expr import Const, Expr, Read, Var, walk
@@ -24,7 +24,7 @@ from ..ir.sorting import sorts_rows
 if TYPE_CHECKING:
     from ..ir.pipeline import Definition, Function
 
-__all__ = ["Dim", "Facts", "FuseOp", "Loops", "RenameOp", "SplitOp"]
+__all__ = ["Dim", "Facts", "Fetching", "FuseOp", "Loops", "RenameOp", "SplitOp", "Streaming"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,28 @@ LoopOp = SplitOp | FuseOp | RenameOp
 
 
 @dataclass(frozen=True)
+class Fetching:
+    """In each iteration of loop `at`, memory of `what` (a stage or an input) is asked for that will be read when loop
+    `start` is `distance` iterations further. `by` is the directive that says so."""
+
+    what: str
+    at: str
+    start: str
+    distance: int | Any
+    strategy: str
+    by: Any = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """The stage's stores, or its loads of what `loads` names (None: of everything else), are not kept in caches."""
+
+    stores: bool
+    loads: tuple[str, ...] | None
+    by: Any = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Facts:
     """What directives may know of the stage beside its loops.
 
@@ -123,6 +145,7 @@ class Loops:
     ops: tuple[LoopOp, ...] = ()
     facts: Facts = Facts()
     tensor: Tensor | None = None
+    hints: tuple[Fetching | Streaming, ...] = ()
 
     @staticmethod
     def start(pure: Iterable[str], reduction: Iterable[str] = (), facts: Facts = Facts()) -> Loops:

@@ -8,7 +8,7 @@ from typing_extensions import Self
 from ..func.func import Func
 from ..func.schedulable import Schedulable, Stage
 from ..ir.intrinsic import Intrinsic
-from ..ir.surface import Expr
+from ..ir.surface import Expr, Input
 
 # ruff: noqa
 # fmt: off
@@ -118,6 +118,29 @@ class StageMethods:
         Returns that nest's stage, which starts with the directives given so far; the other nest goes on with those that
         follow. The first condition that holds decides; the same condition again gives the same stage.
         """
+    def prefetch(self, f: Schedulable | Input, at: str | Expr, distance: int | Expr = ..., from_: str | Expr | None = ..., strategy: str = ...) -> Self:
+        """Ask, in each iteration of loop `at`, for the memory of `f` (a Func or an Input) that will be read `distance`
+        iterations later: one cache line after the other of the box that is needed then. (Halide's prefetch.)
+
+            for y: for x: g[y, x] = f[y, x]     ->   for y:
+            g.prefetch(f, "y", 2)                      prefetch f[y + 2, ...]
+                                                       for x: g[y, x] = f[y, x]
+
+        `from_` names the loop that is `distance` iterations further on, where that is one around `at`. Of a box that is not
+        all in memory the `strategy` "guard" asks for nothing and "clamp" for the part that is; "non_faulting" asks for
+        addresses beyond it too, which no processor minds.
+
+        ScheduleError where `f` is not read in loop `at`, or has no memory outside of it.
+        """
+    def stream_stores(self) -> Self:
+        """Store past the caches: for results larger than they are, which nobody reads soon. (Halide's stream_stores.)
+
+        Vectors of 16 aligned bytes and more are stored so, and all that is under no mask; the rest is stored as ever.
+        """
+    def stream_loads(self, funcs: Sequence[Schedulable | Input] | None = ...) -> Self:
+        """Load what `funcs` (a Func, an Input or a list; everything, if it is left out) hold without keeping it in caches:
+        for what is larger than they are and is read once. (Halide's stream_loads.)
+        """
     def compute_with(self, f: Schedulable, v: str | Expr, align: str | Mapping[str | Expr, str] = ...) -> Self:
         """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.
 
@@ -181,6 +204,10 @@ class FuncMethods:
         """
     def store_in(self, memory: str) -> Self:
         """Put the values on the "heap", the "stack" or in "register"s; "auto" is the stack for small constant sizes.
+
+        The heap is a pool: each allocation asks it. On the "stack" an array of any size asks for memory only where it has
+        to be larger than any before: in a loop, in its first iterations. Arrays that are not there at the same time share
+        it. "register"s are for constant sizes. (Halide's MemoryType; "stack" of other sizes is its pseudostack.)
         """
     def bound(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
         """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.

@@ -14,7 +14,7 @@ from ..types import index
 from .associativity import Operator
 from .copies import Structural
 from .directive import PAIRS, Directive, Stage, arg, directive, quoted
-from .loops import Dim, FuseOp, Loops, SplitOp
+from .loops import Dim, Fetching, FuseOp, Loops, SplitOp, Streaming
 from .rewrite import fresh, mapped
 
 __all__ = ["Atomic", "Factored", "Rfactor", "rfactor"]
@@ -206,7 +206,12 @@ class _Space:
         plain = Loops.of(d, f, self.loops.facts)
         dims = [replace(dim, name=self.news.get(dim.name, dim.name)) for dim in self.loops.dims]
         kept = self._kept_ops(plain, [replace(dim, axis=_axis(plain, dim)) for dim in dims])
-        return replace(kept, tensor=self.loops.tensor)
+        return replace(kept, tensor=self.loops.tensor, hints=tuple(map(self._renamed, self.loops.hints)))
+
+    def _renamed(self, h: Fetching | Streaming) -> Fetching | Streaming:
+        if isinstance(h, Streaming):
+            return h
+        return replace(h, at=self.news.get(h.at, h.at), start=self.news.get(h.start, h.start))
 
     def outer_loops(self, d: Definition, f: Function) -> Loops:
         """The loops of the merging update: variables new to it outermost, then the others as they were."""

@@ -10,14 +10,18 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Expr, Read, Var, walk
 from ..ir.pipeline import Definition, Function, RVar
 
-__all__ = ["copied", "fresh", "mapped", "read_by", "redirected"]
+__all__ = ["arrays_of", "copied", "fresh", "mapped", "read_by", "redirected"]
 
 
 def read_by(function: Function) -> set[Array]:
     """The Arrays that the definitions of `function` read, its own included."""
-    roots = [e for d in function.definitions for e in (*d.indices, *d.values, d.pred)]
-    found = {e.array for e in walk(roots) if isinstance(e, Read)}
+    found = {a for d in function.definitions for a in arrays_of(d)}
     return found | set(function.extern.arrays if function.extern is not None else ())
+
+
+def arrays_of(d: Definition) -> set[Array]:
+    """The Arrays that one definition reads."""
+    return {e.array for e in walk((*d.indices, *d.values, d.pred)) if isinstance(e, Read)}
 
 
 def mapped(definition: Definition, f: Callable[[Expr], Expr]) -> Definition:

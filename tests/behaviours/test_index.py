@@ -43,7 +43,8 @@
 | 39 | events of a run, in order | schedule/test_traces.py | |
 | 40 | compile time stays bounded | | arrays over 2 GiB need no option |
 
-GPUs, prefetching, streaming stores and automatic scheduling are no part of it.
+GPUs, prefetching, streaming stores and automatic scheduling are no part of it (the second and third are tested in
+lowering/test_prefetch.py and jit/test_emit_hint.py).
 """
 
 from __future__ import annotations

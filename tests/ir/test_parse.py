@@ -113,6 +113,21 @@ STATEMENTS = [
       pass
     """,
     """
+    for y in 0..h:
+      prefetch img[2*y + 4..2*y + 9, 0..min(w, 5)] guard
+      prefetch pair[y..y + 1] items 0, 1 clamp
+      stream out:
+        out[y, x] = 1
+      stream out, pair from img, blur_x:
+        pass
+      stream from img:
+        pass
+    """,
+    """
+    alloc u8 line[64] stack
+    fetch line[0] .. line[w - 1]
+    """,
+    """
     produce zero:
       alloc u8 zero[w] heap
       zero[x] = 1

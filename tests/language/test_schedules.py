@@ -98,7 +98,14 @@ CONTROL = {
     "memoize": lambda f, g: g.compute_root().memoize(),
     "memoize_in_tiles": lambda f, g: (f.split("y", "yo", "yi", 8).parallel("yo"), g.compute_at(f, "yo").memoize(7)),
 }
-DIRECTIVES = LOOPS | PLACES | STORAGE | COPIES | CONTROL
+HINTS = {
+    "prefetch": lambda f, g: (g.compute_root(), f.prefetch(g, "y", 2)),
+    "prefetch_of_an_input": lambda f, g: (g.compute_inline(), f.prefetch(f.inputs["img"], "x", 8, from_="y")),
+    "prefetch_of_a_part": lambda f, g: (g.compute_root(), f.prefetch(g, "x", 2, strategy="clamp")),
+    "stream_stores": lambda f, g: f.vectorize("x", 8).stream_stores(),
+    "stream_loads": lambda f, g: (g.compute_root().stream_loads(), f.vectorize("x", 8).stream_loads(g)),
+}
+DIRECTIVES = LOOPS | PLACES | STORAGE | COPIES | CONTROL | HINTS
 
 
 @pytest.mark.parametrize("name", DIRECTIVES)

@@ -136,6 +136,13 @@ def aligned(align: str) -> halo.Func:
     return f.serial("x")
 
 
+def fetched() -> halo.Func:
+    out, rows = blur()
+    out.split("y", "yo", "yi", 8).vectorize("x", 16).stream_stores().prefetch(rows, "yi", 2)
+    rows.compute_root().prefetch(rows.inputs["img"], "y", 1, strategy="clamp").vectorize("x", 16)
+    return out
+
+
 def chain() -> halo.Func:
     x = halo.Var("x")
     stages = [halo.Func(f"f{k}") for k in range(4)]
@@ -185,6 +192,8 @@ CASES = [
     ("skip_stages", "skip_stages", optional),
     ("skip_stages_of_memoized_ones", "skip_stages", memoized),
     ("slide", "slide", sliding),
+    ("prefetch", "prefetch", fetched),
+    ("flatten_of_a_prefetch", "flatten", fetched),
     ("checks", "checks", guarded),
     ("ring_buffers", "ring_buffers", in_turns),
     ("fork_producers", "fork_producers", beside),

@@ -26,7 +26,7 @@ from typing_extensions import Self
 from ..func.func import Func
 from ..func.schedulable import Schedulable, Stage
 from ..ir.intrinsic import Intrinsic
-from ..ir.surface import Expr
+from ..ir.surface import Expr, Input
 
 # ruff: noqa
 # fmt: off

@@ -29,6 +29,7 @@ other.compute_inline().hoist_storage(blur_y, "yo").store_root().always_partition
 blur_x.unscheduled().set_estimates([(0, n), (0, 100)]).eager_inline(other)
 other.trace_loads().trace_stores().trace_realizations().add_trace_tag("seen").debug_to_file("other.npy")
 other.promise_output("stride", 1, n).change_type(u8).compute_root()
+blur_x.prefetch(img, "y", n, from_="y", strategy="clamp").stream_stores().stream_loads([img]).stream_loads()
 staged = img.in_()
 staged.split("i0", "io", "ii", 16).split("i1", "jo", "ji", 4).reorder("io", "jo", "ii", "ji").tensorize("ii", "dot_u8i8_i32")
 staged.always_partition_all().memoize(n // 2).promise_alignment(64)
