@@ -201,6 +201,8 @@ def maximum(a: Expr, b: Expr) -> Expr:
 def _extreme(name: str, a: Expr, b: Expr) -> Expr:
     if a is b:
         return a
+    if isinstance(b, Const) and a.type.is_float and b.value == b.value:
+        a, b = b, a  # a NaN is then the second operand, which is what the machine's own min and max give
     if a.lanes > 1 or a.type is not index:
         return _broadcasting(name, a, b, lambda x, y: _extreme(name, x, y))
     other = "max" if name == "min" else "min"

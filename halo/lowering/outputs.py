@@ -38,6 +38,8 @@ def _copy(f: Function, lanes: int) -> Function:
         dim = loops.dim(last)
         loops = loops.replace_dim(last, dim, replace(dim, name=f"{last}_v", kind="vectorize"))
         loops = loops.with_op(SplitOp(last, last, f"{last}_v", lanes, "guard"))
+        if any(dim.kind == "parallel" for d in f.definitions for dim in d.loops.dims):
+            loops = loops.with_dim(variables[0].name, kind="parallel")
     return replace(copy, definitions=(replace(copy.definitions[0], loops=loops),))
 
 

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import reduce
+from operator import or_
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children, is_false, is_true
-from ..ir.facts import const_bounds, free_vars
+from ..ir.facts import arrays_read, const_bounds, free_vars
 from ..ir.interval import Range, lower, slacks, solve
 from ..ir.stmt import Block, For, If, Memoize, Prefetch, Realize, Stmt, block
 from ..types import bool_, index
 from .inline_lets import substitute
-from .probe import probe
+from .probe import SIZE, probe
 from .walk import exprs, map_exprs, map_stmt, substmts
 
 Loops = dict[Var, tuple[Expr, Expr]]  # the loops around: lo and extent
+FAR = 3 * SIZE
 
 
 def partition(s: Stmt) -> Stmt:
@@ -30,7 +32,14 @@ def partition(s: Stmt) -> Stmt:
 
     In the ends of a loop, the loops inside are split again only by what was unsettled there (in the last tile of a row,
     most of its own points are steady); with `always`, by everything."""
-    return _partition(s, {}, None)
+    return _partition(s, _far(s), None)
+
+
+def _far(s: Stmt) -> Loops:
+    """The extents of inputs, three times those of outputs: what makes a picture smaller does not read beyond it."""
+    arrays = {a for e in exprs(s) for a in arrays_read(e) if a.kind == "input"}
+    found: Loops = {v: (Const(FAR, index), Const(0, index)) for a in arrays for v in a.extents if isinstance(v, Var)}
+    return reduce(or_, map(_far, substmts(s)), found)
 
 
 def _partition(s: Stmt, loops: Loops, only: Collection[Expr] | None) -> Stmt:
