@@ -119,8 +119,8 @@ class _Instrumented:
         with interning():
             p = self.program.typed(self.signature, target)
             lowered = self._counting(self.program.variant(p, self.schedule, target, variant))
-            fallback = (lambda: self.kernel(more_cautious[0])) if more_cautious else None
-            return compile_kernel(p, target, lambda: lowered, self.program.options(p), fallback=fallback,
+            return compile_kernel(p, target, lambda: lowered, self.program.options(p),
+                                  instead=(lambda kind, call: self.kernel(more_cautious[0])) if more_cautious else None,
                                   cached=False, watch=stopwatch())  # fmt: skip
 
     def _counting(self, lowered: Lowered) -> Lowered:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..errors import ArgumentError, here
 from ..frontend.graph import Graph
 from ..frontend.typing import build_pipeline
-from ..ir.node import interning
+from ..ir.node import interning, uncollected
 from ..ir.pipeline import Lowered, Pipeline, replace
 from ..ir.surface import Input
 from ..jit.target import Target, as_target
 from ..schedule.apply import apply
+from ..schedule.default import unscheduled
 from ..schedule.schedule import Schedule
 from ..schedule.tensorize import intrinsics
 from ..timing import Stopwatch
 from .region import Place, region
-from .signature import Signature
+from .signature import Signature, sizes
 
 if TYPE_CHECKING:
     from ..jit.kernel import Kernel, Options
@@ -45,6 +46,9 @@ def _lanes(target: Target | str) -> int:
 
 VARIANTS = ("fast", "safe", "plain")
 """Ever more cautious: contiguous arrays and every promise kept; the schedule for any call; no schedule at all."""
+
+CHOICES = 2
+"""Kernels that have only the nests of the calls they were made for; after these, one has them all."""
 
 Observer = Callable[..., None]
 
@@ -78,16 +82,24 @@ class Program:
         return replace(p, assumed=True) if s.assumed else p
 
     def variant(
-        self, p: Pipeline, schedule: Schedule, target: Target | str, variant: str, observe: Observer | None = None
+        self,
+        p: Pipeline,
+        schedule: Schedule,
+        target: Target | str,
+        variant: str,
+        observe: Observer | None = None,
+        call: Mapping[str, Any] | None = None,
     ) -> Lowered:
-        """The loops of the typed pipeline `p`, as one of VARIANTS."""
+        """The loops of the typed pipeline `p`, as one of VARIANTS; of specialised nests those of `call` (see `lower`)."""
         from ..lowering import lower  # not wanted where the kernel is on disk
 
-        plain = apply(p, {}, machine(target))
-        scheduled = plain
-        if variant != "plain" and schedule.by_name():
-            scheduled = apply(p, schedule.by_name(), machine(target), promises=variant == "fast")
-        return lower(scheduled, _lanes(target), variant == "fast", plain, observe, machine(target).has)
+        directives = {} if variant == "plain" else schedule.by_name()
+        scheduled = apply(p, directives, machine(target), promises=variant == "fast")
+        plain = unscheduled(p) if directives else None
+        return lower(
+            scheduled, _lanes(target), dense=variant == "fast", plain=plain, call=call, observe=observe,
+            has=machine(target).has,
+        )  # fmt: skip
 
     def lowered(
         self, s: Signature, target: Target | str | None = None, observe: Observer | None = None, variant: str = "fast"
@@ -95,15 +107,36 @@ class Program:
         """The loops for the types `s`. Inside `interning()`."""
         return self.variant(self.typed(s, target), self.schedule(), as_target(target), variant, observe)
 
-    def kernel(self, s: Signature, target: Any = None) -> Kernel:
-        """The compiled variant for the types `s` under the schedule as it is now."""
+    def kernel(self, s: Signature, target: Any = None, call: Mapping[str, Any] | None = None) -> Kernel:
+        """The compiled variant for the types `s` under the schedule as it is now, with the nests of such a `call`."""
         key = s, as_target(target), self.schedule()
         found = self._kernels.get(key)
         if found is None:
-            found = self._kernels[key] = self._compiled(*key)
+            found = self._kernels[key] = self._compiled(*key, call)
         return found
 
-    def _compiled(self, s: Signature, target: Target | str, schedule: Schedule, variant: str = VARIANTS[0]) -> Kernel:
+    def call(self, values: Mapping[str, Any], shape: Any = None) -> dict[str, Any]:
+        """Shapes of arrays and values of scalars by name, as far as they are known before a call with `values`."""
+        known = sizes(self.arguments, {**self.bound, **values})
+        for f, places in zip(self.outputs, self.regions, strict=True):
+            extents = [None if at is None or at[0] not in known else known[at[0]][at[1]] for at in places]
+            if shape is not None and not self.several:
+                extents = list(shape) if isinstance(shape, (tuple, list)) else [shape]
+            if len(extents) == len(places) and all(isinstance(n, int) for n in extents):
+                name = self.graph.names[f]
+                known[name if f.size == 1 else f"{name}.0"] = tuple(extents)
+        return known
+
+    def _compiled(
+        self,
+        s: Signature,
+        target: Target | str,
+        schedule: Schedule,
+        call: Mapping[str, Any] | None = None,
+        turn: int = 0,
+        variant: str = VARIANTS[0],
+    ) -> Kernel:
+        """`turn` counts the kernels with nests chosen for a call, before the one that has all of them."""
         from ..jit.kernel import compile_kernel
 
         declared = [i for i in intrinsics(e.directive for e in schedule.entries) if not i.built_in]
@@ -111,20 +144,25 @@ class Program:
             from .prove import prove
 
             prove(declared, target)
-        more_cautious, watch = VARIANTS[VARIANTS.index(variant) + 1 :], stopwatch()
+        watch, chosen = stopwatch(), call if turn < CHOICES else None
 
         def timed(step: Pass, _: object) -> None:
             if watch is not None:
                 watch.lap(step.name)
 
-        with interning():
+        def instead(kind: str, call: Mapping[str, Any]) -> Kernel:
+            if kind == "specialize":
+                return self._compiled(s, target, schedule, call, turn + 1)
+            return self._compiled(s, target, schedule, variant=VARIANTS[VARIANTS.index(variant) + 1])
+
+        with uncollected(), interning():
             p = self.typed(s, target)
             if watch is not None:
                 watch.lap("typing")
             return compile_kernel(
-                p, target, lambda: self.variant(p, schedule, target, variant, timed), self.options(p),
-                variant=f"{variant} {schedule.to_json()}", cached=self.cache, watch=watch,
-                fallback=(lambda: self._compiled(s, target, schedule, more_cautious[0])) if more_cautious else None,
+                p, target, lambda: self.variant(p, schedule, target, variant, timed, chosen), self.options(p),
+                variant=f"{variant} {'all' if chosen is None else turn} {schedule.to_json()}", cached=self.cache,
+                watch=watch, instead=None if variant == VARIANTS[-1] else instead,
             )  # fmt: skip
 
     def options(self, p: Pipeline) -> Options:

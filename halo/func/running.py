@@ -27,7 +27,7 @@ def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], ou
     values = named(r.name, program.arguments, args, inputs)
     if any(isinstance(v, Pad) for v in values.values()):
         return _run_padded(r, program, values, out, shape, origin)
-    kernel = _kernel(r, program, signature(program.arguments, values))
+    kernel = _kernel(r, program, signature(program.arguments, values), call=program.call(values, shape))
     if key is not None:
         r._remember(key, kernel)
     if origin is not None:
@@ -51,16 +51,19 @@ def _run_padded(r: Runnable, program: Program, values: Mapping[str, Any], out: A
     return r._padded[key][1]._run((), arrays, out, shape, origin)
 
 
-def _kernel(r: Runnable, program: Program, s: Signature, target: Any = None) -> Kernel:
+def _kernel(
+    r: Runnable, program: Program, s: Signature, target: Any = None, call: Mapping[str, Any] | None = None
+) -> Kernel:
     r._last = program, s
-    return program.kernel(s, target)
+    return program.kernel(s, target, call)
 
 
 def compiled(r: Runnable, args: tuple[Any, ...], types: Mapping[str, Any], target: Any) -> Kernel:
     """The Kernel of `r` for these types."""
     program = program_of(r, args, types)
     values = named(r.name, program.arguments, args, types)
-    return _kernel(r, program, signature(program.arguments, values, types=True), target)
+    s = signature(program.arguments, values, types=True)
+    return _kernel(r, program, s, target, program.call(values))
 
 
 def numba_type(r: Runnable) -> tuple[Any, Any]:

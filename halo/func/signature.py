@@ -15,7 +15,7 @@ from ..frontend.promotion import Weak
 from ..jit.arrays import as_array, element_type
 from ..types import ArrayType, Type, as_type, bool_, f32, i32, i64
 
-__all__ = ["Signature", "named", "signature"]
+__all__ = ["Signature", "named", "signature", "sizes"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,16 @@ def signature(arguments: Mapping[str, Argument], values: Mapping[str, Any], type
             scalars.append((name, found))
     promised = frozenset(name for name, v in values.items() if isinstance(v, ArrayType) and v.contiguous)
     return Signature(tuple(arrays), tuple(scalars), promised)
+
+
+def sizes(arguments: Mapping[str, Argument], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The shapes of the arrays among `values`, and the scalars, by name; nothing for what is a type."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if not _is_type(value):
+            array = name not in arguments or arguments[name].ndim is not None
+            found[name] = as_array(value, name).shape if array else np.asarray(value).item()
+    return found
 
 
 def _array(a: Argument, value: Any) -> Type:

@@ -108,4 +108,4 @@ class _Run:
             lowered = self.program.variant(p, self.schedule, "python", variant)
             binder = compile_kernel(p, "python", lambda: lowered, self.program.options(p)).binder
         self.code = Traced(lowered, self.most)
-        return Kernel(binder, self.code, (lambda: self.kernel(more_cautious[0])) if more_cautious else None)
+        return Kernel(binder, self.code, (lambda kind, call: self.kernel(more_cautious[0])) if more_cautious else None)

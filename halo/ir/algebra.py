@@ -209,8 +209,8 @@ def _extreme(name: str, a: Expr, b: Expr) -> Expr:
     kept = _flatten(name, a)
     for e in _flatten(name, b):
         kept = _with(name, kept, e)
-    # max(min(x, y), y) = y
-    kept = [k for k in kept if not any(o is not k and o in _flatten(other, k) for o in kept)] or kept
+    if any(isinstance(k, Op) and k.name == other for k in kept):  # max(min(x, y), y) = y
+        kept = [k for k in kept if not any(o is not k and o in _flatten(other, k) for o in kept)] or kept
     if len(kept) == 1:
         return kept[0]
     common = _common(kept)  # min(x + a, x + b) = x + min(a, b)
@@ -572,18 +572,23 @@ def rewrite(e: Expr, f: Callable[[Expr], Expr | None], memo: dict[Expr, Expr]) -
 
 def substitute(e: Expr, values: dict[Any, Expr], memo: dict[Expr, Expr] | None = None) -> Expr:
     """`e` with variables replaced. Pass one `memo` to share work between expressions of one substitution."""
-    memo = {} if memo is None else memo
+    return _Substitution(values, {} if memo is None else memo).visit(e)
 
-    def visit(e: Expr) -> Expr:
-        found = memo.get(e)
+
+class _Substitution:  # no function in a function, which would keep all of it for the garbage collector to find
+    __slots__ = ("memo", "values")
+
+    def __init__(self, values: dict[Any, Expr], memo: dict[Expr, Expr]) -> None:
+        self.values, self.memo = values, memo
+
+    def visit(self, e: Expr) -> Expr:
+        found = self.memo.get(e)
         if found is None:
-            if e in values:
-                found = values[e]
-            elif free_vars(e).isdisjoint(values):
+            if e in self.values:
+                found = self.values[e]
+            elif free_vars(e).isdisjoint(self.values):
                 found = e
             else:
-                found = map_children(e, visit)
-            memo[e] = found
+                found = map_children(e, self.visit)
+            self.memo[e] = found
         return found
-
-    return visit(e)

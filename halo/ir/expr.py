@@ -31,13 +31,15 @@ The operations of `Op`, by name (operands of one type `T` unless said; the resul
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from ..types import Type, bool_, index
 from .node import Node, _local, expr_node
 
-__all__ = ["Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Instruction", "Lin", "Load", "Op", "Ramp", "Read", "Reduce",
+__all__ = ["CHILDREN", "Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Instruction", "Lin", "Load", "Op", "Ramp",
+           "Read", "Reduce",
            "Shuffle", "Var", "children", "is_false", "is_true", "reads", "walk"]  # fmt: skip
 
 
@@ -269,22 +271,23 @@ class Buffer:
 
 def children(e: Expr) -> tuple[Expr, ...]:
     """The expressions directly under `e`, left to right."""
-    match e:
-        case Op() | Instruction():
-            return e.args
-        case Lin():
-            return tuple(a for a, _ in e.terms)
-        case Cast() | Broadcast() | Reduce():
-            return (e.value,)
-        case Read():
-            return e.indices if e.pred is None else (*e.indices, e.pred)
-        case Load():
-            return (e.index,) if e.pred is None else (e.index, e.pred)
-        case Ramp():
-            return (e.base, e.stride)
-        case Shuffle():
-            return e.vectors
+    return CHILDREN[type(e)](e)
+
+
+def _none(e: Any) -> tuple[Expr, ...]:
     return ()
+
+
+def _value(e: Any) -> tuple[Expr, ...]:
+    return (e.value,)
+
+
+CHILDREN: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
+    Const: _none, Var: _none, Op: attrgetter("args"), Instruction: attrgetter("args"), Shuffle: attrgetter("vectors"),
+    Cast: _value, Broadcast: _value, Reduce: _value, Lin: lambda e: tuple([a for a, _ in e.terms]),
+    Read: lambda e: e.indices if e.pred is None else (*e.indices, e.pred),
+    Load: lambda e: (e.index,) if e.pred is None else (e.index, e.pred), Ramp: lambda e: (e.base, e.stride),
+}  # fmt: skip
 
 
 def walk(roots: Iterable[Expr | None]) -> Iterator[Expr]:

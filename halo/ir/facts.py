@@ -17,17 +17,12 @@ CASES = 64  # of a sum, told apart by the arms of what is in it; their number is
 
 def free_vars(e: Expr) -> frozenset[Expr]:
     """The variables that `e` mentions."""
-    try:
-        return e.cached_free  # type: ignore[no-any-return]  # a cache on the node, of any type
-    except AttributeError:
-        pass
-    free: frozenset[Expr]
     if isinstance(e, Var):
-        free = frozenset((e,))
-    else:
+        return frozenset((e,))  # not kept: it would be a cycle
+    free: frozenset[Expr] | None = getattr(e, "cached_free", None)
+    if free is None:
         sets = [s for c in children(e) if (s := free_vars(c))]
-        free = frozenset() if not sets else sets[0].union(*sets[1:])
-    e.cached_free = free
+        free = e.cached_free = sets[0].union(*sets[1:]) if sets else frozenset()
     return free
 
 
@@ -114,9 +109,22 @@ def _lin(e: Lin) -> Bounds:
             a, b = b, a
         lo = None if lo is None or a is None else lo + k * a
         hi = None if hi is None or b is None else hi + k * b
-    if len(e.terms) > 1 and (lo is None or hi is None or lo <= -LOOSE or hi >= LOOSE) and _cases(e) <= CASES:
+    if (
+        len(e.terms) > 1
+        and (lo is None or hi is None or lo <= -LOOSE or hi >= LOOSE)
+        and _cases(e) <= CASES
+        and not _is_anything(e)
+    ):
         lo, hi = _tighter((lo, hi), _lin_by_cases(e))
     return lo, hi
+
+
+def _is_anything(e: Lin) -> bool:
+    """Whether some unbounded variable stands alone in the sum: no case cancels it."""
+    loose = [atom for atom, _ in e.terms if isinstance(atom, Var) and atom.lo is None and atom.hi is None]
+    return bool(loose) and not all(
+        any(v in free_vars(atom) for atom, _ in e.terms if not isinstance(atom, Var)) for v in loose
+    )
 
 
 def _lin_by_cases(e: Lin) -> Bounds:

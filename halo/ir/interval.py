@@ -259,7 +259,7 @@ def solve(slack: Expr, v: Expr) -> tuple[Expr | None, Expr | None]:
     terms, _ = parts(slack)
     k = next((q for a, q in terms if a is v), 0)
     rest = A.sub(slack, A.mul(v, Const(k, index)))
-    if k == 0 or v in walk((rest,)):
+    if k == 0 or v in (free_vars(rest) if isinstance(v, Var) else walk((rest,))):
         return None, None
     if k > 0:  # v >= -rest/k, rounded up
         return A.neg(A.floordiv(rest, Const(k, index))), None

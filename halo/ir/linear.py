@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from ..types import index
 from .expr import Const, Expr, Lin
+
+_UID = attrgetter("uid")
 
 
 def parts(e: Expr) -> tuple[tuple[tuple[Expr, int], ...], int]:
@@ -22,16 +25,15 @@ def linear(terms: Iterable[tuple[Expr, int]], constant: int) -> Expr:
     coefs: dict[Expr, int] = {}
     for atom, k in terms:
         coefs[atom] = coefs.get(atom, 0) + k
-    live = sorted(((a, k) for a, k in coefs.items() if k), key=_by_uid)
+    live = [atom for atom, k in coefs.items() if k]
     if not live:
         return Const(constant, index)
-    if constant == 0 and len(live) == 1 and live[0][1] == 1:
-        return live[0][0]
-    return Lin(tuple(live), constant)
-
-
-def _by_uid(term: tuple[Expr, int]) -> int:
-    return term[0].uid
+    if len(live) == 1:
+        if constant == 0 and coefs[live[0]] == 1:
+            return live[0]
+    else:
+        live.sort(key=_UID)
+    return Lin(tuple([(atom, coefs[atom]) for atom in live]), constant)
 
 
 def shifted(e: Expr, by: int) -> Expr:

@@ -164,8 +164,8 @@ class Port:
 class CheckInfo:
     """What a `Check` of the kernel tests: `kind` is bounds (an input is too small: args are the needed lo and hi, and the
     extent), domain (a stage has values elsewhere only: args are the needed lo and hi, the first and the last), fallback
-    (the fast variant does not fit this call: run the safe one) or require (a user's requirement: args are the required
-    value and those for the {} of `message`, of these `types`)."""
+    (the fast variant does not fit this call: run the safe one), specialize (nor do its nests: run one with others) or
+    require (a user's requirement: args are the required value and those for the {} of `message`, of these `types`)."""
 
     kind: str
     array: str = ""

@@ -8,6 +8,7 @@ unrolled already: the text says what the machine is to do, and LLVM selects inst
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -19,10 +20,12 @@ from ..ir.pipeline import Lowered
 from ..types import Type
 from . import emit_expr  # noqa: F401  (fills the tables of expressions)
 from .emit_function import Function
-from .emit_stmt import emit_body
+from .emit_stmt import count_loops, emit_body
 from .target import Target
 
-__all__ = ["Module", "emit"]
+__all__ = ["Module", "emit", "emit_parts"]
+
+FEW_LOOPS = 8  # that a kernel runs one after the other itself: LLVM is slow with large functions
 
 
 def emit(lowered: Lowered, target: Target, name: str, loops: Mapping[int, int] | None = None) -> str:
@@ -31,11 +34,21 @@ def emit(lowered: Lowered, target: Target, name: str, loops: Mapping[int, int] |
     `loops` numbers For statements by their `id`: labels, also those of the assembly, then tell which loop they are of.
     Raises CompileError for a body that is not flattened.
     """
-    module = Module(target, name, kernel_slots(lowered), loops or {})
-    kernel = Function(module, name, "ptr noalias readonly %slots, ptr noalias %error")
+    return _module(lowered, target, name, loops or {}).text()
+
+
+def emit_parts(lowered: Lowered, target: Target, name: str, most: int) -> tuple[str, ...]:
+    """The same as up to `most` modules of about the same size, which LLVM compiles side by side."""
+    return _module(lowered, target, name, {}).parts(most)
+
+
+def _module(lowered: Lowered, target: Target, name: str, loops: Mapping[int, int]) -> Module:
+    module = Module(target, name, kernel_slots(lowered), loops)
+    apart = count_loops(lowered.body) > FEW_LOOPS
+    kernel = Function(module, name, "ptr noalias readonly %slots, ptr noalias %error", loops_apart=apart)
     emit_body(kernel, lowered.body)
     module.add(kernel)
-    return module.text()
+    return module
 
 
 def kernel_slots(lowered: Lowered) -> dict[Any, int]:
@@ -54,8 +67,8 @@ class Module:
 
     def __init__(self, target: Target, name: str, slots: dict[Any, int], loops: Mapping[int, int]) -> None:
         self.target, self.name, self.slots, self.loops = target, name, slots, loops
-        self.functions: list[str] = []
-        self.globals: list[str] = []
+        self.functions: dict[str, str] = {}  # by name
+        self.globals: dict[str, str] = {}  # likewise
         self.declarations = list(_DECLARATIONS)
         self.tables: dict[Buffer, str] = {}
         self.zeros = 0  # bytes of zero that some load needs
@@ -82,9 +95,9 @@ class Module:
             found = self.tables[buffer] = f"@table{len(self.tables)}"
             data = np.ascontiguousarray(buffer.table).tobytes()
             text = "".join(f"\\{byte:02x}" for byte in data)
-            self.globals.append(
-                f'{found} = private unnamed_addr constant [{len(data)} x i8] c"{text}", align 64' if data
-                else f"{found} = private unnamed_addr constant [1 x i8] zeroinitializer, align 64")  # fmt: skip
+            self.globals[found] = (
+                f'private unnamed_addr constant [{len(data)} x i8] c"{text}", align 64' if data
+                else "private unnamed_addr constant [1 x i8] zeroinitializer, align 64")  # fmt: skip
         return found
 
     def text_of(self, text: str) -> str:
@@ -92,7 +105,7 @@ class Module:
         data = text.encode() + b"\0"
         name = f"@text{len(self.globals)}"
         escaped = "".join(f"\\{byte:02x}" for byte in data)
-        self.globals.append(f'{name} = private unnamed_addr constant [{len(data)} x i8] c"{escaped}"')
+        self.globals[name] = f'private unnamed_addr constant [{len(data)} x i8] c"{escaped}"'
         return name
 
     def declare(self, declaration: str) -> None:
@@ -127,19 +140,31 @@ class Module:
         """The name under which `function` is called. Loops that do the same with other buffers, as the levels of a
         pyramid do, are one function."""
         body = function.body()
-        if function.parent is None:
-            self.functions.append(function.defined(function.name, body))
-            return function.name
-        name = self.tasks.get(body)
+        name = function.name if function.parent is None else self.tasks.get(body)
         if name is None:
             name = self.tasks[body] = f"{self.name}.{len(self.tasks) + 1}"
-            self.functions.append(function.defined(name, body))
+        self.functions.setdefault(name, function.defined(name, body))
         return name
 
     def text(self) -> str:
+        return self._text(self.functions)
+
+    def parts(self, most: int) -> tuple[str, ...]:
+        """The functions in up to `most` modules, the largest first to where there is least."""
+        count = min(most, len(self.functions), 1 + sum(map(len, self.functions.values())) // _WORTHWHILE)
+        parts: list[dict[str, str]] = [{} for _ in range(count)]
+        for name, text in sorted(self.functions.items(), key=lambda item: -len(item[1])):
+            min(parts, key=lambda part: sum(map(len, part.values())))[name] = text
+        return tuple(map(self._text, parts))
+
+    def _text(self, functions: dict[str, str]) -> str:
+        body = "\n".join(functions.values())
+        mentioned = set(_GLOBAL.findall(body))
+        shared = [f"{name} = {value}" for name, value in self.globals.items() if name in mentioned]
         if self.zeros:
-            self.globals.append(f"@zero = private unnamed_addr constant [{self.zeros} x i8] zeroinitializer, align 64")
-        return "\n".join([f'target triple = "{self.target.triple}"', *self.globals, *self.functions, *self.declarations,
+            shared.append(f"@zero = private unnamed_addr constant [{self.zeros} x i8] zeroinitializer, align 64")
+        elsewhere = [f"declare i32 @{name}(i64, ptr)" for name in self.tasks.values() if name not in functions]
+        return "\n".join([f'target triple = "{self.target.triple}"', *shared, body, *self.declarations, *elsewhere,
                           self._attributes(), *self._metadata(), ""])  # fmt: skip
 
     def _attributes(self) -> str:
@@ -159,6 +184,8 @@ class Module:
         return [*lines, *(f"!{first + n} = distinct !{{!{first + n}, !3}}" for n in range(count))]
 
 
+_GLOBAL = re.compile(r"@(?:table|text)\d+")
+_WORTHWHILE = 40_000  # characters of LLVM IR that are worth another thread
 _METADATA = 5  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain, the number 1
 _DECLARATIONS = (
     "declare noalias align 64 ptr @halo_malloc(i64)",

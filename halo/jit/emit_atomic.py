@@ -8,11 +8,11 @@ several may hit the same element.
 from __future__ import annotations
 
 from ..ir import algebra as A
-from ..ir.expr import Buffer, Const, Expr, Instruction, Load, Op
+from ..ir.expr import CHILDREN, Buffer, Const, Expr, Instruction, Load, Op
 from ..ir.stmt import Store
 from .emit_address import address, affine
 from .emit_cast import pack, unpack
-from .emit_function import CHILDREN, MEMORY, REGISTER, Function
+from .emit_function import MEMORY, REGISTER, Function
 from .emit_store import store
 from .emit_vector import permute, splat
 
@@ -23,7 +23,7 @@ _INSTRUCTIONS = {"add": "add", "sub": "sub", "and": "and", "or": "or", "xor": "x
 
 def store_atomic(f: Function, s: Store) -> None:
     """The Store `s`, whose value reads its own element."""
-    shared = f.parent is not None and s.buffer not in f.owned
+    shared = f.threaded and s.buffer not in f.owned
     if not shared and s.index.lanes > 1 and _are_apart(s.index):
         store(f, s)
         return

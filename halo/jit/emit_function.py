@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CompileError
-from ..ir.expr import Broadcast, Buffer, Cast, Const, Expr, Instruction, Lin, Load, Op, Ramp, Reduce, Shuffle, Var
+from ..ir.expr import CHILDREN, Buffer, Const, Expr, Load, Op, Var
 from ..ir.stmt import For, Semaphore
 from ..types import Type, index
 
@@ -59,10 +59,21 @@ def memory_type(t: Type, lanes: int) -> str:
 
 
 class Function:
-    """`define i32 @name(parameters)`. Inside a parallel task, what its parent knows is captured at first use."""
+    """`define i32 @name(parameters)`. Inside a task, what its parent knows is captured at first use. `threaded`: several
+    threads may run it at once. `loops_apart`: serial loops become tasks too."""
 
-    def __init__(self, module: Module, name: str, parameters: str, parent: Function | None = None) -> None:
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        parameters: str,
+        parent: Function | None = None,
+        *,
+        threaded: bool = False,
+        loops_apart: bool = False,
+    ) -> None:
         self.module, self.name, self.parameters, self.parent = module, name, parameters, parent
+        self.threaded, self.loops_apart = threaded, loops_apart
         self.head: list[str] = []  # allocas and captured values, before the first block
         self.lines: list[str] = []
         self.tail: list[str] = []  # error exits
@@ -91,9 +102,10 @@ class Function:
         self.rooms: dict[str, list[str]] = {}
         self.borrowed: list[tuple[str, str]] = []
 
-    def task(self) -> Function:
+    def task(self, threaded: bool = True) -> Function:
         """A function that the kernel calls from here, `i32 task(i64 i, ptr closure)`; nothing is in it yet."""
-        return Function(self.module, f"{self.module.name}.task", "i64 %i, ptr noalias readonly %closure", parent=self)
+        parameters = "i64 %i, ptr noalias readonly %closure"
+        return Function(self.module, f"{self.module.name}.task", parameters, parent=self, threaded=threaded)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -175,7 +187,7 @@ class Function:
         return _SCOPES.sub(self._scopes_of, text)
 
     def defined(self, name: str, body: str) -> str:
-        return f"define {'internal ' if self.parent else ''}i32 @{name}({self.parameters}) #0 {{\n{body}\n}}"
+        return f"define i32 @{name}({self.parameters}) #0 {{\n{body}\n}}"
 
     # -- alias scopes ------------------------------------------------------------------------------------------------
 
@@ -372,32 +384,9 @@ class Function:
         return found
 
 
-def _args(e: Any) -> tuple[Expr, ...]:
-    return e.args  # type: ignore[no-any-return]  # every node of the kinds below has them
-
-
-def _none(e: Any) -> tuple[Expr, ...]:
-    return ()
-
-
-def _value(e: Any) -> tuple[Expr, ...]:
-    return (e.value,)
-
-
-def _load(e: Any) -> tuple[Expr, ...]:
-    return (e.index,) if e.pred is None else (e.index, e.pred)
-
-
-# Every expression directly under one of a kind...
-CHILDREN: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
-    Const: _none, Var: _none, Op: _args, Cast: _value, Broadcast: _value, Reduce: _value, Load: _load,
-    Lin: lambda e: tuple(a for a, _ in e.terms), Ramp: lambda e: (e.base, e.stride), Shuffle: lambda e: e.vectors,
-    Instruction: _args,
-}  # fmt: skip
-
-# ... and those to emit before it: `rare` decides itself where its rare side goes, addresses are made by the load.
+# What to emit before an expression: `rare` decides itself where its rare side goes, addresses are made by the load.
 BEFORE: dict[type, Callable[[Any], tuple[Expr, ...]]] = {
-    **CHILDREN, Load: _none, Op: lambda e: (e.args[0], e.args[2]) if e.name == "rare" else e.args,
+    **CHILDREN, Load: lambda e: (), Op: lambda e: (e.args[0], e.args[2]) if e.name == "rare" else e.args,
 }  # fmt: skip
 
 # How each kind of expression is emitted; filled by emit_expr.

@@ -7,16 +7,16 @@ is updated was computed before.
 
 from __future__ import annotations
 
-from ..ir.expr import Expr
+from ..ir.expr import CHILDREN, Expr
 from ..ir.stmt import Atomic, Block, Let, Store
-from .emit_function import CHILDREN, LOCK_COUNT, Function
+from .emit_function import LOCK_COUNT, Function
 
 __all__ = ["lock"]
 
 
 def lock(f: Function, s: Atomic) -> bool:
     """Take the lock of what `s` updates, held until `f.release()`. False if no other thread sees that memory."""
-    if f.parent is None or s.buffer in f.owned:
+    if not f.threaded or s.buffer in f.owned:
         return False
     values, stored, body = [], 0, s.body
     while isinstance(body, Let):

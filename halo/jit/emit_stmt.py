@@ -41,7 +41,7 @@ from .emit_memory import told, view_words, wanted
 from .emit_slot import take
 from .emit_store import store
 
-__all__ = ["emit_body"]
+__all__ = ["count_loops", "emit_body"]
 
 STACK_ARRAY = 256 << 10  # bytes up to which one array lives on the stack...
 STACK_FRAME = 1 << 20  # ... and all those of one function together: a thread has room for a few of these
@@ -138,6 +138,8 @@ def _for(f: Function, s: For, work: Work) -> None:
         f.bind(s.var, f.value(s.lo))
         f.levels[s.var] = f.level(s.lo)
         work.append(s.body)
+    elif f.loops_apart:
+        _apart(f, s)
     else:
         _serial(f, s, work)
 
@@ -183,8 +185,20 @@ def _parallel(f: Function, s: For) -> None:
     name = f.module.add(task)
     fence(f)
     lo, extent = f.value(s.lo), f.value(s.extent)
-    closure = closure_of(f, task)
-    status = f.new(f"call i32 @halo_par_for(ptr @{name}, ptr {closure}, i64 {lo}, i64 {extent})")
+    _called(f, f"@halo_par_for(ptr @{name}, ptr {closure_of(f, task)}, i64 {lo}, i64 {extent})")
+
+
+def _apart(f: Function, s: For) -> None:
+    """A serial loop as a function of its own."""
+    task = f.task(threaded=False)
+    task.owned |= f.owned
+    emit_body(task, s)
+    name = f.module.add(task)
+    _called(f, f"@{name}(i64 0, ptr {closure_of(f, task)})")
+
+
+def _called(f: Function, call: str) -> None:
+    status = f.new(f"call i32 {call}")
     f.fail_if(f.new(f"icmp ne i32 {status}, 0"), status)
     f.stored_all()
 
@@ -279,6 +293,20 @@ def _release(f: Function, s: Release, work: Work) -> None:
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------
+
+
+def count_loops(s: Stmt) -> int:
+    """How many loops `s` runs one after the other, not counting those inside."""
+    match s:
+        case For():
+            return 1
+        case Block():
+            return sum(map(count_loops, s.stmts))
+        case If():
+            return count_loops(s.then) + (0 if s.orelse is None else count_loops(s.orelse))
+        case Let() | Allocate() | Produce() | Atomic():
+            return count_loops(s.body)
+    return 0
 
 
 def _allocate(f: Function, s: Allocate, work: Work) -> None:

@@ -21,7 +21,7 @@ from .binding import Binder
 from .runtime import compiled
 from .target import Target
 
-__all__ = ["FastEntry", "fast_entry"]
+__all__ = ["FastEntry", "fast_entry", "native"]
 
 _SOURCES = tuple(Path(__file__).with_name(name) for name in ("entry.ll", "entry_arrays.ll"))
 _RELEASE = 1 << 15  # bytes of arrays from which on a call is long enough to let other threads run
@@ -132,7 +132,7 @@ class _Native:
 
 
 @functools.cache
-def _native() -> _Native | None:
+def native() -> _Native | None:
     """The code, where objects and arrays lie in memory as it believes; else None, and all calls take the slow path."""
     return _Native() if _is_known_layout() else None
 
@@ -228,13 +228,13 @@ class FastEntry:
 
 def fast_entry(binder: Binder, address: int, slow: Callable[..., Any]) -> FastEntry | None:
     """The fast way into the kernel at `address`, or None where only the slow path will do."""
-    native, layout = _native(), binder.layout
+    code, layout = native(), binder.layout
     count = sum(map(len, layout.outputs))
     nested = binder.several and count > len(layout.outputs)
     objects = len(binder.order) + len(binder.constants) + count
-    if native is None or nested or binder.reads_out or objects >= _MOST_OBJECTS or layout.slots > _MOST_SLOTS:
+    if code is None or nested or binder.reads_out or objects >= _MOST_OBJECTS or layout.slots > _MOST_SLOTS:
         return None
-    return FastEntry(native, binder, address, slow)
+    return FastEntry(code, binder, address, slow)
 
 
 def _shift(type: Type) -> int:

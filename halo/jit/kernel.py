@@ -3,20 +3,22 @@
     compile_kernel(pipeline, target, lower, ...) -> Kernel      from the disk cache, or lowered, emitted, compiled, kept
     kernel(*arrays, out=None, shape=None, **inputs)             computes
 
-`lower` is called only if the cache has no code: whoever knows the schedule passes it in, and `fallback`, which makes
-the more cautious Kernel that runs when this one's assumptions do not hold for a call (its `fallback` checks). The same
+`lower` is called only if the cache has no code: whoever knows the schedule passes it in, and `instead`, which makes the
+Kernel that runs when a check of this one (of the kind `fallback` or `specialize`) does not hold for a call. The same
 binding of arguments and the same errors serve the reference backends: there `target` is "python" or "numba".
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,12 +31,16 @@ from ..types import ArrayType
 from . import cache
 from .binding import Binder, Bound, Place
 from .canonical import Canonical, UncacheableError, canonical
-from .entry import fast_entry
+from .entry import fast_entry, native
 from .externs import FAILED, External, Externals, calls_in, value
 from .layout import Layout
+from .runtime import is_loaded, runtime
 from .target import Target
 
 __all__ = ["Kernel", "compile_kernel", "restored"]
+
+Instead = Callable[[str, Mapping[str, Any]], "Kernel"]
+"""Of the kind of a check, and of the shapes of arrays and the values of scalars by name of the call that failed it."""
 
 _ERROR_WORDS = 64
 _OUT_OF_MEMORY = -1
@@ -64,9 +70,10 @@ class MachineCode:
     """Loaded object code. `address` is the kernel, `i32 (slots, error)`; it may be called with Python's lock held
     unless it `calls_python`."""
 
-    def __init__(self, code: bytes, name: str, calls_python: bool = False, externals: Sequence[External] = ()) -> None:
+    def __init__(
+        self, code: bytes | Sequence[bytes], name: str, calls_python: bool = False, externals: Sequence[External] = ()
+    ) -> None:
         from . import llvm
-        from .runtime import runtime
 
         self._externals, self.object = Externals(externals), code
         symbols = runtime().symbols | linked.addresses() | self._externals.symbols
@@ -107,10 +114,10 @@ class Kernel:
     array([0, 2, 4], dtype=int32)
     """
 
-    def __init__(self, binder: Binder, code: Code, fallback: Callable[[], Kernel] | None = None) -> None:
+    def __init__(self, binder: Binder, code: Code, instead: Instead | None = None) -> None:
         self.binder, self.code = binder, code
-        self._make_fallback = fallback
-        self._fallback: Kernel | None = None
+        self._make = instead
+        self._instead: dict[str, Kernel] = {}
         self._lock = threading.Lock()
         self._numba: Any = None
         slow = _of(weakref.ref(self))  # no cycle: a dropped Kernel frees its code at once
@@ -133,8 +140,9 @@ class Kernel:
 
     def _slow(self, status: int, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Any:
         """The call in full. `status` is what the machine code said to the same arguments, or 0 if it was not asked."""
-        if self._kind(status) == "fallback":
-            return self.fallback(*args, out=out, shape=shape, **inputs)
+        other = self._instead.get(self._kind(status))
+        if other is not None:
+            return other(*args, out=out, shape=shape, **inputs)
         return self._run(args, inputs, out, shape, None)
 
     def _run(self, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Any:
@@ -142,8 +150,8 @@ class Kernel:
         if not bound.empty:
             status, values = self.code.run(bound, self.binder.layout)
             if status:
-                if self._kind(status) == "fallback":
-                    return self.fallback._run(args, inputs, out, shape, origin)
+                if self._kind(status) in ("fallback", "specialize"):
+                    return self._other(self._kind(status), bound)._run(args, inputs, out, shape, origin)
                 raise self._error(status, values)
         return bound.finish()
 
@@ -151,15 +159,17 @@ class Kernel:
         checks = self.binder.layout.checks
         return checks[status - 1].kind if 0 < status <= len(checks) else ""
 
-    @property
-    def fallback(self) -> Kernel:
-        """The Kernel for calls that this one's assumptions do not fit, compiled when the first comes."""
-        if self._fallback is None:
-            if self._make_fallback is None:
-                raise CompileError(f"{self.name} has no more cautious variant")
-            with self._lock:
-                self._fallback = self._fallback or self._make_fallback()
-        return self._fallback
+    def _other(self, kind: str, call: Bound) -> Kernel:
+        """The Kernel for calls that fail a check of this kind, compiled when the first comes."""
+        with self._lock:
+            if kind not in self._instead:
+                if self._make is None:
+                    raise CompileError(f"{self.name} has no more cautious variant")
+                layout = self.binder.layout
+                known = {p.name: a.shape for p, a in zip(layout.ports, call.arrays, strict=True)}
+                known |= {p.name: value.item() for p, value in zip(layout.params, call.params, strict=True)}
+                self._instead[kind] = self._make(kind, known)
+            return self._instead[kind]
 
     def _error(self, status: int, values: list[int]) -> Exception:
         if status == _OUT_OF_MEMORY:
@@ -226,7 +236,7 @@ def compile_kernel(
     options: Options,
     *,
     variant: str = "",
-    fallback: Callable[[], Kernel] | None = None,
+    instead: Instead | None = None,
     cached: bool = True,
     watch: Stopwatch | None = None,
 ) -> Kernel:
@@ -238,18 +248,19 @@ def compile_kernel(
     """
     if isinstance(target, str):
         lowered = lower()
-        return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), fallback)
+        return Kernel(_binder(Layout.of(lowered), options), Reference(lowered, target), instead)
     lap = _unwatched if watch is None else watch.lap
     known = _canonical(pipeline) if cached and config.current().cache else None
     parts = (repr(target), variant, options.name)
     key = "" if known is None else cache.digest(known.text, *(part.encode() for part in parts))
     found = None if known is None else _load(cache.get(key), known)
     lap("cache")
-    compiled = found or _compile(lower(), target, options.name, lap)
+    with _runtime_meanwhile():
+        compiled = found or _compile(lower(), target, options.name, lap)
     if known is not None and found is None and not compiled.externals:  # callbacks live in this process alone
         cache.put(key, _dump(compiled, known))
     code = MachineCode(compiled.code, options.name, compiled.calls_python, compiled.externals)
-    kernel = Kernel(_binder(compiled.layout, options), code, fallback)
+    kernel = Kernel(_binder(compiled.layout, options), code, instead)
     lap("load")
     if watch is not None:
         how = "compiled" if found is None else "from the cache"
@@ -263,6 +274,28 @@ def restored(data: bytes) -> Kernel:
     return Kernel(_binder(layout, options), MachineCode(code, options.name))
 
 
+@contextmanager
+def _runtime_meanwhile() -> Iterator[None]:
+    """What every kernel links against is loaded while the first one is lowered."""
+    if is_loaded():
+        yield
+        return
+
+    def load() -> None:
+        with contextlib.suppress(Exception):  # raised again where it is needed
+            runtime()
+            native()
+
+    thread = threading.Thread(target=load, name="halo-runtime")
+    with contextlib.suppress(RuntimeError):  # no threads to be had: it is loaded afterwards
+        thread.start()
+    try:
+        yield
+    finally:
+        if thread.ident is not None:
+            thread.join()
+
+
 def _binder(layout: Layout, o: Options) -> Binder:
     return Binder(o.name, layout, o.order, o.defaults, o.constants, o.regions, o.several, o.reads_out)
 
@@ -270,7 +303,7 @@ def _binder(layout: Layout, o: Options) -> Binder:
 @dataclass(frozen=True)
 class _Compiled:
     layout: Layout
-    code: bytes
+    code: tuple[bytes, ...]
     calls_python: bool
     externals: tuple[External, ...] = ()
 
@@ -281,13 +314,13 @@ def _unwatched(step: str) -> None:
 
 def _compile(lowered: Lowered, target: Target, name: str, lap: Callable[[str], None]) -> _Compiled:
     from . import llvm
-    from .emit import emit
+    from .emit import emit_parts
 
     externals = calls_in(lowered.body)
-    text = emit(lowered, target, name)
-    calls_python = bool(externals) or "@halo_print(" in text
+    texts = emit_parts(lowered, target, name, llvm.workers())
+    calls_python = bool(externals) or any("@halo_print(" in text for text in texts)
     lap("emit")
-    code = llvm.compile_ir(text, target)
+    code = llvm.compile_parts(texts, target)
     lap("llvm")
     return _Compiled(Layout.of(lowered), code, calls_python, externals)
 

@@ -20,7 +20,7 @@ from . import cache, threads
 from .externs import print_values
 from .target import Target
 
-__all__ = ["MemoState", "MemoryInfo", "Runtime", "compiled", "memory", "runtime", "trim"]
+__all__ = ["MemoState", "MemoryInfo", "Runtime", "compiled", "is_loaded", "memory", "runtime", "trim"]
 
 _SOURCES = tuple(Path(__file__).with_name(f"{name}.ll") for name in ("runtime", "fork", "digest", "memoize"))
 _EXPORTS = ("halo_par_for", "halo_malloc", "halo_free", "halo_release", "halo_fork", "halo_join", "halo_acquire",
@@ -156,6 +156,11 @@ def runtime() -> Runtime:
         with _lock:
             _loaded = _loaded or Runtime()
     return _loaded
+
+
+def is_loaded() -> bool:
+    """Whether this process has its runtime."""
+    return _loaded is not None
 
 
 def memory() -> MemoryInfo:

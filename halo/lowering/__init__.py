@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..ir.expr import Buffer, Const, Expr, Var
@@ -14,6 +14,7 @@ from ..types import index
 from .build_nest import build_nest
 from .check_tensors import check_tensors
 from .checks import closed_boxes, entry_checks
+from .choose_nests import choose_nests
 from .deinterleave import deinterleave
 from .dot_products import dot_products
 from .expand_math import expand_math
@@ -54,10 +55,12 @@ class State:
     dense: bool  # the fast variant: last axes are contiguous, and promises hold
     has: Callable[[str], bool] = lambda _: False  # the features of the target
     plain: Pipeline | None = None  # the same without directives
+    call: Mapping[str, Any] = field(default_factory=dict)  # the first: shapes and values of scalars, by name
     stmt: Stmt | None = None
     nest: Stmt | None = None
     boxes: Boxes | None = None
     ports: tuple[Port, ...] = ()
+    assumed: tuple[Expr, ...] = ()  # of calls, for the nests that were chosen
     checks: tuple[CheckInfo, ...] = ()
 
     def on_stmt(self, f: Callable[..., Stmt], *args: Any) -> State:
@@ -91,6 +94,27 @@ def _infer(s: State) -> State:
     return replace(s, stmt=stmt, boxes=boxes)
 
 
+def _chosen(s: State) -> State:
+    assert s.stmt is not None
+    stmt, assumed = choose_nests(s.stmt, s.pipeline, _of_call(s))
+    return replace(s, stmt=stmt, assumed=assumed)
+
+
+def _of_call(s: State) -> dict[Var, Expr]:
+    """What the variables of the kernel's signature are in the first call."""
+    known: dict[Var, Expr] = {}
+    for port in s.ports:
+        shape = s.call.get(port.name, ())
+        known.update(zip(port.extents, (Const(n, index) for n in shape), strict=bool(shape)))
+        if shape:
+            known.update((v, Const(0, index)) for v in port.mins)
+    for p in s.pipeline.params:
+        if p.name in s.call:
+            number = float if p.var.type.is_float else int
+            known[p.var] = Const(number(s.call[p.name]), p.var.type)
+    return known
+
+
 def _folded(s: State) -> State:
     assert s.stmt is not None and s.boxes is not None
     stmt, room = fold_storage(s.stmt, s.pipeline)
@@ -99,7 +123,7 @@ def _folded(s: State) -> State:
 
 def _checked(s: State) -> State:
     assert s.stmt is not None and s.boxes is not None
-    stmt, infos = entry_checks(s.stmt, s.boxes, s.pipeline, s.ports, s.dense, _plain_boxes(s))
+    stmt, infos = entry_checks(s.stmt, s.boxes, s.pipeline, s.ports, s.dense, _plain_boxes(s), s.assumed)
     return replace(s, stmt=stmt, checks=infos)
 
 
@@ -141,6 +165,7 @@ PASSES = (
     Pass("build_nest", "one loop nest per stage, in schedule order", lambda s: replace(s, stmt=build_nest(s.pipeline))),
     Pass("check_tensors", "loops that an instruction is to replace compute what it means", _checked_tensors),
     Pass("infer_bounds", "how much of each stage its readers need", _infer),
+    Pass("choose_nests", "of specialised nests those that the first call asks for", _chosen),
     Pass("fold_storage", "keep only what later iterations read", _folded),
     Pass("ring_buffers", "iterations in turns keep their values apart", _on_stmt(ring_buffers)),
     Pass("inject_memoization", "what is memoized is computed only if no call before left it",
@@ -176,17 +201,19 @@ def lower(
     lanes: int = 16,
     dense: bool = True,
     plain: Pipeline | None = None,
+    call: Mapping[str, Any] | None = None,
     observe: Callable[[Pass, State], None] | None = None,
     has: Callable[[str], bool] = lambda _: False,
 ) -> Lowered:
     """The loops, memory and signature of the scheduled pipeline `p` for vectors of `lanes` f32.
 
-    `dense=False` is the variant that takes any strides. `plain` is the same pipeline without directives: what it reads
-    is what a call must provide; where `p` would touch more, a `fallback` check fails. `has` says what features the target has (by
-    LLVM's names). `observe` is called after every
-    pass: printing, timing and verifying are observers.
+    `dense=False` is the variant that takes any strides. `plain` is the same pipeline without directives, in plain nests:
+    what it reads is what a call must provide; where `p` would touch more, a `fallback` check fails. `call` has shapes of
+    arrays and values of scalars: of specialised nests only what such a call runs is there, and a `specialize` check fails
+    for others. `has` says what features the target has (by LLVM's names). `observe` is called after every pass: printing,
+    timing and verifying are observers.
     """
-    state = State(p, lanes, dense, has, None if plain is p else plain)
+    state = State(p, lanes, dense, has, plain, call or {})
     with deep_recursion():
         for step in PASSES:
             state = step.run(state)

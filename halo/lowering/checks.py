@@ -19,7 +19,13 @@ from .outputs import reads_of
 
 
 def entry_checks(
-    s: Stmt, boxes: Boxes, p: Pipeline, ports: tuple[Port, ...], dense: bool, plain: Boxes | None
+    s: Stmt,
+    boxes: Boxes,
+    p: Pipeline,
+    ports: tuple[Port, ...],
+    dense: bool,
+    plain: Boxes | None,
+    assumed: tuple[Expr, ...] = (),
 ) -> tuple[Stmt, tuple[CheckInfo, ...]]:
     """`s` after its checks, and what each of them (by its status, from 1) is about."""
     checks = _Checks()
@@ -48,6 +54,8 @@ def entry_checks(
                 channels = port.extents[-1]
                 packed = A.or_(A.lt(Const(PIXEL, index), channels), A.eq(port.strides[-2], channels))
                 checks.add(packed, CheckInfo("fallback", port.name, port.ndim - 2))
+    for cond in assumed:
+        checks.add(cond, CheckInfo("specialize"))
     for var, value in reversed(lets):
         s = Let(var, value, s)
     return block(*checks.stmts, s), tuple(checks.infos)

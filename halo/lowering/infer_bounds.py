@@ -52,6 +52,11 @@ class Boxes(dict[tuple[str, Array], Box]):
             )
         return result
 
+    def of_inputs(self, values: dict[Var, Expr]) -> Boxes:
+        """Those of inputs with variables replaced: what many stages read of one is joined in the same terms."""
+        inputs = Boxes({key: box for key, box in self.items() if key[1].kind == "input"})
+        return Boxes({**self, **inputs.let(values)})
+
     def let(self, values: dict[Var, Expr]) -> Boxes:
         memo: dict[Expr, Expr] = {}
         result = Boxes()
@@ -82,7 +87,7 @@ def infer_bounds(s: Stmt, p: Pipeline) -> tuple[Stmt, Boxes]:
     functions = {f.array: f for f in p.functions}
     inference = _Inference(p, functions)
     stmt, lets, boxes = inference.site(s, ())
-    return _wrap(lets, stmt), boxes
+    return wrap(lets, stmt), boxes
 
 
 Lets = list[tuple[Var, Expr]]
@@ -121,7 +126,7 @@ class _Inference:
             case Prefetch():  # what is asked for need not be there
                 return s, Boxes()
         stmt, lets, boxes = self.site(s, under)
-        return _wrap(lets, stmt), boxes.let(closed(lets))
+        return wrap(lets, stmt), boxes.let(closed(lets))
 
     def site(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Lets, Boxes]:
         """Storage, then productions and what reads them: regions are defined from the last reader to the first producer.
@@ -131,7 +136,7 @@ class _Inference:
             stores.append(s)
             s = s.body
         result: Stmt | None = None
-        boxes, lets = Boxes(), Lets()
+        boxes, lets, known = Boxes(), Lets(), dict[Var, Expr]()
         stepped: set[Array] = set()
         for t in reversed(s.stmts if isinstance(s, Block) else (s,)):
             if isinstance(t, Produce) and self.functions[t.what].states:
@@ -156,10 +161,13 @@ class _Inference:
                 inner.touch("write", t.what, _written(t.what))
             else:
                 t, inner = self.visit(t, under)
+            if any(a.kind == "input" for _, a in inner):
+                _close(known, lets)
+                inner = inner.of_inputs(known)
             boxes = inner.merge(boxes)
             result = block(t, result)
         body = result or Block(())
-        values = closed(lets) if stores else {}
+        values = _close(known, lets) if stores else {}
         for r in reversed(stores):
             if isinstance(r, Realize):
                 body = r.replace(body=body, bounds=self._storage(r.what, boxes, values))
@@ -401,13 +409,17 @@ def extent_of(lo: Expr, hi: Expr) -> Expr:
 
 def closed(lets: Lets) -> dict[Var, Expr]:
     """What each definition comes to in terms of the variables outside all of them."""
-    closed: dict[Var, Expr] = {}
-    for var, value in lets:
-        closed[var] = A.substitute(value, closed)
-    return closed
+    return _close({}, lets)
 
 
-def _wrap(lets: Lets, body: Stmt) -> Stmt:
+def _close(known: dict[Var, Expr], lets: Lets) -> dict[Var, Expr]:
+    """`known`, which has the first of `lets`, with all of them."""
+    for var, value in lets[len(known) :]:
+        known[var] = A.substitute(value, known)
+    return known
+
+
+def wrap(lets: Lets, body: Stmt) -> Stmt:
     for var, value in reversed(lets):
         body = Let(var, value, body)
     return body

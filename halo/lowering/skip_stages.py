@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Read, Var, children, is_false, is_true, reads
-from ..ir.facts import free_vars
+from ..ir.facts import arrays_read, free_vars
 from ..ir.pipeline import Pipeline
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Memoize, Produce, Realize, Stmt, block
 from ..types import index
@@ -33,6 +33,7 @@ class _Skip:
 
     def __init__(self, known: dict[Var, Expr], joined: frozenset[Array]) -> None:
         self.known, self.joined = known, joined
+        self.read: dict[Stmt, frozenset[Array]] = {}
         self.made: set[Stmt] = set()  # the `if`s round productions, whose conditions are those of later readers again
 
     def visit(self, s: Stmt, there: frozenset[Array], own: frozenset[Array]) -> Stmt:
@@ -86,8 +87,18 @@ class _Skip:
                 return t.cond if known else None
         return None
 
+    def arrays(self, s: Stmt) -> frozenset[Array]:
+        """The Arrays that are read anywhere in `s`."""
+        found = self.read.get(s)
+        if found is None:
+            own = [frozenset(s.inputs)] if isinstance(s, Extern) else [arrays_read(e) for e in exprs(s)]
+            found = self.read[s] = frozenset[Array]().union(*own, *map(self.arrays, substmts(s)))
+        return found
+
     def used(self, s: Stmt, what: Array) -> Expr:
         """A condition that holds whenever `s` reads `what`."""
+        if what not in self.arrays(s):
+            return A.false()
         if isinstance(s, Extern):
             return A.true() if what in s.inputs else A.false()
         memo: dict[Expr, Expr] = {}

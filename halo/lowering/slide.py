@@ -32,6 +32,7 @@ class _Scope:
     values: dict[Var, Expr]
     loops: dict[Array, tuple[For, ...]]
     slid: dict[Array, bool]  # whether each point is computed once, wherever the region has been seen so far
+    regions: dict[Var, Array]  # the Array whose region a definition begins
 
     def let(self, var: Var, value: Expr) -> _Scope:
         return replace(self, values={**self.values, var: A.substitute(value, self.values)})
@@ -47,7 +48,7 @@ def slide(s: Stmt, p: Pipeline) -> Stmt:
     functions = {f.array: f for f in p.functions}
     if all(f.store is None for f in p.functions):
         return s
-    return _slide(s, _Scope({}, {}, {}), functions)
+    return _slide(s, _Scope({}, {}, {}, {a.mins[0]: a for a in functions if a.ndim}), functions)
 
 
 def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
@@ -64,7 +65,7 @@ def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
             )
             return s.replace(body=body, ahead=0 if again else s.ahead)
         case Let():
-            region = _region(s)
+            region = _region(s, scope.regions)
             if region is None:
                 return s.replace(body=_slide(s.body, scope.let(s.var, s.value), functions))
             what, lets, body = region
@@ -95,27 +96,20 @@ def _either(s: If, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
     return s.replace(then=then, orelse=orelse)
 
 
-def _region(s: Let) -> tuple[Array, list[tuple[Var, Expr]], Stmt] | None:
-    """The definitions of one Array's region that begin here: (min, extent) for each of its axes."""
+def _region(s: Let, regions: dict[Var, Array]) -> tuple[Array, list[tuple[Var, Expr]], Stmt] | None:
+    """The definitions of one Array's region that begin here: (min, extent) for each of its axes; if it is produced in the
+    first site inside."""
+    what = regions.get(s.var)
+    if what is None:
+        return None
     lets: list[tuple[Var, Expr]] = []
     t: Stmt = s
-    while isinstance(t, Let):
-        lets.append((t.var, t.value))
+    for var in (v for d in range(what.ndim) for v in (what.mins[d], what.extents[d])):
+        if not isinstance(t, Let) or t.var is not var:
+            return None
+        lets.append((var, t.value))
         t = t.body
-        what = _owner(lets, t)
-        if what is not None:
-            return what, lets, t
-    return None
-
-
-def _owner(lets: list[tuple[Var, Expr]], body: Stmt) -> Array | None:
-    """The Array whose whole region `lets` defines, among those produced in the body's first site."""
-    names = [v for v, _ in lets]
-    for what in _produced(body):
-        wanted = [v for d in range(what.ndim) for v in (what.mins[d], what.extents[d])]
-        if wanted and names == wanted:
-            return what
-    return None
+    return (what, lets, t) if what in _produced(t) else None
 
 
 def _produced(s: Stmt) -> list[Array]:

@@ -19,11 +19,28 @@ from ..types import index
 from .loops import Dim, Loops
 from .nesting import split
 
-__all__ = ["schedule_default"]
+__all__ = ["schedule_default", "unscheduled"]
 
 FEW = 64  # terms that one accumulator in a register takes up one after the other
 
 Sites = dict[Array, set[tuple[Expr, ...]]]  # at which indices each Array is read
+
+
+def unscheduled(p: Pipeline) -> Pipeline:
+    """The pipeline `p`, without directives, in plain nests: computed where the default schedule has it, for what that
+    reads of the inputs."""
+    inlined = _inlined(p, set())
+    return replace(
+        p,
+        functions=tuple(
+            replace(
+                f,
+                compute=INLINE if f.name in inlined or f.innermost else ROOT,
+                definitions=tuple(replace(d, loops=Loops.of(d, f)) for d in f.definitions),
+            )
+            for f in p.functions
+        ),
+    )
 
 
 def schedule_default(p: Pipeline) -> Pipeline:

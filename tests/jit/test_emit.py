@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import halo
+from halo.func.signature import signature
 from halo.ir.expr import Buffer, Expr, Load, Op, Var
 from halo.ir.node import interning
 from halo.ir.stmt import Allocate, For, Store, block
 from halo.jit import llvm
-from halo.jit.emit import rounded
+from halo.jit.emit import emit, emit_parts, rounded
 from halo.types import bf16, bool_, f16, f32, f64, index, u16
 
 from .harness import HOST, Kernel, Target, at, k, op, port, ramp
@@ -125,6 +126,57 @@ def test_loops_that_do_the_same_with_other_buffers_are_one_function() -> None:
     product[y, x] = roots[0][y, x] * roots[1][y, x] * roots[2][y, x] * roots[3][y, x]
     text = product.serial("y").inspect_llvm()
     assert text.count("call i32 @halo_par_for(") == 4
-    assert text.count("define internal") == 1
+    assert text.count("\ndefine ") == 2
     arrays = np.random.default_rng(0).random((4, 5, 37), np.float32)
     np.testing.assert_allclose(product(*arrays), np.prod(np.sqrt(arrays), axis=0), rtol=1e-6)
+
+
+def test_many_serial_loops_are_functions_of_their_own() -> None:
+    """Those that do the same are one; memory, checks and threads are as in one function."""
+    y, x = halo.vars("y x")
+    stages: list[halo.Func] = []
+    f = halo.Input("img", halo.i32, ndim=2)
+    for n in range(12):
+        g = halo.Func(f"f{n}")
+        g[y, x] = f[y, x] + f[y, x + 1]
+        f = g.compute_root()
+        stages.append(g)
+    stages[5].parallel("y")
+    text = f.inspect_llvm()
+    assert text.count("call i32 @halo_par_for(") == 1
+    assert 12 <= text.count("\ndefine i32 @f11") <= 14
+    img = np.random.default_rng(0).integers(-9, 9, (7, 40), np.int32)
+    want = img
+    for _ in stages:
+        want = want[:, :-1] + want[:, 1:]
+    np.testing.assert_array_equal(f(img=img, shape=(7, 28)), want)
+
+
+def test_parts_of_a_kernel_have_what_they_mention() -> None:
+    """Constant tables, and functions of other modules."""
+    table = np.arange(64, dtype=np.int32)
+
+    def stage(f: halo.Func, n: int) -> halo.Func:
+        @halo.func
+        def times(x):  # type: ignore[no-untyped-def]
+            return f[x] * table[halo.clamp(x + n, 0, 63)]
+
+        return times.compute_root()
+
+    f = halo.Input("a", halo.i32, ndim=1)
+    for n in range(60):
+        f = stage(f, n)
+    program = f.program()
+    with interning():
+        low = program.lowered(signature(program.arguments, {}, complete=False))
+        whole = emit(low, HOST, "f")
+        parts = emit_parts(low, HOST, "f", 3)
+    assert len(parts) == 3
+    assert sum(part.count("\ndefine ") for part in parts) == whole.count("\ndefine ")
+    assert any("@table0 = " not in part for part in parts)
+    assert all(llvm.compile_parts(parts, HOST))
+    a = np.arange(70, dtype=np.int32)
+    want = a.copy()
+    for n in range(60):
+        want *= table[np.clip(np.arange(70) + n, 0, 63)]
+    np.testing.assert_array_equal(f(a=a), want)

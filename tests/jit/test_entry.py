@@ -16,7 +16,7 @@ from halo.jit.kernel import Kernel
 
 SHAPE = tuple(range(2, 4))
 A = np.arange(60, dtype=np.uint16).reshape(6, 10)
-pytestmark = pytest.mark.skipif(entry._native() is None, reason="another Python")
+pytestmark = pytest.mark.skipif(entry.native() is None, reason="another Python")
 
 
 @halo.func
@@ -330,12 +330,12 @@ def test_large_calls_release_the_gil():
 
 
 def test_an_entry_keeps_its_code():
-    entry._native.cache_clear()
+    entry.native.cache_clear()
     first = halo.Func("first")
     x, a = halo.Var("x"), halo.Input("a", halo.i32, ndim=1)
     first[x] = a[x] + 1
     kernel = first.compile()
-    entry._native.cache_clear()  # as if another thread had been first to load the code
+    entry.native.cache_clear()  # as if another thread had been first to load the code
     gc.collect()
     np.testing.assert_array_equal(kernel(np.arange(3, dtype=np.int32)), [1, 2, 3])
 
@@ -353,7 +353,7 @@ def test_kernels_too_large_for_it_take_the_slow_path():
 
 
 def test_another_python_takes_the_slow_path(kernel, monkeypatch):
-    monkeypatch.setattr(entry, "_native", lambda: None)
+    monkeypatch.setattr(entry, "native", lambda: None)
     plain = Kernel(kernel.binder, kernel.code)
     assert plain._entry is None
     np.testing.assert_array_equal(plain(A), A * 2)

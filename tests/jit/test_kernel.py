@@ -408,6 +408,7 @@ CHECKS = (
     CheckInfo("bounds", "a", 0, loc=PLACE),
     CheckInfo("fallback", "a", 0),
     CheckInfo("require", message="k is even", loc=PLACE),
+    CheckInfo("specialize"),
 )
 LAYOUT = Layout(
     (Port("a", "input", i32, 1, False, 0), Port("f", "output", i32, 1, False, 0)), (Scalar("k", f32),), CHECKS
@@ -433,7 +434,7 @@ def test_status_of_a_requirement():
 def test_status_of_memory_and_of_nonsense():
     with pytest.raises(MemoryError):
         Kernel(BINDER, Scripted(-1))(ONE)
-    for status in (4, -2):
+    for status in (5, -2):
         with pytest.raises(CompileError):
             Kernel(BINDER, Scripted(status))(ONE)
 
@@ -442,8 +443,8 @@ def test_fallback_is_compiled_once_when_needed():
     cautious = Scripted(0)
     made = []
 
-    def make():
-        made.append(1)
+    def make(kind, call):
+        made.append((kind, call))
         return Kernel(BINDER, cautious)
 
     fine = Kernel(BINDER, Scripted(0), make)
@@ -453,8 +454,12 @@ def test_fallback_is_compiled_once_when_needed():
     for _ in range(3):
         picky(ONE)
         picky.realize((2,), (1,), a=ONE)
-    assert len(made) == 1
+    assert made == [("fallback", {"a": (3,), "f": (3,), "k": 1.0})]
     assert cautious.calls == 6
+    branching = Kernel(BINDER, Scripted(4), make)
+    for shape in (2, 3):
+        branching(ONE, 2.0, shape=shape)
+    assert made[1:] == [("specialize", {"a": (3,), "f": (2,), "k": 2.0})]
     with pytest.raises(CompileError):
         Kernel(BINDER, Scripted(2))(ONE)
 
@@ -462,7 +467,7 @@ def test_fallback_is_compiled_once_when_needed():
 def test_fallback_is_compiled_once_by_many_threads():
     made = []
 
-    def make():
+    def make(kind, call):
         time.sleep(0.02)
         made.append(1)
         return Kernel(BINDER, Scripted(0))
@@ -529,8 +534,8 @@ def test_the_disk_cache_serves_the_second_kernel(tmp_path, monkeypatch):
 
     first = make()
     compiled = []
-    compile_ir = llvm.compile_ir
-    monkeypatch.setattr(llvm, "compile_ir", lambda *a: compiled.append(1) or compile_ir(*a))
+    compile_parts = llvm.compile_parts
+    monkeypatch.setattr(llvm, "compile_parts", lambda *a: compiled.append(1) or compile_parts(*a))
     second = make()
     assert not compiled
     np.testing.assert_array_equal(second(ONE, shape=2), first(ONE, shape=2))

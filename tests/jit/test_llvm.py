@@ -48,6 +48,24 @@ def test_inspection() -> None:
     assert "= add" not in llvm.optimized(text, HOST)
 
 
+def test_parts_are_compiled_side_by_side_and_know_each_other() -> None:
+    texts = [f"declare i32 @part{k + 1}()\ndefine i32 @part{k}() {{\n %a = call i32 @part{k + 1}()\n ret i32 %a\n}}\n"
+             for k in range(5)]  # fmt: skip
+    parts = llvm.compile_parts([*texts, answer(6).replace("answer", "part5")], HOST)
+    assert len(parts) == 6
+    assert call(llvm.load_object(parts, {}, ("part0",)), "part0") == 6
+    with pytest.raises(CompileError, match="compiling failed"):
+        llvm.compile_parts([answer(1), "not LLVM", answer(2)], HOST)
+
+
+def test_parts_are_compiled_where_there_are_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert len(llvm.compile_parts([answer(1), answer(2)], HOST)) == 2
+
+
 @pytest.mark.parametrize("text", [
     "not LLVM",
     "define i32 @f() {\n ret i64 0\n}",
