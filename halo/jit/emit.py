@@ -150,7 +150,9 @@ class Module:
         return self._text(self.functions)
 
     def parts(self, most: int) -> tuple[str, ...]:
-        """The functions in up to `most` modules, the largest first to where there is least."""
+        """The functions in up to `most` modules, the largest first to where there is least; in one if they share memory."""
+        if any(value.startswith("internal global") for value in self.globals.values()):
+            most = 1
         count = min(most, len(self.functions), 1 + sum(map(len, self.functions.values())) // _WORTHWHILE)
         parts: list[dict[str, str]] = [{} for _ in range(count)]
         for name, text in sorted(self.functions.items(), key=lambda item: -len(item[1])):
@@ -184,7 +186,7 @@ class Module:
         return [*lines, *(f"!{first + n} = distinct !{{!{first + n}, !3}}" for n in range(count))]
 
 
-_GLOBAL = re.compile(r"@(?:table|text)\d+")
+_GLOBAL = re.compile(r"@(?:(?:table|text)\d+|memo\.owner)")
 _WORTHWHILE = 40_000  # characters of LLVM IR that are worth another thread
 _METADATA = 5  # metadata nodes below are fixed: empty, unlikely, likely, the alias domain, the number 1
 _DECLARATIONS = (

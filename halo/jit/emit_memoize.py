@@ -16,7 +16,6 @@ from .emit_memory import told, view_words, wanted
 
 __all__ = ["keep", "recall"]
 
-_OWNER = "@memo.owner = internal global i64 0"
 _HEADER, _ALIGN = 128, 64
 _DECLARATIONS = (
     "declare void @halo_memo_key(ptr, ptr, ptr, i64)",
@@ -30,8 +29,7 @@ _DECLARATIONS = (
 def recall(f: Function, s: Recall, work: list[Any]) -> None:
     for declaration in _DECLARATIONS:
         f.module.declare(declaration)
-    if _OWNER not in f.module.globals:
-        f.module.globals.append(_OWNER)
+    f.module.globals["@memo.owner"] = "internal global i64 0"
     mark = f.mark()
     sizes = [wanted(f, s.size, b.type) for b in s.buffers]
     if s.when is None:
