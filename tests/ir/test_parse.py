@@ -114,7 +114,7 @@ STATEMENTS = [
     """,
     """
     for y in 0..h:
-      prefetch img[2*y + 4..2*y + 9, 0..min(w, 5)] guard
+      prefetch img[2*y + 4..2*y + 9, 0..min(h, w)] guard
       prefetch pair[y..y + 1] items 0, 1 clamp
       stream out:
         out[y, x] = 1
