@@ -96,6 +96,8 @@ def _infer(s: State) -> State:
 
 def _chosen(s: State) -> State:
     assert s.stmt is not None
+    if any(f.asynchronous for f in s.pipeline.functions):  # its readers are forked in every nest, or in none
+        return s
     stmt, assumed = choose_nests(s.stmt, s.pipeline, _of_call(s))
     return replace(s, stmt=stmt, assumed=assumed)
 
