@@ -289,7 +289,9 @@ def _dense(f: Function, place: Place, lanes: int, mask: str | None) -> str:
         return f.new(f"call {type} @llvm.masked.load.{suffix(place.type, lanes)}.p0(ptr {place.pointer}, "
                      f"i32 {place.align}, {vec('i1', lanes)} {mask}, {type} zeroinitializer){access}")  # fmt: skip
     still = ", !invariant.load !0" if place.buffer.kind in ("input", "table") else ""
-    past = f", !nontemporal !{ONE}" if place.buffer in f.streamed_loads and lanes > 1 else ""
+    # To an x86 such a load of memory of the usual kind is any other, and LLVM aborts where it narrows one to a byte.
+    streams = place.buffer in f.streamed_loads and lanes > 1 and not f.module.target.is_x86
+    past = f", !nontemporal !{ONE}" if streams else ""
     return f.new(f"load {type}, ptr {place.pointer}, align {place.align}{access}{still}{past}")
 
 

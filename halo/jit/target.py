@@ -63,7 +63,7 @@ class Target:
 
     @property
     def streams(self) -> bool:
-        """Whether vectors are stored and loaded past the caches by an instruction."""
+        """Whether vectors are stored past the caches by an instruction."""
         return self.arch in ("x86_64", "aarch64", "arm64")
 
     def masks(self, bytes: int) -> bool:

@@ -78,7 +78,8 @@ class StreamStores(Directive):
 @directive("stream_loads")
 class StreamLoads(Directive):
     """Load what `funcs` (a Func, an Input or a list; everything, if it is left out) hold without keeping it in caches:
-    for what is larger than they are and is read once. (Halide's stream_loads.)"""
+    for what is larger than they are and is read once. (Halide's stream_loads.) An x86 loads memory of the usual kind in
+    one way only: there it changes nothing."""
 
     funcs: tuple[Target, ...] | None = arg(MAYBE_SOURCES, default=None)
 

@@ -139,7 +139,8 @@ class StageMethods:
         """
     def stream_loads(self, funcs: Sequence[Schedulable | Input] | None = ...) -> Self:
         """Load what `funcs` (a Func, an Input or a list; everything, if it is left out) hold without keeping it in caches:
-        for what is larger than they are and is read once. (Halide's stream_loads.)
+        for what is larger than they are and is read once. (Halide's stream_loads.) An x86 loads memory of the usual kind in
+        one way only: there it changes nothing.
         """
     def compute_with(self, f: Schedulable, v: str | Expr, align: str | Mapping[str | Expr, str] = ...) -> Self:
         """Run this stage's loops inside those of `f`, from the outermost to `v`; in each iteration `f` goes first.

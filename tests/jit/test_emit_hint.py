@@ -80,7 +80,18 @@ def test_what_is_masked_or_narrow_is_stored_as_ever() -> None:
     assert "sfence" not in streaming(
         lambda f: f.vectorize("x", 16, tail="predicate").never_partition_all().stream_stores()
     )
-    assert "nontemporal" in streaming(lambda f: f.vectorize("x", 16, tail="predicate").stream_loads())
+
+
+def test_loads_past_the_caches() -> None:
+    """Not on an x86, to which they are as all others, and for which LLVM aborts on one of a single byte."""
+    x = halo.Var("x")
+    a, f = halo.Input("a", halo.u8, ndim=1), halo.Func("f")
+    f[x] = a[x] + a[x + 1]
+    f.vectorize("x", 2).stream_loads()
+    assert "nontemporal" in f.inspect_llvm(target=Target("aarch64-unknown-linux-gnu", "neoverse-n1"))
+    assert "nontemporal" not in f.inspect_llvm(target=Target("x86_64-unknown-linux-gnu", "haswell"))
+    data = np.arange(10, dtype=np.uint8)
+    np.testing.assert_array_equal(f(a=data, shape=9), data[:-1] + data[1:])
 
 
 def test_pixels_are_one_streamed_store() -> None:
