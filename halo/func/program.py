@@ -95,7 +95,10 @@ class Program:
 
         directives = {} if variant == "plain" else schedule.by_name()
         scheduled = apply(p, directives, machine(target), promises=variant == "fast")
-        plain = unscheduled(p) if directives else None
+        plain = None
+        if directives:  # the stages of a scan have places of their own, which `apply` gives them
+            scans = any(f.states for f in p.functions)
+            plain = apply(p, {}, machine(target)) if scans else unscheduled(p)
         return lower(
             scheduled, _lanes(target), dense=variant == "fast", plain=plain, call=call, observe=observe,
             has=machine(target).has,
