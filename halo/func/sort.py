@@ -78,7 +78,10 @@ def _array(value: Any) -> Indexable:
     if isinstance(value, Expr):
         raise DefinitionError("a sort takes a Func, an Input or an array, not a value at one point", loc=here(),
                               hint="define a halo.Func of the values, and sort that")  # fmt: skip
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (BufferError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise DefinitionError(f"a sort takes a Func, an Input or an array: {error}", loc=here()) from None
     if array.ndim == 0:
         raise DefinitionError("a sort takes a Func, an Input or an array", loc=here())
     return Table(array)

@@ -51,7 +51,11 @@ ACCEPTED = (halo.HaloError, MemoryError)
 def garbage(seed: int) -> str:
     """Make one random call with random arguments; what came of it. Raises Mismatch for an error that is not halo's."""
     rng = random.Random(seed)
-    return rng.choice((_call, _call, _call, _directive, _function, _definition, _inspect))(rng)
+    threads = halo.get_num_threads()
+    try:
+        return rng.choice((_call, _call, _call, _directive, _function, _definition, _inspect))(rng)
+    finally:
+        halo.set_num_threads(threads)
 
 
 def _array(rng: random.Random) -> Any:

@@ -141,7 +141,7 @@ def set_num_threads(n: int) -> None:
     `n` is at least 1 and at most the number launched: `NUMBA_NUM_THREADS`, by default one a CPU. Raises ArgumentError.
 
     >>> import halo
-    >>> halo.set_num_threads(1)
+    >>> halo.set_num_threads(halo.get_num_threads())
     """
     found = layer()
     most = 1 if found is None else found.launched
