@@ -72,7 +72,7 @@ class Report:
         return [
             head,
             *((s.name, f"{s.seconds * 1e3:.3f}", f"{100 * s.seconds / whole:.0f}", f"{s.times:.0f}",
-               f"{s.redundancy:.2f}", f"{s.loads:.1f}", _size(s.footprint)) for s in self.stages),
+               _count(s.redundancy, 2), _count(s.loads, 1), _size(s.footprint)) for s in self.stages),
         ]  # fmt: skip
 
     def __repr__(self) -> str:
@@ -128,6 +128,10 @@ def _loads_for(corner: Trace, name: str) -> int:
             total += waiting if array == own else 0
             waiting = 0
     return total
+
+
+def _count(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _size(bytes: float) -> str:
