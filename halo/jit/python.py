@@ -48,7 +48,7 @@ from .python_dialects import NumbaCode, NumPyCode
 from .python_expr import Expressions
 from .python_share import shared
 
-__all__ = ["Nest", "Stopped", "call_kernel", "compile_function", "function_source", "run", "to_source"]
+__all__ = ["Nest", "Stopped", "call_kernel", "compile_function", "function_source", "inside", "run", "to_source"]
 
 BACKENDS = {"python": NumPyCode, "numba": NumbaCode}
 _AUGMENTED = {"add": ast.Add, "sub": ast.Sub, "mul": ast.Mult}
@@ -187,20 +187,21 @@ def _scalar(value: Any, type: Type, backend: str) -> Any:
     return np.float32(value) if backend == "numba" and type in (f16, bf16) else value
 
 
-def _walk(s: Stmt | None) -> Iterator[Stmt]:
-    if s is None:
-        return
-    yield s
+def inside(s: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside of `s` that Python runs: of what is forked, the nest of one thread."""
     if isinstance(s, Block):
-        for each in s.stmts:
-            yield from _walk(each)
-    elif isinstance(s, If):
-        yield from _walk(s.then)
-        yield from _walk(s.orelse)
-    elif isinstance(s, (For, Hoist, Let, Memoize, Produce, Realize, Stream)):
-        yield from _walk(s.body)
-    elif isinstance(s, Fork):
-        yield from _walk(s.alone)
+        return s.stmts
+    if isinstance(s, If):
+        return (s.then,) if s.orelse is None else (s.then, s.orelse)
+    if isinstance(s, (For, Hoist, Let, Memoize, Produce, Realize, Stream)):
+        return (s.body,)
+    return (s.alone,) if isinstance(s, Fork) else ()
+
+
+def _walk(s: Stmt) -> Iterator[Stmt]:
+    yield s
+    for t in inside(s):
+        yield from _walk(t)
 
 
 class Nest:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ..ir.expr import Array, Const, Read
 from ..ir.node import deep_recursion, interning
 from ..ir.pipeline import Lowered
-from ..ir.stmt import Block, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
+from ..ir.stmt import Block, For, Produce, Provide, Realize, Stmt
 from .binding import Bound
 from .layout import Layout
-from .python import Nest, call_kernel
+from .python import Nest, call_kernel, inside
 from .python_code import Code, call, literal
 from .python_dialects import NumPyCode
 
@@ -158,36 +158,24 @@ def _stages(nest: Stmt) -> dict[tuple[Array, Any, Any], int]:
     """Which definition of its Function each Provide is of: the pure one is 0, the updates follow."""
     found: dict[tuple[Array, Any, Any], int] = {}
 
-    def visit(s: Stmt | None, of: Array | None, stage: int) -> None:
-        match s:
-            case Produce():
-                visit(s.body, s.what, 0)
-            case Block():
-                own = [t for t in s.stmts if of is not None and _provides(t, of)]
-                for t in s.stmts:
-                    visit(t, of, stage + own.index(t) if t in own else stage)
-            case If():
-                visit(s.then, of, stage)
-                visit(s.orelse, of, stage)
-            case For() | Let() | Realize() | Hoist():
-                visit(s.body, of, stage)
-            case Provide():
-                found.setdefault((s.what, s.indices, s.values), stage)
+    def visit(s: Stmt, of: Array | None, stage: int) -> None:
+        if isinstance(s, Provide):
+            found.setdefault((s.what, s.indices, s.values), stage)
+        elif isinstance(s, Produce):
+            visit(s.body, s.what, 0)
+        elif isinstance(s, Block):
+            own = [t for t in s.stmts if of is not None and _provides(t, of)]
+            for t in s.stmts:
+                visit(t, of, stage + own.index(t) if t in own else stage)
+        else:
+            for t in inside(s):
+                visit(t, of, stage)
 
     visit(nest, None, 0)
     return found
 
 
-def _provides(s: Stmt | None, what: Array) -> bool:
-    match s:
-        case Block():
-            return any(_provides(t, what) for t in s.stmts)
-        case If():
-            return _provides(s.then, what) or _provides(s.orelse, what)
-        case For() | Let() | Realize() | Hoist():
-            return _provides(s.body, what)
-        case Produce():
-            return s.what is not what and _provides(s.body, what)
-        case Provide():
-            return s.what is what
-    return False
+def _provides(s: Stmt, what: Array) -> bool:
+    if isinstance(s, Provide | Produce) and s.what is what:
+        return isinstance(s, Provide)
+    return any(_provides(t, what) for t in inside(s))

@@ -14,11 +14,12 @@ from ..func.inspect import typed_call
 from ..func.passes import Passes, observed
 from ..func.runnable import Runnable
 from ..ir.node import interning
-from ..ir.stmt import Allocate, Atomic, Block, For, Fork, If, Let, Produce, Stmt
+from ..ir.stmt import For, Stmt
 from ..jit.emit import emit
 from ..jit.llvm import asm
 from ..jit.target import Target
 from ..lowering import PASSES
+from ..lowering.walk import substmts
 from .lowering_html import page
 
 __all__ = ["Lowering", "Step", "lowering"]
@@ -102,20 +103,9 @@ def _steps(passes: Passes) -> Iterator[Step]:
         before = lines
 
 
-def _loops(s: Stmt | None) -> Iterator[For]:
+def _loops(s: Stmt) -> Iterator[For]:
     """The loops in the order in which they are written."""
-    match s:
-        case For():
-            yield s
-            yield from _loops(s.body)
-        case Block():
-            for t in s.stmts:
-                yield from _loops(t)
-        case If():
-            yield from _loops(s.then)
-            yield from _loops(s.orelse)
-        case Let() | Produce() | Allocate() | Atomic():
-            yield from _loops(s.body)
-        case Fork():
-            for t in (s.producer, s.consumer, s.alone):
-                yield from _loops(t)
+    if isinstance(s, For):
+        yield s
+    for t in substmts(s):
+        yield from _loops(t)

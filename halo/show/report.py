@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..func.profile import profile
 from ..func.runnable import Runnable
 from ..func.trace import Trace, trace
-from ..jit.python_trace import TooLongError
+from ..jit.python_trace import LOAD, STORE, TooLongError
 
 if TYPE_CHECKING:
     import pandas
@@ -118,11 +118,11 @@ def _counted(corner: Trace, name: str) -> tuple[float, float]:
 
 def _loads_for(corner: Trace, name: str) -> int:
     """How many values are read for the points that `name` stores: the loads since the store before."""
-    events = corner.events[(corner.events.event == 0) | (corner.events.event == 1)]
+    events = corner.events[(corner.events.event == LOAD) | (corner.events.event == STORE)]
     own = corner.arrays.index(name) if name in corner.arrays else -1
     total = waiting = 0
     for event, array in zip(events.event.tolist(), events.array.tolist(), strict=True):
-        if event == 0:
+        if event == LOAD:
             waiting += 1
         else:
             total += waiting if array == own else 0
