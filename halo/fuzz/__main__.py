@@ -32,24 +32,27 @@ def main() -> int:
         return 0
     start, done, failures, stop = time.monotonic(), 0, 0, False
 
+    def ran(cases: int) -> None:
+        nonlocal done
+        before, done = done, done + cases
+        if done * STEPS // args.cases > before * STEPS // args.cases:
+            print(f"{done} of {args.cases}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+
     def run(chunk: range) -> None:
-        nonlocal done, failures, stop
-        size = len(chunk)
+        nonlocal failures, stop
         while chunk and not stop:
             failed, text = _run(chunk, "garbage" if args.garbage else "check")
             if failed is None:
-                before, done = done, done + size
-                if done * STEPS // args.cases > before * STEPS // args.cases:
-                    print(f"{done} of {args.cases}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-                return
+                return ran(len(chunk))
             failures += 1
             stop = stop or not args.keep_going
             print(f"seed {failed} failed:\n{text[-6000:]}", flush=True)
+            ran(failed + 1 - chunk.start)
             chunk = range(failed + 1, chunk.stop)
 
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(run, (seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK))))
-    print(f"{args.cases} cases, {failures} failures, {time.monotonic() - start:.0f} s")
+    print(f"{done} cases, {failures} failures, {time.monotonic() - start:.0f} s")
     return 1 if failures else 0
 
 

@@ -215,10 +215,32 @@ def _extreme(name: str, a: Expr, b: Expr) -> Expr:
         return kept[0]
     common = _common(kept)  # min(x + a, x + b) = x + min(a, b)
     kept = sorted((sub(k, common) for k in kept), key=lambda e: e.uid)
+    if len(kept) == 2 and (parity := _parity(kept)) is not None:
+        return _of_parity(name, kept, parity, common)
     result = kept[0]
     for e in kept[1:]:
         result = Op(name, (result, e), index)
     return add(common, result)
+
+
+def _parity(sums: list[Expr]) -> Op | None:
+    """The `x % 2` that is all that changes in the sums, if there is one."""
+    atoms = {atom for e in sums for atom, _ in parts(e)[0]}
+    atom = atoms.pop()
+    return atom if not atoms and isinstance(atom, Op) and atom.name == "mod" and _is(atom.args[1], 2) else None
+
+
+def _of_parity(name: str, sums: list[Expr], parity: Op, rest: Expr) -> Expr:
+    """rest + min(p + q*(x % 2), ...) is as its values at 0 and 1 say; and k*(x // 2) + k*(x % 2) = k*((x + 1) // 2)."""
+    pick = min if name == "min" else max
+    at = [pick(c + bit * sum(k for _, k in terms) for terms, c in map(parts, sums)) for bit in (0, 1)]
+    k, rest = at[1] - at[0], add(rest, Const(at[0], index))
+    x, two = parity.args
+    half = floordiv(x, two)
+    if k and any(atom is half and q == k for atom, q in parts(rest)[0]):
+        up = floordiv(add(x, Const(1, index)), two)
+        return add(sub(rest, _scaled(half, k)), _scaled(up, k))
+    return add(rest, _scaled(parity, k))
 
 
 def _common(sums: list[Expr]) -> Expr:

@@ -257,13 +257,15 @@ ALIGNMENT = 64  # bytes, of memory of our own
 
 class Buffer:
     """Flat memory of one element type, after storage is laid out. `kind`: input, output, heap, stack or table. Its address
-    is a multiple of `align` bytes."""
+    is a multiple of `align` bytes (of memory of our own, if nothing is said, of ALIGNMENT)."""
 
     __slots__ = ("align", "kind", "name", "table", "type")
 
-    def __init__(self, name: str, type: Type, kind: str, table: Any = None, align: int = 1) -> None:
+    def __init__(self, name: str, type: Type, kind: str, table: Any = None, align: int | None = None) -> None:
         self.name, self.type, self.kind, self.table = name, type, kind, table
-        self.align = max(type.bytes, align if kind in ("input", "output") else ALIGNMENT)
+        if align is None:
+            align = 1 if kind in ("input", "output") else ALIGNMENT
+        self.align = max(type.bytes, align)
 
     def __repr__(self) -> str:
         return self.name

@@ -288,12 +288,18 @@ class _Statements:
         assert isinstance(memory, Buffer)
         return Free(memory)
 
-    def allocate(self, depth: int, type: str, name: str, size: str, bound: str | None, kind: str, colon: str) -> Stmt:
+    def allocate(self, depth: int, type: str, name: str, size: str, bound: str | None, kind: str,
+                 output: str | None, same: str | None, colon: str) -> Stmt:  # fmt: skip
         buffer = self.scope.things.get(name) or Buffer(name, as_type(type), kind)
         assert isinstance(buffer, Buffer)
+        shared = None
+        if output is not None and same is not None:
+            within = self.scope.memory(output)
+            assert isinstance(within, Buffer)
+            shared = within, self.scope.expr(same)
         with self.scope.binding(name, buffer):
             body = self.body(depth, not colon)
-        return Allocate(buffer, self.scope.expr(size), body, int(bound) if bound else None)
+        return Allocate(buffer, self.scope.expr(size), body, int(bound) if bound else None, shared)
 
     def let(self, depth: int, name: str, value: str, colon: str) -> Stmt:
         v = self.scope.expr(value)
@@ -429,7 +435,8 @@ _FORMS: tuple[tuple[str, Callable[..., Stmt]], ...] = (
     (r"for (?P<var>\S+) in (?P<bounds>.+?)(?: (?P<kind>parallel|vectorize|unroll|tensorize)(?: (?P<intrinsic>(?!partition )\w+))?)?"
      r"(?: partition (?P<partition>\w+))?:",
      _Statements.loop),
-    (r"alloc (?P<type>[a-z]\w*) (?P<name>\S+?)\[(?P<size>.*?)(?: at most (?P<bound>\d+))?\] (?P<kind>\w+)(?P<colon>:?)",
+    (r"alloc (?P<type>[a-z]\w*) (?P<name>\S+?)\[(?P<size>.*?)(?: at most (?P<bound>\d+))?\] (?P<kind>\w+)"
+     r"(?: in (?P<output>\S+) if (?P<same>.*?))?(?P<colon>:?)",
      _Statements.allocate),
     (r"alloc (?P<name>\S+?)\[(?P<sizes>.*?)\](?: at \[(?P<at>.*)\])?(?: (?P<memory>heap|stack|register))?"
      r"(?: slot (?P<slot>.+?))?(?: ahead (?P<ahead>\d+))?(?P<colon>:?)", _Statements.realize),

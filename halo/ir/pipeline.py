@@ -104,6 +104,7 @@ class Function:
     domain: tuple[tuple[int, Expr, Expr], ...] = ()  # (axis, lo, n): where there are values at all
     states: tuple[str, ...] = ()  # of a state of a scan: all of them; the last one's loop over the steps is that of all
     within: Place | None = None  # of what belongs to the steps of a scan: that loop
+    copies: Array | None = None  # of an output that is a copy: what of, of the same region or a larger one
     innermost: bool = False  # the stage of an inline reduction: by default at the innermost loop of what reads it
     trace_realizations: bool = False
     trace_tags: tuple[str, ...] = ()

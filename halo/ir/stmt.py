@@ -201,12 +201,14 @@ class CallExtern(Stmt):
 
 @node
 class Allocate(Stmt):
-    """`size` elements of `buffer` while `body` runs. `bound`: a constant upper bound of size, if one is known."""
+    """`size` elements of `buffer` while `body` runs. `bound`: a constant upper bound of size, if one is known. `shared`: the
+    buffer that it lies in if the condition holds."""
 
     buffer: Buffer
     size: Expr
     body: Stmt
     bound: int | None = None
+    shared: tuple[Buffer, Expr] | None = None
 
 
 @node

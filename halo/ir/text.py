@@ -263,7 +263,8 @@ class _Printer:
             return s.var, f"{self.bind(s.var)} = {value}"
         if isinstance(s, Allocate):
             size, bound = self.expr(s.size), "" if s.bound is None else f" at most {s.bound}"
-            return s.buffer, f"alloc {s.buffer.type.name} {self.bind(s.buffer)}[{size}{bound}] {s.buffer.kind}"
+            shared = "" if s.shared is None else f" in {self.name(s.shared[0])} if {self.expr(s.shared[1])}"
+            return s.buffer, f"alloc {s.buffer.type.name} {self.bind(s.buffer)}[{size}{bound}] {s.buffer.kind}{shared}"
         fold = dict(s.fold)
         sizes = self.sizes(s)
         axes = [f"{fold[d]} of {n}" if d in fold else n for d, n in enumerate(sizes)]

@@ -332,9 +332,15 @@ def _bytes(s: Allocate) -> int | None:
 
 
 def _from_pool(f: Function, s: Allocate) -> Callable[[], None]:
-    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {wanted(f, s.size, s.buffer.type)})")
+    bytes = wanted(f, s.size, s.buffer.type)
+    if s.shared is not None:
+        output, same = s.shared
+        bytes = f.new(f"select i1 {f.value(same)}, i64 1, i64 {bytes}")
+    pointer = f.new(f"call noalias ptr @halo_malloc(i64 {bytes})")
     f.fail_if(f.new(f"icmp eq ptr {pointer}, null"), "-1")
     f.bind(s.buffer, pointer)
+    if s.shared is not None:
+        f.bind(s.buffer, f.new(f"select i1 {f.value(same)}, ptr {f.pointer(output)}, ptr {pointer}"))
     if _is_freed(s.body, s.buffer):
         where = f.at_entry("alloca ptr")
         f.do(f"store ptr {pointer}, ptr {where}")

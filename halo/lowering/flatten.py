@@ -1,11 +1,12 @@
 """Flatten: multi-dimensional storage becomes flat buffers, `f[y, x]` becomes `f[(y - min)*stride + x - min]`.
 
-A Realize becomes one allocation per element of the tuple. Inputs and outputs take their strides from the call; in the
+A Realize becomes one allocation per element of the tuple; what is copied to an output as a whole lies there from the start. Inputs and outputs take their strides from the call; in the
 fast variant the last one is 1.
 """
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 from ..errors import ScheduleError
@@ -124,6 +125,8 @@ class _Flatten:
         self, layouts: dict[Array, Layout], functions: dict[Array, Function], packed: dict[Var, Var], promises: bool
     ) -> None:
         self.layouts, self.functions, self.packed, self.promises = layouts, functions, packed, promises
+        self.copied = {f.copies: f.array for f in functions.values() if f.copies is not None}
+        self.same: dict[Array, Expr] = {}  # of an output that is a copy: whether it is the original
         self.hoisted: dict[Array, _Hoisted] = {}
         self.sizes: dict[Array, Expr] = {}  # of what is memoized
         self.memo: dict[Expr, Expr] = {}
@@ -217,6 +220,8 @@ class _Flatten:
     def produce(self, s: Produce) -> Stmt:
         if self.functions[s.what].memoized is not None and isinstance(s.body, If):  # on a hit nothing is produced
             return If(s.body.cond, Produce(s.what, self.stmt(s.body.then)))
+        if s.what in self.same:
+            return If(A.not_(self.same[s.what]), Produce(s.what, self.stmt(s.body)))
         return Produce(s.what, self.stmt(s.body))
 
     def provide(self, s: Provide) -> Stmt:
@@ -257,7 +262,12 @@ class _Flatten:
             n: Expr = Const(fold[d], index) if d in fold else extents[d]
             size = A.mul(strides[d], _padded(n, align.get(d, 1)))
         hoisted = self.hoisted.get(s.what)
-        buffers = _buffers(f, size, self.promises) if hoisted is None else hoisted.buffers
+        same = self._same(f, (mins, tuple(extents), tuple(strides)), fold)
+        if same is not None:
+            lets.append((Var(f"{f.name}.shared", same.type), same))
+            same = lets[-1][0]
+            self.same[self.copied[s.what]] = same
+        buffers = _buffers(f, size, self.promises, same is not None) if hoisted is None else hoisted.buffers
         first: Expr = Const(0, index)
         if hoisted is not None and s.slot is not None:
             first = named(f"{f.name}.first", A.mul(self.expr(s.slot), hoisted.size))
@@ -270,10 +280,25 @@ class _Flatten:
             self.layouts[s.what] = outer
             self.memo = {}
         if hoisted is None and f.memoized is None:
-            body = _allocate(buffers, size, body)
+            shared = (None,) * len(buffers) if same is None else self.layouts[self.copied[s.what]].buffers
+            body = _allocate(buffers, size, body, shared, same)
         for var, value in reversed(lets):
             body = Let(var, value, body)
         return body
+
+    def _same(self, f: Function, box: tuple[tuple[Expr, ...], ...], fold: dict[int, int]) -> Expr | None:
+        """Where what is stored of `f`, in `box` (its corner, extents and strides), is what an output is a copy of; None if
+        there is no such output."""
+        copy = self.copied.get(f.array)
+        if copy is None or fold or f.hoist is not None or f.memoized is not None or f.memory != "auto" or not f.vars:
+            return None
+        layout = self.layouts[copy]
+        return A.all_of(
+            A.eq(mine, theirs)
+            for strides in layout.strides
+            for own, other in zip(box, (layout.mins, layout.extents, strides), strict=True)
+            for mine, theirs in zip(own, other, strict=True)
+        )
 
     def hoist(self, s: Hoist) -> Stmt:
         f = self.functions[s.what]
@@ -309,7 +334,7 @@ def _padded(n: Expr, multiple: int) -> Expr:
     return A.mul(A.floordiv(A.add(n, Const(multiple - 1, index)), m), m)
 
 
-def _buffers(f: Function, size: Expr, promises: bool) -> tuple[Buffer, ...]:
+def _buffers(f: Function, size: Expr, promises: bool, shared: bool = False) -> tuple[Buffer, ...]:
     """Memory for each element of the tuple: where the schedule asks for it, or on the stack where a small constant is
     enough. In the copy for the calls that promises do not hold for, registers may have to be memory."""
     bound = const_bounds(size)[1]
@@ -325,6 +350,8 @@ def _buffers(f: Function, size: Expr, promises: bool) -> tuple[Buffer, ...]:
         return "stack" if bound is not None and bound * t.bytes <= STACK_BYTES else "heap"
 
     names = [f.name] if len(f.types) == 1 else [f"{f.name}.{k}" for k in range(len(f.types))]
+    if shared:
+        return tuple(Buffer(name, t, "heap", align=t.bytes) for name, t in zip(names, f.types, strict=True))
     return tuple(Buffer(name, t, kind(t)) for name, t in zip(names, f.types, strict=True))
 
 
@@ -333,11 +360,17 @@ def _sized(size: Expr) -> Expr:
     return A.maximum(size, Const(0, index)) if low is None or low < 0 else size  # of an empty region
 
 
-def _allocate(buffers: tuple[Buffer, ...], size: Expr, body: Stmt) -> Stmt:
+def _allocate(
+    buffers: tuple[Buffer, ...],
+    size: Expr,
+    body: Stmt,
+    outputs: tuple[Buffer | None, ...] = (),
+    same: Expr | None = None,
+) -> Stmt:
     _, bound = const_bounds(size)
     size = _sized(size)
-    for b in reversed(buffers):
-        body = Allocate(b, size, body, bound)
+    for b, output in reversed(list(zip_longest(buffers, outputs))):
+        body = Allocate(b, size, body, bound, None if output is None or same is None else (output, same))
     return body
 
 

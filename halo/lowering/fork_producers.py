@@ -278,12 +278,12 @@ def _strip(s: Stmt, unit: Unit, channel: _Channel) -> Stmt:
 
 
 def _asking(s: Stmt) -> Stmt:
-    """`s` asking for no memory that it does not read."""
-    s = map_stmt(s, _asking)
-    if not (isinstance(s, Block) and any(isinstance(t, Prefetch) for t in s.stmts)):
-        return s
-    read = {a for t in _all(s) for a in _read(t)}
-    return block(*(t for t in s.stmts if not isinstance(t, Prefetch) or t.what in read))
+    """`s` asking for no memory that what stands beside it does not read."""
+    if not isinstance(s, Block | Prefetch):
+        return map_stmt(s, _asking)
+    stmts = [t if isinstance(t, Prefetch) else _asking(t) for t in (s.stmts if isinstance(s, Block) else (s,))]
+    read = {a for t in _all(block(*stmts)) for a in _read(t)}
+    return block(*(t for t in stmts if not isinstance(t, Prefetch) or t.what in read))
 
 
 def _round(s: For | Let | Realize | Hoist, body: Stmt) -> Stmt:

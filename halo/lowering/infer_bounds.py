@@ -9,7 +9,7 @@ production, in terms of its readers' regions at that site:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from itertools import repeat
 from typing import Any
@@ -73,11 +73,7 @@ class Boxes(dict[tuple[str, Array], Box]):
 
 def join(a: Box, b: Box) -> Box:
     return tuple(
-        (
-            None if l1 is None or l2 is None else A.minimum(l1, l2),
-            None if h1 is None or h2 is None else A.maximum(h1, h2),
-        )
-        for (l1, h1), (l2, h2) in zip(a, b, strict=True)
+        (_all(A.minimum, (l1, l2)), _all(A.maximum, (h1, h2))) for (l1, h1), (l2, h2) in zip(a, b, strict=True)
     )
 
 
@@ -480,8 +476,27 @@ def _hull(indices: Iterable[Expr], under: tuple[Expr, ...]) -> tuple[End, End]:
         terms, _ = parts(i)
         first[terms] = min(first.get(terms, i), i, key=_constant)
         last[terms] = max(last.get(terms, i), i, key=_constant)
-    ends: Iterator[Box] = (((_clamped(first[terms], under)[0], _clamped(last[terms], under)[1]),) for terms in first)
-    return reduce(join, ends)[0]
+    lows = [_clamped(i, under)[0] for i in _decided(A.minimum, first.values())]
+    highs = [_clamped(i, under)[1] for i in _decided(A.maximum, last.values())]
+    return _all(A.minimum, lows), _all(A.maximum, highs)
+
+
+def _all(extreme: Callable[[Expr, Expr], Expr], ends: Iterable[End]) -> End:
+    return reduce(lambda a, b: None if a is None or b is None else extreme(a, b), ends)
+
+
+def _decided(extreme: Callable[[Expr, Expr], Expr], indices: Iterable[Expr]) -> list[Expr]:
+    """`indices`, with one expression for those whose extreme is known: conditions then say of it what they say of none."""
+    kept: list[Expr] = []
+    for i in indices:
+        for k, other in enumerate(kept):
+            both = extreme(i, other)
+            if not any(isinstance(atom, Op) and atom.name in ("min", "max") for atom, _ in parts(both)[0]):
+                kept[k] = both
+                break
+        else:
+            kept.append(i)
+    return kept
 
 
 def _constant(e: Expr) -> int:

@@ -62,7 +62,10 @@ class _Instrumentation:
             return s.replace(producer=beside, consumer=self.stmt(s.consumer, stage), alone=self.stmt(s.alone, stage))
         inner = map_stmt(s, lambda t: self.stmt(t, stage))
         if isinstance(inner, Allocate) and inner.buffer.kind == "heap":
-            return inner.replace(body=block(self._allocated(inner.buffer, inner.size), inner.body))
+            told = self._allocated(inner.buffer, inner.size)
+            if inner.shared is not None:
+                told = If(A.not_(inner.shared[1]), told)
+            return inner.replace(body=block(told, inner.body))
         if isinstance(inner, Recall):
             counted = block(*(self._allocated(b, inner.size) for b in inner.buffers))
             return inner.replace(body=block(If(inner.missed, counted), inner.body))

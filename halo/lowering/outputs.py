@@ -1,6 +1,7 @@
 """Outputs: an output that is also read, or that updates need outside what was asked for, is computed in scratch first.
 
-Then the result is a copy of the asked part: it is always the restriction of the infinite Func.
+Then the result is a copy of the asked part: it is always the restriction of the infinite Func. (Where that is all of it,
+`flatten` lets the scratch lie in the output, and nothing is copied.)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _copy(f: Function, lanes: int) -> Function:
     array = Array(f"{f.name}_out", f.types, len(variables), "func")
     values = tuple(Read(f.array, variables, k) for k in range(len(f.types)))
     copy = Function(array.name, variables, f.types, array, (Definition(variables, values, loc=f.loc),), ROOT,
-                    promised=f.promised, loc=f.loc)  # fmt: skip
+                    promised=f.promised, copies=f.array, loc=f.loc)  # fmt: skip
     loops = Loops.of(copy.definitions[0], copy)
     if variables:
         last = variables[-1].name

@@ -87,7 +87,7 @@ def exprs(s: Stmt) -> tuple[Expr, ...]:
         case Store():
             return (s.index, s.value) if s.pred is None else (s.index, s.value, s.pred)
         case Allocate():
-            return (s.size,)
+            return (s.size,) if s.shared is None else (s.size, s.shared[1])
         case Check():
             return (s.cond, *s.args)
         case Extern():
@@ -138,7 +138,8 @@ def map_exprs(s: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
         case Atomic():
             return Atomic(s.buffer, f(s.index), map_exprs(s.body, f))
         case Allocate():
-            return Allocate(s.buffer, f(s.size), map_exprs(s.body, f), s.bound)
+            shared = None if s.shared is None else (s.shared[0], f(s.shared[1]))
+            return Allocate(s.buffer, f(s.size), map_exprs(s.body, f), s.bound, shared)
         case Check():
             return Check(f(s.cond), s.code, tuple(f(a) for a in s.args))
         case Extern():

@@ -224,3 +224,57 @@ def test_35_calls_from_eight_threads() -> None:
     for t in threads:
         t.join()
     assert not wrong
+
+
+# What is copied to an output ------------------------------------------------------------------------------------------
+
+
+def running_sums() -> tuple[halo.Func, halo.Func]:
+    """Of the rows, two elements: sums of what is above, and of its negative, with a product of the row."""
+    y, x = halo.vars("y x")
+    img, f = halo.Input("img", halo.i32, ndim=2), halo.Func("f")
+    f[y, x] = img[y, x], halo.f64(y)
+    r = halo.rdom((1, img.shape[0] - 1), names="k")
+    f[r[0], x] = f[r[0], x][0] + f[r[0] - 1, x][0], f[r[0], x][1] - f[r[0] - 1, x][1]
+    return f, img
+
+
+def wanted_sums(img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    second = np.empty(img.shape, np.float64)
+    for y in range(img.shape[0]):
+        second[y] = y - (second[y - 1] if y else 0)
+    return np.cumsum(img, 0, img.dtype), second
+
+
+@pytest.mark.parametrize("kind", ["whole", "part", "strided", "reversed", "one of them strided"])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_what_an_output_is_copied_from_lies_in_it_if_it_can(kind: str, parallel: bool) -> None:
+    f, _ = running_sums()
+    if parallel:
+        f.update(0).reorder("x", "k").parallel("x")
+    img = np.random.default_rng(0).integers(-99, 99, (40, 33), np.int32)
+    want = wanted_sums(img)
+    if kind == "part":
+        got = f.realize((30, 20), origin=(7, 5), img=img)
+        want = tuple(a[7:37, 5:25] for a in want)
+    else:
+        own = tuple(np.full((40, 66), -1, t) for t in (np.int32, np.float64))
+        out = {"whole": tuple(np.empty((40, 33), a.dtype) for a in own),
+               "strided": tuple(a[:, :33] for a in own),
+               "reversed": tuple(a[::-1, ::2] for a in own),
+               "one of them strided": (np.empty((40, 33), np.int32), own[1][:, ::-2])}[kind]  # fmt: skip
+        got = f(img=img, out=out)
+        if kind == "strided":
+            assert all((a[:, 33:] == -1).all() for a in own)
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a, b)
+    taken = {s.name: s.allocations for s in f.profile(img=img, runs=1)}
+    assert taken["f"] == 0  # where the whole is asked for
+
+
+def test_an_output_that_overlaps_an_input_is_copied_as_ever() -> None:
+    f, _ = running_sums()
+    img = np.random.default_rng(0).integers(-99, 99, (40, 33), np.int32)
+    want, at = wanted_sums(img), img.copy()
+    f(img=at, out=(at, np.empty(at.shape)))
+    np.testing.assert_array_equal(at, want[0])

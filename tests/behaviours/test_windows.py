@@ -29,6 +29,21 @@ def test_01_a_window_computes_each_value_once(offset: int, memory: str) -> None:
     np.testing.assert_array_equal(g(shape=(100,)), 6 * x + 3 * offset)
 
 
+@pytest.mark.parametrize("ahead", [-3, -1, 0, 1, 2])
+@pytest.mark.parametrize("origin", [-5, 0, 4])
+def test_01_a_window_that_moves_every_other_iteration(ahead: int, origin: int) -> None:
+    """Linear interpolation: the two that each is read from move on by one every other time."""
+    near = (X + ahead) // 2
+    f = func("f", X, X * X)
+    g = func("g", X, f[near - 1 + 2 * ((X + ahead) % 2)] + 3 * f[near])
+    f.store_root().compute_at(g, "x")
+    assert count(g, (100,)).stores["f"] == 51 + (ahead % 2 == 0)
+    x = np.arange(origin, origin + 100)
+    at = (x + ahead) // 2
+    want = (at - 1 + 2 * ((x + ahead) % 2)) ** 2 + 3 * at**2
+    np.testing.assert_array_equal(g.realize((100,), origin=(origin,)), want)
+
+
 def test_01_without_a_window_each_is_computed_twice() -> None:
     f, g = two_taps()
     f.compute_at(g, "x")

@@ -93,6 +93,20 @@ def check(seed: int) -> int:
     return fs[-1].loops().count("fork ")
 
 
+def test_a_stage_that_asks_for_its_own_values_while_another_runs_beside_it() -> None:
+    """The thread of g kept asking for what is stored of f in a loop that has nothing of g: there is none of it there."""
+    x = halo.Var("x")
+    f, g = halo.Func("f"), halo.Func("g")
+    g[x] = 3 * x
+    f[x] = g[x] + g[x + 1]
+    r = halo.rdom((1, 20), names="k")
+    f[r[0]] += f[r[0] - 1]
+    g.store_root().compute_at(f, "x").async_()
+    f.update(0).prefetch(f, "k", 2)
+    want = 6 * np.arange(21) + 3
+    np.testing.assert_array_equal(f(shape=(21,)), np.cumsum(want))
+
+
 def test_random_stages_in_threads() -> None:
     assert sum(map(check, range(8))) > 2
 

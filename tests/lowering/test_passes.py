@@ -38,6 +38,17 @@ def sliding() -> halo.Func:
     return out
 
 
+def enlarged() -> halo.Func:
+    y, x = halo.vars("y x")
+    img = halo.Input("img", halo.f32, ndim=2)
+    wide, out = halo.Func("wide"), halo.Func("out")
+    wide[y, x] = img[y, x // 2]
+    out[y, x] = 0.25 * wide[y // 2 - 1 + 2 * (y % 2), x] + 0.75 * wide[y // 2, x]
+    out.serial("y")
+    wide.store_root().compute_at(out, "y")
+    return out
+
+
 def beside() -> halo.Func:
     out, rows = blur()
     out.serial("y")
@@ -192,6 +203,7 @@ CASES = [
     ("skip_stages", "skip_stages", optional),
     ("skip_stages_of_memoized_ones", "skip_stages", memoized),
     ("slide", "slide", sliding),
+    ("slide_of_every_other_row", "slide", enlarged),
     ("prefetch", "prefetch", fetched),
     ("flatten_of_a_prefetch", "flatten", fetched),
     ("checks", "checks", guarded),
@@ -206,6 +218,7 @@ CASES = [
     ("flatten", "flatten", tiled),
     ("flatten_of_a_fold", "flatten", sliding),
     ("flatten_of_memoized_stages", "flatten", memoized),
+    ("flatten_of_what_is_copied", "flatten", scan),
     ("vectorize", "vectorize", tiled),
     ("interleave", "interleave", colours),
     ("deinterleave", "deinterleave", halved),
