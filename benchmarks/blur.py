@@ -35,21 +35,22 @@ def func() -> halo.Func:
 
 
 def schedule(blur_y: halo.Func) -> None:
-    # Strips of rows; down a strip each row of blur_x is computed once, and three are kept.
-    blur_y.split("y", "yo", "yi", 64).vectorize("x", 32).parallel("yo")
-    blur_y["blur_x"].store_at(blur_y, "yo").compute_at(blur_y, "yi").vectorize("x", 32)
+    # Four rows at once share the six of blur_x that they need, in registers: reading and writing never wait for each other.
+    blur_y.split("y", "yo", "yi", 64).split("yi", "yi", "yy", 4).reorder("yo", "yi", "x", "yy")
+    blur_y.vectorize("x", 32).unroll("yy").parallel("yo")
+    blur_y["blur_x"].compute_inline()
 
 
 def halide_blur() -> Any:
     import halide as hl
 
-    x, y, yo, yi = map(hl.Var, ("x", "y", "yo", "yi"))
+    x, y, yo, yi, yy, xi = map(hl.Var, ("x", "y", "yo", "yi", "yy", "xi"))
     img = hl.ImageParam(hl.UInt(16), 2, "img")
     blur_x, blur_y = hl.Func("blur_x"), hl.Func("blur_y")
     blur_x[x, y] = (img[x, y] + img[x + 1, y] + img[x + 2, y]) // hl.u16(3)
     blur_y[x, y] = (blur_x[x, y] + blur_x[x, y + 1] + blur_x[x, y + 2]) // hl.u16(3)
-    blur_y.split(y, yo, yi, 64).vectorize(x, 32).parallel(yo)
-    blur_x.store_at(blur_y, yo).compute_at(blur_y, yi).vectorize(x, 32)
+    blur_y.split(y, yo, yi, 64).split(yi, yi, yy, 4).split(x, x, xi, 32).reorder(xi, yy, x, yi, yo)
+    blur_y.vectorize(xi).unroll(yy).parallel(yo)
     return blur_y.compile_to_callable([img], hl.get_jit_target_from_environment())
 
 

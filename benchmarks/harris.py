@@ -56,10 +56,13 @@ def func() -> halo.Func:
 
 
 def schedule(harris: halo.Func) -> None:
-    # Down a strip of rows each row of the grey picture and of its gradient is computed once, and three are kept.
-    harris.split("y", "y", "yi", 64).parallel("y").vectorize("x", 16)
+    # Down a tile each row of the grey picture and of its gradient is computed once, and three are kept: near, in L1.
+    harris.split("y", "y", "yi", 64).split("x", "x", "xi", 512).reorder("y", "x", "yi", "xi").parallel("y").vectorize(
+        "xi", 16
+    )
     for name in ("grey", "gradient_y", "gradient_x"):
-        harris[name].store_at(harris, "y").compute_at(harris, "yi").vectorize("x", 16)
+        harris[name].store_at(harris, "x").compute_at(harris, "yi").vectorize("x", 16)
+    harris["gradient_x"].compute_with(harris["gradient_y"], "x")
     harris["tensor"].compute_inline()
     harris.specialize(harris.inputs["img"].shape[2] == 3)  # then the stride of x is known
 

@@ -39,7 +39,7 @@ def func() -> halo.Func:
 
 def schedule(median: halo.Func) -> None:
     median.parallel("y", 16).vectorize("x", 64)
-    median["columns"].compute_at(median, "y").vectorize("x", 64)
+    median["columns"].compute_at(median, "y_p").vectorize("x", 64)
 
 
 def halide_median() -> Any:

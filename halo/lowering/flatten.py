@@ -1,7 +1,7 @@
 """Flatten: multi-dimensional storage becomes flat buffers, `f[y, x]` becomes `f[(y - min)*stride + x - min]`.
 
-A Realize becomes one allocation per element of the tuple; what is copied to an output as a whole lies there from the start. Inputs and outputs take their strides from the call; in the
-fast variant the last one is 1.
+A Realize becomes one allocation per element of the tuple; what an output is a copy of as a whole lies there from the start.
+Inputs and outputs take their strides from the call; in the fast variant the last one is 1.
 """
 
 from __future__ import annotations
