@@ -7,6 +7,7 @@ Integer rules hold for wrapping arithmetic, float rules are exact (no reassociat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,7 +30,7 @@ from .expr import (
 )
 from .facts import const_bounds, free_vars
 from .fold import fold
-from .linear import linear, parts, shifted
+from .linear import common_part, linear, parity, parts, shifted
 
 
 def const(value: float, type: Type = index) -> Const:
@@ -150,7 +151,7 @@ def _index_floordiv(a: Expr, c: int) -> Expr:
         return add(quotient, _index_floordiv(rest.args[0], rest.args[1].value * c))
     # a common factor of the terms and of c: (g*x + k) // (g*m) = (x + k//g) // m
     terms, k = parts(rest)
-    g = _gcd(c, *(q for _, q in terms))
+    g = math.gcd(c, *(q for _, q in terms))
     if g > 1:
         return add(quotient, _index_floordiv(linear([(x, q // g) for x, q in terms], k // g), c // g))
     return add(quotient, Op("floordiv", (rest, Const(c, index)), index))
@@ -163,12 +164,6 @@ def _split_multiples(a: Expr, c: int) -> tuple[Expr, Expr]:
         linear([(x, q // c) for x, q in terms if q % c == 0], k // c),
         linear([(x, q) for x, q in terms if q % c], k % c),
     )
-
-
-def _gcd(*values: int) -> int:
-    import math
-
-    return math.gcd(*values)
 
 
 def mod(a: Expr, b: Expr) -> Expr:
@@ -213,41 +208,27 @@ def _extreme(name: str, a: Expr, b: Expr) -> Expr:
         kept = [k for k in kept if not any(o is not k and o in _flatten(other, k) for o in kept)] or kept
     if len(kept) == 1:
         return kept[0]
-    common = _common(kept)  # min(x + a, x + b) = x + min(a, b)
+    common = common_part(kept)  # min(x + a, x + b) = x + min(a, b)
     kept = sorted((sub(k, common) for k in kept), key=lambda e: e.uid)
-    if len(kept) == 2 and (parity := _parity(kept)) is not None:
-        return _of_parity(name, kept, parity, common)
+    if len(kept) == 2 and (bit := parity(kept)) is not None:
+        return _of_parity(name, kept, bit, common)
     result = kept[0]
     for e in kept[1:]:
         result = Op(name, (result, e), index)
     return add(common, result)
 
 
-def _parity(sums: list[Expr]) -> Op | None:
-    """The `x % 2` that is all that changes in the sums, if there is one."""
-    atoms = {atom for e in sums for atom, _ in parts(e)[0]}
-    atom = atoms.pop()
-    return atom if not atoms and isinstance(atom, Op) and atom.name == "mod" and _is(atom.args[1], 2) else None
-
-
-def _of_parity(name: str, sums: list[Expr], parity: Op, rest: Expr) -> Expr:
+def _of_parity(name: str, sums: list[Expr], bit: Op, rest: Expr) -> Expr:
     """rest + min(p + q*(x % 2), ...) is as its values at 0 and 1 say; and k*(x // 2) + k*(x % 2) = k*((x + 1) // 2)."""
     pick = min if name == "min" else max
-    at = [pick(c + bit * sum(k for _, k in terms) for terms, c in map(parts, sums)) for bit in (0, 1)]
+    at = [pick(c + value * sum(k for _, k in terms) for terms, c in map(parts, sums)) for value in (0, 1)]
     k, rest = at[1] - at[0], add(rest, Const(at[0], index))
-    x, two = parity.args
+    x, two = bit.args
     half = floordiv(x, two)
     if k and any(atom is half and q == k for atom, q in parts(rest)[0]):
         up = floordiv(add(x, Const(1, index)), two)
         return add(sub(rest, _scaled(half, k)), _scaled(up, k))
-    return add(rest, _scaled(parity, k))
-
-
-def _common(sums: list[Expr]) -> Expr:
-    """The terms that all of the sums have, and their constant if it is the same."""
-    (first, c), *others = (parts(e) for e in sums)
-    shared = [t for t in first if all(t in terms for terms, _ in others)]
-    return linear(shared, c if all(k == c for _, k in others) else 0)
+    return add(rest, _scaled(bit, k))
 
 
 def _flatten(name: str, e: Expr) -> list[Expr]:
@@ -319,7 +300,7 @@ def ge(a: Expr, b: Expr) -> Expr:
 def _index_compare(name: str, d: Expr) -> Expr:
     """0 <= d (or 0 == d), with the terms of each sign on their own side, divided by their common factor."""
     terms, k = parts(d)
-    g = _gcd(*(q for _, q in terms))
+    g = math.gcd(*(q for _, q in terms))
     if name == "le" or k % g == 0:
         terms, k = tuple((x, q // g) for x, q in terms), k // g
     elif name == "eq":

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 
 from ..types import index
-from .expr import Const, Expr, Lin
+from .expr import Const, Expr, Lin, Op
 
 _UID = attrgetter("uid")
 
@@ -45,3 +45,19 @@ def shifted(e: Expr, by: int) -> Expr:
     if isinstance(e, Const):
         return Const(e.value + by, index)
     return Lin(((e, 1),), by) if by else e
+
+
+def common_part(sums: list[Expr]) -> Expr:
+    """The terms that all of the sums have, and their constant if it is the same."""
+    (first, c), *others = (parts(e) for e in sums)
+    shared = [t for t in first if all(t in terms for terms, _ in others)]
+    return linear(shared, c if all(k == c for _, k in others) else 0)
+
+
+def parity(sums: list[Expr]) -> Op | None:
+    """The `x % 2` that is all that changes in the sums, if there is one."""
+    atoms = {atom for e in sums for atom, _ in parts(e)[0]}
+    atom = atoms.pop()
+    if atoms or not (isinstance(atom, Op) and atom.name == "mod"):
+        return None
+    return atom if isinstance(atom.args[1], Const) and atom.args[1].value == 2 else None
