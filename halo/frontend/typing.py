@@ -96,7 +96,7 @@ class _Builder:
             else:
                 type = input_types.get(name, a.type) or f32
                 promised = a.contiguous or name in contiguous
-                shape = None if a.shape is None else tuple(n if isinstance(n, int) else n.name for n in a.shape)
+                shape = None if a.shape is None else tuple(n if isinstance(n, int) else str(n) for n in a.shape)
                 self.arrays[name] = Array(name, (type,), a.ndim, "input", contiguous=promised, shape=shape)
 
     def pipeline(self) -> Pipeline:

@@ -1,20 +1,111 @@
-"""Shapes: one entry an axis, an integer or a `Dim`, an extent that only a call knows."""
+"""Shapes: one entry an axis, an integer, or what only a call knows: a `Dim`, or integer arithmetic over Dims.
+
+Such an expression is a sum of products in one normal form, so that two that are written differently compare equal:
+
+    (h + 1)//2 == (h - 1)//2 + 1        (h//2)//2 == h//4        -(-h//8) == (h + 7)//8
+"""
 
 from __future__ import annotations
 
+import ast
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import ArgumentError, here
 
-__all__ = ["Dim", "Extents", "as_extents", "shown"]
+__all__ = ["Dim", "DimExpr", "Extents", "as_extents", "dim_max", "dim_min", "dims_of", "shown"]
+
+Atom = Any  # a Dim or a _Fold: what products are made of
 
 
-class Dim:
-    """A symbolic extent: the same name is the same extent, whatever a call makes of it.
+class DimExpr:
+    """An integer expression of Dims, which a call gives its value: what `+ - * // %` make of them.
+
+    It is equal to what is the same in normal form. It has no order, and no value before a call: ArgumentError.
 
     >>> import halo
-    >>> halo.Dim("n") == halo.Dim("n"), halo.Dim("n")
-    (True, n)
+    >>> h = halo.Dim("h")
+    >>> (h - 1)//2 + 1, 2*h*3 - h, (h + 4)//2 == h//2 + 2
+    ((h + 1)//2, 5*h, True)
+    """
+
+    __slots__ = ("terms", "text")
+    terms: tuple[tuple[tuple[Atom, ...], int], ...]  # (atoms of the product, coefficient), the constant last
+    text: str
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, (int, DimExpr)):
+            return NotImplemented
+        return _sum((*self.terms, *_terms(other)))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -other if isinstance(other, (int, DimExpr)) else NotImplemented
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other if isinstance(other, (int, DimExpr)) else NotImplemented
+
+    def __mul__(self, other: Any) -> Any:
+        if not isinstance(other, (int, DimExpr)):
+            return NotImplemented
+        return _sum(tuple(((*a, *b), c * k) for a, c in self.terms for b, k in _terms(other)))
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _quotient(self, other) if isinstance(other, (int, DimExpr)) else NotImplemented
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _quotient(other, self) if isinstance(other, int) else NotImplemented
+
+    def __mod__(self, other: Any) -> Any:
+        return self - self // other * other if isinstance(other, (int, DimExpr)) else NotImplemented
+
+    def __rmod__(self, other: Any) -> Any:
+        return other - other // self * self if isinstance(other, int) else NotImplemented
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DimExpr) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash((DimExpr, self.text))
+
+    def _unknown(self, *_: Any) -> Any:
+        raise ArgumentError(f"the extent {self} is known when the program runs, and is wanted before", loc=here(),
+                            hint="an integer in its place, as compile(shapes={...}) gives it")  # fmt: skip
+
+    __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = __float__ = __bool__ = __truediv__ = _unknown
+
+    def evaluate(self, of: Mapping[str, Any] | Callable[[str], Any], most: Callable[[Any, Any], Any] = max) -> Any:
+        """Its value where each Dim has the value `of` its name: of integers, or of whatever has their operators."""
+        value = of if callable(of) else of.__getitem__
+        total: Any = 0
+        for atoms, c in self.terms:
+            product: Any = c
+            for k, a in enumerate(atoms):
+                found = value(a.name) if isinstance(a, Dim) else a.evaluate(value, most)
+                product = found if c == 1 and k == 0 else product * found
+            total = product if isinstance(total, int) and total == 0 else total + product
+        return total
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Dim(DimExpr):
+    """A symbolic extent: the same name is the same extent, whatever a call makes of it. Arithmetic makes a `DimExpr`.
+
+    >>> import halo
+    >>> halo.Dim("n") == halo.Dim("n"), halo.Dim("n"), halo.Dim("n") // 2
+    (True, n, n//2)
     """
 
     __slots__ = ("name",)
@@ -22,37 +113,203 @@ class Dim:
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name.isidentifier():
             raise ArgumentError(f"the name of a Dim is an identifier, not {name!r}", loc=here(), hint='halo.Dim("n")')
-        self.name = name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dim) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash((Dim, self.name))
-
-    def __repr__(self) -> str:
-        return self.name
+        self.name = self.text = name
+        self.terms = (((self,), 1),)
 
 
-Extents = tuple[int | Dim, ...]
+class _Fold:
+    """`a//b`, or the larger one of `a` and `b`."""
+
+    __slots__ = ("a", "b", "op", "text")
+
+    def __init__(self, op: str, a: Any, b: Any) -> None:
+        self.op, self.a, self.b = op, a, b
+        self.text = f"{_factor(a)}//{_factor(b)}" if op == "//" else f"max({a}, {b})"
+
+    def evaluate(self, value: Callable[[str], Any], most: Callable[[Any, Any], Any]) -> Any:
+        a, b = (n.evaluate(value, most) if isinstance(n, DimExpr) else n for n in (self.a, self.b))
+        return a // b if self.op == "//" else most(a, b)
+
+
+Extents = tuple[int | DimExpr, ...]
+
+
+def dims_of(n: Any) -> Iterator[str]:
+    """The names of the Dims in an extent."""
+    for atoms, _ in n.terms if isinstance(n, DimExpr) else ():
+        for a in atoms:
+            if isinstance(a, Dim):
+                yield a.name
+            else:
+                yield from dims_of(a.a)
+                yield from dims_of(a.b)
+
+
+def dim_max(a: Any, b: Any) -> Any:
+    """The larger one of two extents."""
+    if isinstance(difference := a - b, int):
+        return a if difference >= 0 else b
+    a, b = sorted((a, b), key=str)
+    return _one(_Fold("max", a, b))
+
+
+def dim_min(a: Any, b: Any) -> Any:
+    """The smaller one of two extents."""
+    return -dim_max(-a, -b)
+
+
+def _terms(n: Any) -> Any:
+    return n.terms if isinstance(n, DimExpr) else (((), n),)
+
+
+def _one(atom: Atom) -> DimExpr:
+    return _expression((((atom,), 1),))
+
+
+def _sum(terms: Any) -> Any:
+    """The sum of `terms` in normal form: an integer where there are no Dims in it."""
+    sums: dict[tuple[str, ...], tuple[tuple[Atom, ...], int]] = {}
+    for atoms, c in terms:
+        atoms = tuple(sorted(atoms, key=lambda a: a.text))
+        key = tuple(a.text for a in atoms)
+        sums[key] = atoms, c + (sums[key][1] if key in sums else 0)
+    kept = tuple(sums[key] for key in sorted(sums, key=lambda k: (not k, k)) if sums[key][1])
+    if not kept:
+        return 0
+    if len(kept) == 1:
+        (atoms, c), *_ = kept
+        if not atoms:
+            return c
+        if c == 1 and len(atoms) == 1 and isinstance(atoms[0], Dim):
+            return atoms[0]
+    return _expression(kept)
+
+
+def _expression(terms: Any) -> DimExpr:
+    e = DimExpr()
+    e.terms = terms
+    first = True
+    text = ""
+    for atoms, c in terms:
+        sign = ("-" if c < 0 else "") if first else (" - " if c < 0 else " + ")
+        factors = [] if abs(c) == 1 and atoms else [str(abs(c))]
+        several = c < 0 or len(atoms) + len(factors) > 1
+        factors += [f"({a.text})" if several and isinstance(a, _Fold) and a.op == "//" else a.text for a in atoms]
+        text += sign + "*".join(factors)
+        first = False
+    e.text = text
+    return e
+
+
+def _factor(n: Any) -> str:
+    return str(n) if isinstance(n, (int, Dim)) and str(n)[0] != "-" else f"({n})"
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """`a//b`, rounded down: what `b` divides comes out of it, and quotients of quotients are one."""
+    if isinstance(b, int):
+        if b == 0:
+            raise ArgumentError(f"the extent {a} is divided by 0", loc=here())
+        if b < 0:
+            return _quotient(-a, -b)
+        whole = _sum(tuple((atoms, c // b) for atoms, c in a.terms))
+        rest = _sum(tuple((atoms, c % b) for atoms, c in a.terms))
+        if isinstance(rest, int):
+            return whole
+        inner = atoms, c = rest.terms[0]
+        if 2 * c > b:  # a//b = -((b - 1 - a)//b)
+            return whole - _quotient(b - 1 - rest, b)
+        constant = rest - _sum((inner,))
+        if c == 1 and len(atoms) == 1 and isinstance(atoms[0], _Fold) and isinstance(constant, int):
+            fold = atoms[0]
+            if fold.op == "//" and isinstance(fold.b, int):  # (n//m + k)//b = (n + k*m)//(m*b)
+                return whole + _quotient(fold.a + constant * fold.b, fold.b * b)
+        return whole + _one(_Fold("//", rest, b))
+    if a == 0 or a == b:
+        return 0 if a == 0 else 1
+    divided = _divided(a, b)
+    return _one(_Fold("//", a, b)) if divided is None else divided
+
+
+def _divided(a: Any, b: DimExpr) -> Any:
+    """`a/b` where `b` is one product that divides every product of `a`, else None."""
+    if len(b.terms) != 1 or not isinstance(a, DimExpr):
+        return None
+    (atoms, k), *_ = b.terms
+    terms = []
+    for own, c in a.terms:
+        left = list(own)
+        for atom in atoms:
+            found = next((j for j, x in enumerate(left) if x.text == atom.text), None)
+            if found is None:
+                return None
+            del left[found]
+        if c % k:
+            return None
+        terms.append((tuple(left), c // k))
+    return _sum(tuple(terms))
+
+
+# From what users write -----------------------------------------------------------------------------------------------
 
 
 def as_extents(shape: Any) -> Extents | None:
-    """`shape` with names made Dims; None where it is None. Raises ArgumentError for what is no shape."""
+    """`shape` with names made Dims; None where it is None. Raises ArgumentError for what is no shape.
+
+    >>> as_extents(("n", 3, "(n + 1)//2"))
+    (n, 3, (n + 1)//2)
+    """
     if shape is None:
         return None
     entries = shape if isinstance(shape, (tuple, list)) else (shape,)
-    found: list[int | Dim] = []
+    found: list[int | DimExpr] = []
     for n in entries:
-        if isinstance(n, (str, Dim)):
-            found.append(Dim(n) if isinstance(n, str) else n)
+        if isinstance(n, str):
+            n = _parsed(n)
+        if isinstance(n, DimExpr):
+            found.append(n)
         elif not isinstance(n, bool) and hasattr(n, "__index__") and 0 <= n.__index__() < 2**31:
             found.append(n.__index__())
         else:
-            raise ArgumentError(
-                f"a shape has integers from 0 to 2**31 - 1 and names, not {n!r}", loc=here(), hint='shape=("n", 3)'
-            )
+            raise _no_shape(n)
     return tuple(found)
+
+
+def _no_shape(n: Any) -> ArgumentError:
+    return ArgumentError(
+        f"a shape has integers from 0 to 2**31 - 1 and names, not {n!r}", loc=here(), hint='shape=("n", 3)'
+    )
+
+
+_OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}  # fmt: skip
+
+
+def _parsed(text: str) -> Any:
+    """The extent that `text` is: a name, or arithmetic."""
+    if text.isidentifier():
+        return Dim(text)
+
+    def value(e: ast.expr) -> Any:
+        match e:
+            case ast.Constant(int(n)) if not isinstance(n, bool):
+                return n
+            case ast.Name(name):
+                return Dim(name)
+            case ast.UnaryOp(ast.USub(), n):
+                return -value(n)
+            case ast.BinOp(a, op, b) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](value(a), value(b))
+            case ast.Call(ast.Name("max"), [a, b]):
+                return dim_max(value(a), value(b))
+        raise _no_shape(text)
+
+    try:
+        return value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, RecursionError, ZeroDivisionError, ValueError, MemoryError) as error:
+        raise _no_shape(text) from error
 
 
 def shown(shape: Extents) -> str:

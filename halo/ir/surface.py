@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
-from ..types import Type, as_type
-from .shapes import as_extents
+from ..types import Type, as_type, i32
+from .shapes import DimExpr, as_extents
 from .ufuncs import UFUNCS
 
 __all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "External", "Function", "IndexVar",
@@ -550,7 +550,7 @@ def subscripts(key: Any) -> tuple[Expr, ...]:
 
 
 def as_expr(value: Any) -> Expr:
-    """`value` as an expression: expressions as they are, Python numbers weak, NumPy scalars with their type."""
+    """`value` as an expression: expressions as they are, Python numbers weak, NumPy's with their type, Dims as parameters."""
     if isinstance(value, Expr):
         return value
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
@@ -559,10 +559,10 @@ def as_expr(value: Any) -> Expr:
         return Literal(value.item() if value.dtype.name != "bfloat16" else float(value), as_type(value.dtype))
     if isinstance(value, RDom) and len(value) == 1:
         return value[0]
-    hint = ""
-    if isinstance(value, Indexable):
-        hint = f"{value.name}[...]: subscript it with index variables"
-    elif isinstance(value, (np.ndarray, list, tuple)):
+    if isinstance(value, DimExpr):
+        return as_expr(value.evaluate(lambda name: Param(name, i32), lambda *a: Call("max", tuple(map(as_expr, a)))))
+    hint = f"{value.name}[...]: subscript it with index variables" if isinstance(value, Indexable) else ""
+    if isinstance(value, (np.ndarray, list, tuple)):
         hint = "subscript the table with index variables, or make it a halo.Input"
     raise DefinitionError(f"{_describe(value)} is not a value of the language", loc=_place.loc or _caller(), hint=hint)
 
@@ -578,8 +578,9 @@ def convert(type: Type, value: Any) -> Expr:
     if type.is_float:
         return Literal(float(number), type)
     if not math.isfinite(number) or not type.holds(int(number)):
-        message = f"{number!r} does not fit {type!r} ({type.min} to {type.max})"
-        raise TypeMismatchError(message, loc=_place.loc or _caller())
+        raise TypeMismatchError(
+            f"{number!r} does not fit {type!r} ({type.min} to {type.max})", loc=_place.loc or _caller()
+        )
     return Literal(int(number), type)
 
 

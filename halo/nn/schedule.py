@@ -44,10 +44,12 @@ def tasks(f: Func, batch: str, axes: Sequence[tuple[str, int]], loops: Sequence[
     the loops below `batch`, in the order that they have inside a task."""
     names, left = [batch], TASKS
     for name, extent in axes:
-        pieces = min(left, extent)
-        f.split(name, f"{name}_t", name, -(-extent // pieces))
+        size = -(-extent // min(left, extent))
+        # pieces of one size, where there are some: what a tile at the end of a smaller one holds would be no constant
+        size = next((n for n in range(size, 3 * size) if extent % n == 0), size)
+        f.split(name, f"{name}_t", name, size)
         names.append(f"{name}_t")
-        left = max(left // pieces, 1)
+        left = max(left * size // extent, 1)
     f.reorder(*names, *loops)
     task = names[0]
     for name in names[1:]:

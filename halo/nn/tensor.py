@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Dim, Func, Input, Type
+from halo import Dim, Func, Input, Param, Type
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import as_extents, shown
+from halo.ir.shapes import DimExpr, as_extents, shown
 from halo.ir.surface import Table
 from halo.types import as_type
 
@@ -20,7 +20,7 @@ __all__ = ["Tensor", "TensorType", "tensor", "type_of"]
 
 @dataclass(frozen=True)
 class TensorType:
-    """An element type, and an extent an axis: an integer, or a `halo.Dim` that a call decides."""
+    """An element type, and an extent an axis: an integer, or what a call decides, a `halo.Dim` or arithmetic over Dims."""
 
     shape: tuple[Any, ...]
     dtype: Type
@@ -75,20 +75,25 @@ class Tensor:
 
     def __call__(self, *args: Any, out: Any = None, **inputs: Any) -> Any:
         """Run the pipeline that ends here on arrays, as a call of its Func does; symbolic extents come from the inputs."""
+        sources = self.func.inputs
+        given = {**dict(zip(sources, args, strict=False)), **inputs}
+
+        def of(name: str) -> Any:
+            if name in given:
+                return given[name]
+            for source, value in given.items():
+                extents = getattr(sources.get(source), "extents", None) or ()
+                if Dim(name) in extents:
+                    return int(np.shape(value)[extents.index(Dim(name))])
+            raise ArgumentError(f"no input of the call says what {name} is", loc=here())
+
+        extents = {
+            name: of(name) for name, source in sources.items() if isinstance(source, Param) and name not in given
+        }
         known = None
         if out is None:
-            known = tuple(self._extent(n, args, inputs) for n in self.shape)
-        return self.func(*args, out=out, shape=known, **inputs)
-
-    def _extent(self, n: int | Dim, args: tuple[Any, ...], inputs: dict[str, Any]) -> int:
-        if isinstance(n, int):
-            return n
-        sources = self.func.inputs
-        for name, value in {**dict(zip(sources, args, strict=False)), **inputs}.items():
-            extents = getattr(sources.get(name), "extents", None) or ()
-            if n in extents:
-                return int(np.shape(value)[extents.index(n)])
-        raise ArgumentError(f"no input of the call says what {n} is", loc=here())
+            known = tuple(n.evaluate(of) if isinstance(n, DimExpr) else n for n in self.shape)
+        return self.func(*args, out=out, shape=known, **inputs, **extents)
 
     def __repr__(self) -> str:
         return f"<nn.Tensor {self.func.name}: {self.type}>"
