@@ -578,9 +578,8 @@ def convert(type: Type, value: Any) -> Expr:
     if type.is_float:
         return Literal(float(number), type)
     if not math.isfinite(number) or not type.holds(int(number)):
-        raise TypeMismatchError(
-            f"{number!r} does not fit {type!r} ({type.min} to {type.max})", loc=_place.loc or _caller()
-        )
+        message = f"{number!r} does not fit {type!r} ({type.min} to {type.max})"
+        raise TypeMismatchError(message, loc=_place.loc or _caller())
     return Literal(int(number), type)
 
 
