@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from halo import nn
 
@@ -22,16 +23,16 @@ class Aliases:
     def __init__(self, m: Module, primitive: Mapping[str, Function]) -> None:
         self.primitive = primitive
         self.fixed = {id(e) for e in m.main.outputs}  # the memory of these is the caller's
-        self.inside: dict[int, tuple[Expr, int]] = {}  # in what, and how many bytes from its start
+        self.inside: dict[int, tuple[Expr, Any]] = {}  # in what, and how many bytes from its start
         self.free: set[int] = set()
         for e in walk(m.main.body):
             if isinstance(e, Call) and id(e) not in self.fixed:
                 self._view(e)
                 self._concatenation(e)
 
-    def owner(self, e: Expr) -> tuple[Expr, int]:
+    def owner(self, e: Expr) -> tuple[Expr, Any]:
         """The value whose memory `e` is in, and how many bytes from its start."""
-        offset = 0
+        offset: Any = 0
         while id(e) in self.inside:
             e, more = self.inside[id(e)]
             offset += more
@@ -53,9 +54,9 @@ class Aliases:
         axis = calls[0].attrs["axis"] % e.type.ndim
         own = {id(a) for a in e.args} - self.fixed - self.inside.keys()
         movable = len(own) == len(calls[0].args) and all(isinstance(a, Call) for a in e.args)
-        if not movable or math.prod(e.type.static[:axis]) != 1:
+        if not movable or math.prod(e.type.shape[:axis]) != 1:
             return
-        offset = 0
+        offset: Any = 0
         for a in e.children:
             self.inside[id(a)] = e, offset
             offset += a.type.bytes

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
+from halo.ir.shapes import Dim, DimExpr, dims_of
 from halo.jit.driver import Driver, Step
+from halo.jit.extents import Condition, Extents
+from halo.nn import Op
+from halo.nn.shapes import assumptions
 
 from . import kernels
 from .aliases import Aliases
 from .ir import Call, Constant, Expr, Function, Module, walk
-from .memory import ALIGNMENT, Lifetime, plan
+from .memory import ALIGNMENT, Lifetime, plan, share
 from .net import Group, Net, Place
+from .symbolic import fixed
 from .text import constant_names
 
 if TYPE_CHECKING:
@@ -22,18 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["compile", "link", "relink"]
 
+USUAL = 64  # what symbolic extents are taken for where memory is fitted together
 
-def compile(m: Module, *, schedules: Mapping[str, Any] | None = None,
+
+def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Mapping[str, Any] | None = None,
             progress: Callable[[str], None] | None = None) -> Net:  # fmt: skip
-    """The program as machine code.
+    """The program as machine code. It takes every extent of a symbolic axis, and is not compiled again for another one.
 
+    `shapes`: those of inputs, by name, with integers in place of symbolic extents: code for these is faster.
     `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
-    `progress`: called with a line of text as passes and kernels are done. Raises ArgumentError for a program whose shapes
-    are not all known, and for a schedule of a group that there is not.
+    `progress`: called with a line of text as passes and kernels are done. Raises ArgumentError for a program with extents
+    that no input has, for shapes that do not fit, and for a schedule of a group that there is not.
     """
     say = progress or (lambda line: None)
+    if shapes:
+        m = fixed(m, shapes)
+    _check_dims(m)
     m = m.run_passes(lambda name, _: say(name))
-    _check_static(m)
     primitive = {name: f for name, f in m.functions.items() if f.primitive}
     unknown = set(schedules or ()) - set(primitive)
     if unknown:
@@ -61,10 +71,14 @@ def link(m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) ->
     return _Linker(m, made, schedules).net()
 
 
-def _check_static(m: Module) -> None:
-    for p in m.main.params:
-        if not all(isinstance(n, int) for n in p.type.shape):
-            raise ArgumentError(f"the shape of {p.name} is not all known: {p.type}", loc=here())
+def _check_dims(m: Module) -> None:
+    """Each Dim of the program is an extent of an input."""
+    given = {n for p in m.main.params for n in p.type.shape if isinstance(n, Dim)}
+    values = (*m.main.params, *(e for e in walk(m.main.body) if not isinstance(e.type, tuple)))
+    used = [n for e in values for n in e.type.shape]
+    for name in (name for n in used for name in dims_of(n)):
+        if Dim(name) not in given:
+            raise ArgumentError(f"no input has an axis of the extent {name}", loc=here(), legal=tuple(map(str, given)))
 
 
 class _Linker:
@@ -79,14 +93,14 @@ class _Linker:
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
 
     def net(self) -> Net:
-        places, arena = self._places()
-        steps, outside, inside, groups, first = [], [], [], [], 0
+        places, lives = self._places()
+        steps, outside, inside, groups, cells, first = [], [], [], [], [], 0
         for e in self.calls:
             kernel = self.made[e.op.name]
             layout = kernel.binder.layout
             function = self.primitive[e.op.name]
             values: dict[str, Expr] = {p.name: a for p, a in zip(function.params, e.args, strict=True) if a is not None}
-            slots: list[int] = []
+            slots: list[Any] = []
             for port in layout.ports:
                 value = e if port.is_output else values[port.name]
                 owner, offset = self.aliases.owner(value)
@@ -95,18 +109,47 @@ class _Linker:
                 if place.kind == "outside":
                     outside.append((at, place.index))
                 elif place.kind == "arena":
-                    inside.append((at, place.index + offset))
-                shape = value.type.static
+                    inside.append((at, place.index, offset))
+                shape = value.type.shape
                 address = place.index if place.kind == "constant" else 0
                 slots += [address, *shape, *_strides(shape), *((0,) * len(shape) if port.is_output else ())]
-            steps.append(Step(kernel, first, tuple(slots)))
+            slots += [Dim(p.name) for p in layout.params]
+            cells += [(first + k, n) for k, n in enumerate(slots) if not isinstance(n, int)]
+            steps.append(Step(kernel, first, tuple(n if isinstance(n, int) else 0 for n in slots)))
             groups.append(Group(e.op.name, e.name, function, kernel, self.schedules.get(e.op.name)))
             first += len(slots)
-        driver = Driver(steps, outside)
-        return Net(self.m, driver, tuple(groups), inside, arena, self.constants)
+        dims = tuple(dict.fromkeys(name for p in self.m.main.params for n in p.type.shape for name in dims_of(n)))
+        extents, arena, at_start = None, 0, []
+        if dims:
+            guess = dict.fromkeys(dims, USUAL)
+            own = share(lives, [n.bytes.evaluate(guess) if isinstance(n.bytes, DimExpr) else n.bytes for n in lives])
+            storages = tuple(
+                tuple({str(v.bytes): v.bytes for v, s in zip(lives, own, strict=True) if s == k}.values())
+                for k in range(max(own, default=-1) + 1)
+            )
+            placed = tuple((at, own[k], offset) for at, k, offset in inside)
+            extents = Extents(dims, tuple(cells), storages, placed, self._conditions())
+        else:
+            offsets, arena = plan(lives)
+            at_start = [(at, offsets[k] + offset) for at, k, offset in inside]
+        return Net(self.m, Driver(steps, outside, extents), tuple(groups), at_start, arena, self.constants, extents)
 
-    def _places(self) -> tuple[dict[int, Place], int]:
-        """Where the value of each expression is, and the bytes of the arena."""
+    def _conditions(self) -> tuple[Condition, ...]:
+        """What the rules of the operators took for granted of extents that only a call knows."""
+        found: dict[tuple[str, str, str], Condition] = {}
+        for e in self.calls:
+            for c in walk(self.primitive[e.op.name].body):
+                if not (isinstance(c, Call) and isinstance(c.op, Op)):
+                    continue
+                with assumptions() as assumed:
+                    c.op.infer(tuple(None if a is None else a.type for a in c.args), c.attrs)
+                for relation, a, b in assumed:
+                    says = f"{e.name or e.op.name} ({c.op.name})"
+                    found.setdefault((relation, str(a), str(b)), Condition(relation, a, b, says))
+        return tuple(found.values())
+
+    def _places(self) -> tuple[dict[int, Place], list[Lifetime]]:
+        """Where the value of each expression is, "arena" by number; and the lifetimes of those in the arena."""
         places: dict[int, Place] = {}
         params = self.m.main.params
         for k, p in enumerate(params):
@@ -124,13 +167,12 @@ class _Linker:
                 elif id(owner) not in places:
                     first = lives[id(owner)].first if id(owner) in lives else step
                     lives[id(owner)] = Lifetime(owner.type.bytes, first, step)
-        offsets, arena = plan(list(lives.values()))
-        places |= {key: Place("arena", offset) for key, offset in zip(lives, offsets, strict=True)}
-        return places, arena
+        places |= {key: Place("arena", k) for k, key in enumerate(lives)}
+        return places, list(lives.values())
 
 
-def _strides(shape: tuple[int, ...]) -> list[int]:
-    strides = [1]
+def _strides(shape: tuple[Any, ...]) -> list[Any]:
+    strides: list[Any] = [1]
     for n in reversed(shape[1:]):
         strides.append(strides[-1] * n)
     return strides[::-1][: len(shape)] if shape else []

@@ -1,20 +1,25 @@
-"""Plan memory: where in the arena of a call each intermediate is, so that those alive at once do not overlap."""
+"""Plan memory: where in the arena of a call each intermediate is, so that those alive at once do not overlap.
+
+Where sizes are known there are offsets (`plan`). Where a call decides them there are storages, which intermediates use one
+after the other (`share`); each is as large as the largest of them turns out to be.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["ALIGNMENT", "Lifetime", "plan"]
+from halo.jit.extents import ALIGNMENT
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+__all__ = ["ALIGNMENT", "Lifetime", "plan", "share"]
 
 
 @dataclass(frozen=True)
 class Lifetime:
     """Memory of so many bytes, from the step that writes it to the last one that reads it."""
 
-    bytes: int
+    bytes: Any  # an extent, for `share`
     first: int
     last: int
 
@@ -44,6 +49,28 @@ def plan(values: Sequence[Lifetime]) -> tuple[list[int], int]:
         placed.append(k)
     total = max((offsets[k] + _rounded(values[k].bytes) for k in placed), default=0)
     return offsets, total
+
+
+def share(values: Sequence[Lifetime], sizes: Sequence[int]) -> list[int]:
+    """The number of the storage of each. `sizes` are what they may be, as which they are fitted to each other.
+
+    >>> share([Lifetime(64, 0, 1), Lifetime(64, 1, 2), Lifetime(64, 2, 3)], (64, 64, 64))
+    [0, 1, 0]
+    """
+    last: list[int] = []  # the step from which on each storage is free
+    room: list[int] = []
+    found = [0] * len(values)
+    for k in sorted(range(len(values)), key=lambda k: values[k].first):
+        v, size = values[k], sizes[k]
+        free = [s for s, end in enumerate(last) if end < v.first]
+        if free:
+            s = min(free, key=lambda s: (max(size - room[s], 0), room[s]))
+        else:
+            s = len(last)
+            last.append(0)
+            room.append(0)
+        found[k], last[s], room[s] = s, v.last, max(room[s], size)
+    return found
 
 
 def _rounded(n: int) -> int:

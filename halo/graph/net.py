@@ -7,6 +7,7 @@ import math
 import statistics
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
+from halo.ir.shapes import Dim, DimExpr
 from halo.jit.driver import Driver
+from halo.jit.extents import Extents
 
 from .ir import Call, Function, Module, walk
 from .kernels import scheduled
 from .memory import ALIGNMENT
+from .symbolic import evaluated
 
 if TYPE_CHECKING:
     from halo import Func, nn
@@ -33,7 +37,7 @@ __all__ = ["Group", "Memory", "Net", "Place"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value is: "outside" number `index`, "arena" at offset `index`, or a "constant" at address `index`."""
+    """Where a value is: number `index` of what is "outside" or in the "arena", or a "constant" at address `index`."""
 
     kind: str
     index: int
@@ -85,12 +89,36 @@ class Frame:
     """What one call has for itself: the slots of all kernels, and an arena for the intermediates."""
 
     def __init__(self, slots: np.ndarray[Any, Any], inside: list[tuple[int, int]], arena: int) -> None:
-        self.memory = np.empty(arena + ALIGNMENT, np.uint8)
-        self.base = self.memory.ctypes.data + -self.memory.ctypes.data % ALIGNMENT
         self.slots = slots.copy()
+        self.address = self.slots.ctypes.data
+        self.dims: tuple[int, ...] = ()  # the extents that it is made for
+        self._allocate(arena)
         for slot, offset in inside:
             self.slots[slot] = self.base + offset
-        self.address = self.slots.ctypes.data
+
+    def _allocate(self, arena: int) -> None:
+        self.arena = arena
+        self.memory = np.empty(arena + ALIGNMENT, np.uint8)
+        self.base = self.memory.ctypes.data + -self.memory.ctypes.data % ALIGNMENT
+
+    def fit(self, driver: Driver, extents: Extents, dims: tuple[int, ...]) -> None:
+        """Make it one for the extents `dims`. Raises ArgumentError where the program does not take them."""
+        if dims == self.dims:
+            return
+        self.dims = ()
+        need = driver.place(self.address, dims, self.base)
+        if need < 0:
+            c = extents.conditions[-1 - need]
+            of = dict(zip(extents.dims, dims, strict=True))
+            a, b = (n.evaluate(of) if isinstance(n, DimExpr) else n for n in (c.a, c.b))
+            given = ", ".join(f"{name} = {n}" for name, n in of.items())
+            raise ArgumentError(
+                f"{c.says} takes {c.a} {c.relation} {c.b}, and they are {a} and {b} ({given})", loc=here()
+            )
+        if need > self.arena:
+            self._allocate(need)
+            driver.place(self.address, dims, self.base)
+        self.dims = dims
 
 
 class Net:
@@ -104,8 +132,9 @@ class Net:
     """
 
     def __init__(self, module: Module, driver: Driver, groups: tuple[Group, ...], inside: list[tuple[int, int]],
-                 arena: int, constants: dict[str, np.ndarray[Any, Any]]) -> None:  # fmt: skip
+                 arena: int, constants: dict[str, np.ndarray[Any, Any]], extents: Extents | None = None) -> None:  # fmt: skip
         self.groups, self._driver, self._inside, self._arena, self._constants = groups, driver, inside, arena, constants
+        self._extents = extents
         self._text, self._names = str(module), module.outputs
         self.inputs, self.several = module.inputs, len(module.main.outputs) > 1
         self.outputs = {
@@ -121,15 +150,19 @@ class Net:
 
         `out`: the array (or a tuple of them) to write to. Raises ArgumentError for arrays that do not fit.
         """
-        arrays = self._arrays(args, inputs)
-        outs = self._outs(out)
-        self._run(arrays, outs)
+        arrays, dims = self._arrays(args, inputs)
+        outs = self._outs(out, dims)
+        self._run(arrays, outs, dims)
         return tuple(outs) if self.several else outs[0]
 
-    def _run(self, arrays: list[np.ndarray[Any, Any]], outs: list[np.ndarray[Any, Any]]) -> None:
+    def _run(
+        self, arrays: list[np.ndarray[Any, Any]], outs: list[np.ndarray[Any, Any]], dims: Mapping[str, int]
+    ) -> None:
         outside = (ctypes.c_int64 * (len(arrays) + len(outs)))(*(a.ctypes.data for a in (*arrays, *outs)))
         frame = self._take()
         try:
+            if self._extents is not None:
+                frame.fit(self._driver, self._extents, tuple(dims[name] for name in self._extents.dims))
             self._driver.run(frame.address, outside)
         finally:
             with self._lock:
@@ -141,7 +174,10 @@ class Net:
                 return self._free.pop()
         return Frame(self._slots, self._inside, self._arena)
 
-    def _arrays(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
+    def _arrays(
+        self, args: tuple[Any, ...], inputs: dict[str, Any]
+    ) -> tuple[list[np.ndarray[Any, Any]], dict[str, int]]:
+        """The arrays of a call, packed, and the symbolic extents by name."""
         if len(args) > len(self.inputs):
             raise ArgumentError(
                 f"the net takes {len(self.inputs)} arrays, not {len(args)}", loc=here(), legal=tuple(self.inputs)
@@ -153,27 +189,36 @@ class Net:
                 raise ArgumentError(f"{name} {what}", loc=here(), legal=tuple(self.inputs))
             given[name] = value
         found = []
+        dims: dict[str, int] = {}
         for name, t in self.inputs.items():
             if name not in given:
                 raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
             a = np.asarray(given[name])
-            if a.dtype != t.dtype.dtype or a.shape != t.shape:
-                raise ArgumentError(f"{name} is an array of {t}, not of {a.dtype}{list(a.shape)}", loc=here())
-            found.append(np.ascontiguousarray(a))
-        return found
+            found.append(a)
+            for n, extent in zip(t.shape, a.shape, strict=False):
+                if isinstance(n, Dim):
+                    dims.setdefault(n.name, extent)
+        for a, (name, t) in zip(found, self.inputs.items(), strict=True):
+            if a.dtype != t.dtype.dtype or (a.shape != t.shape and a.shape != evaluated(t.shape, dims)):
+                known = f" with {', '.join(f'{n} = {v}' for n, v in dims.items())}" if dims else ""
+                raise ArgumentError(f"{name} is an array of {t}{known}, not of {a.dtype}{list(a.shape)}", loc=here())
+        return [np.ascontiguousarray(a) for a in found], dims
 
-    def _outs(self, out: Any) -> list[np.ndarray[Any, Any]]:
+    def _outs(self, out: Any, dims: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
+        shapes = [evaluated(t.shape, dims) for t in self.outputs.values()]
         if out is None:
-            return [np.empty(t.static, t.dtype.dtype) for t in self.outputs.values()]
+            if any(n < 0 for shape in shapes for n in shape):
+                raise ArgumentError(f"the result has no shape {shapes}", loc=here())
+            return [np.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)]
         given = list(out) if self.several else [out]
-        for a, (name, t) in zip(given, self.outputs.items(), strict=True):
+        for a, shape, (name, t) in zip(given, shapes, self.outputs.items(), strict=True):
             if (
                 not isinstance(a, np.ndarray)
                 or a.dtype != t.dtype.dtype
-                or a.shape != t.shape
+                or a.shape != shape
                 or not a.flags.c_contiguous
             ):
-                raise ArgumentError(f"out for {name} is a packed array of {t}", loc=here())
+                raise ArgumentError(f"out for {name} is a packed array of {t.dtype.name}{list(shape)}", loc=here())
             if not a.flags.writeable:
                 raise ArgumentError(f"out for {name} is read-only", loc=here(), hint="out=out.copy()")
         return given
@@ -188,18 +233,20 @@ class Net:
 
     @property
     def memory(self) -> Memory:
-        """How much memory a call needs, and the constants."""
-        return Memory(self._arena, sum(a.nbytes for a in self._constants.values()))
+        """How much memory a call needs (the last one, where extents decide), and the constants."""
+        with self._lock:
+            arena = max((f.arena for f in self._free), default=self._arena)
+        return Memory(arena, sum(a.nbytes for a in self._constants.values()))
 
     def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
         """The median time of a call, in seconds, of as many as fit."""
-        arrays = self._arrays(args, inputs)
-        outs = self._outs(None)
+        arrays, dims = self._arrays(args, inputs)
+        outs = self._outs(None, dims)
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < 5 or time.perf_counter() < end:
             start = time.perf_counter()
-            self._run(arrays, outs)
+            self._run(arrays, outs, dims)
             times.append(time.perf_counter() - start)
         return statistics.median(times[1:])
 
@@ -210,8 +257,8 @@ class Net:
         rng = np.random.default_rng(0)
         if not args and not inputs:
             inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
-        arrays, outs = self._arrays(args, inputs), self._outs(None)
-        return profile(self, arrays, outs, runs)
+        arrays, dims = self._arrays(args, inputs)
+        return profile(self, arrays, self._outs(None, dims), dims, runs)
 
     def __repr__(self) -> str:
         kernels = len({g.name for g in self.groups})

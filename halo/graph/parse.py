@@ -18,7 +18,7 @@ __all__ = ["parse"]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<value>[%@](?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[\w.]+))|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
-    r"|(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)(?!\w))|(?P<name>[A-Za-z_]\w*)|(?P<mark>->|[-(){}\[\],:;=.]))"
+    r"|(?P<number>-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)(?!\w))|(?P<name>[A-Za-z_]\w*)|(?P<mark>->|[-(){}\[\],:;=.<>+*/%]))"
 )
 
 
@@ -166,6 +166,8 @@ class _Parser:
         return Call(op, tensors, tuple(attributes.items()))
 
     def literal(self) -> Any:
+        if self.word == "<" and self.kind == "mark":
+            return self.extent(">")
         if self.take("("):
             items = []
             while not self.take(")"):
@@ -188,9 +190,25 @@ class _Parser:
         self.want("[")
         shape: list[Any] = []
         while not self.take("]"):
-            shape.append(int(self.advance()) if self.kind == "number" else self.named("name"))
+            shape.append(self.extent(",]"))
             self.take(",")
         return TensorType(as_extents(tuple(shape)) or (), dtype)
+
+    def extent(self, ends: str) -> Any:
+        """An integer, or arithmetic over Dims, up to one of the marks `ends`; ">" is taken, as is "<" before it."""
+        if self.take("<"):
+            pass
+        start, depth = self.at - len(self.word), 0
+        while self.kind != "end" and (depth or self.word not in tuple(ends)):
+            depth += (self.word == "(") - (self.word == ")")
+            self.advance()
+        text = self.text[start : self.at - len(self.word)].strip()
+        if ends == ">":
+            self.want(">")
+        if text.isdigit():
+            return int(text)
+        (found,) = as_extents((text,)) or ()
+        return found
 
 
 def _name(word: str) -> str:

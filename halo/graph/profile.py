@@ -6,12 +6,14 @@ import ctypes
 import math
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from halo import nn
 
 from .ir import Call, Function, walk
+from .symbolic import evaluated
 
 if TYPE_CHECKING:
     from .net import Net
@@ -55,14 +57,15 @@ class Profile(tuple[Row, ...]):
         return "\n".join((*lines, f"{'all':<{width}}  {total * 1e3:8.3f}"))
 
 
-def flops(f: Function) -> int:
-    """The multiplications and additions of the convolutions and products in `f`, and one an element of the rest."""
+def flops(f: Function, dims: Mapping[str, int]) -> int:
+    """The multiplications and additions of the convolutions and products in `f`, and one an element of the rest, for
+    the extents `dims`."""
     total = 0
     for e in walk(f.body):
         if isinstance(e, Call):
-            n = math.prod(e.type.static)
+            n = math.prod(evaluated(e.type.shape, dims))
             second = e.args[1] if len(e.args) > 1 else None
-            weight: tuple[int, ...] = () if second is None else second.type.static
+            weight = () if second is None else evaluated(second.type.shape, dims)
             if e.op is nn.conv2d:
                 kernel = nn.Layout(e.attrs["kernel_layout"])
                 n *= 2 * math.prod(kernel.logical(weight)[1:])
@@ -72,10 +75,10 @@ def flops(f: Function) -> int:
     return total
 
 
-def profile(net: Net, arrays: list[Any], outs: list[Any], runs: int) -> Profile:
+def profile(net: Net, arrays: list[Any], outs: list[Any], dims: Mapping[str, int], runs: int) -> Profile:
     """Call the kernels one by one, `runs` times."""
     outside = (ctypes.c_int64 * (len(arrays) + len(outs)))(*(a.ctypes.data for a in (*arrays, *outs)))
-    net._run(arrays, outs)
+    net._run(arrays, outs, dims)
     frame = net._take()
     net._driver.run(frame.address, outside)  # fills in the addresses
     error = (ctypes.c_int64 * 64)()
@@ -87,8 +90,9 @@ def profile(net: Net, arrays: list[Any], outs: list[Any], runs: int) -> Profile:
             start = time.perf_counter()
             call(slots, error)
             times[k].append(time.perf_counter() - start)
+    net._free.append(frame)
     rows = []
     for group, t in zip(net.groups, times, strict=True):
-        moved = sum(p.type.bytes for p in group.function.params) + group.function.body.type.bytes
-        rows.append(Row(group.name, group.source, statistics.median(t), flops(group.function), moved))
+        (moved,) = evaluated((sum(e.type.bytes for e in (*group.function.params, group.function.body)),), dims)
+        rows.append(Row(group.name, group.source, statistics.median(t), flops(group.function, dims), moved))
     return Profile(rows)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from halo.ir.shapes import DimExpr
+
 from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var, walk
 
 __all__ = ["constant_names", "constants", "function_text", "module_text", "type_text"]
@@ -72,7 +74,11 @@ def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
             attrs: list[str] = []
             if not isinstance(e.op, Global):
                 defaults = {n: p.default for n, p in e.op.signature.parameters.items()}
-                attrs = [f"{n}={v!r}" for n, v in e.attributes if v != defaults[n] or type(v) is not type(defaults[n])]
+                attrs = [
+                    f"{n}={_literal(v)}"
+                    for n, v in e.attributes
+                    if v != defaults[n] or type(v) is not type(defaults[n])
+                ]
                 while args and args[-1] == "_":
                     args.pop()
             return f"{callee}({', '.join((*args, *attrs))})"
@@ -81,6 +87,13 @@ def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
         case Item():
             return f"{known[id(e.value)]}.{e.index}"
     raise AssertionError(e)
+
+
+def _literal(v: Any) -> str:
+    """An attribute; extents are in angle brackets."""
+    if isinstance(v, tuple):
+        return f"({', '.join(map(_literal, v))}{',' if len(v) == 1 else ''})"
+    return f"<{v}>" if isinstance(v, DimExpr) else repr(v)
 
 
 def type_text(t: Any) -> str:

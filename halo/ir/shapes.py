@@ -118,7 +118,7 @@ class Dim(DimExpr):
 
 
 class _Fold:
-    """`a//b`, or the larger one of `a` and `b`."""
+    """`a//b`, 0 where `b` is; or the larger one of `a` and `b`."""
 
     __slots__ = ("a", "b", "op", "text")
 
@@ -128,7 +128,9 @@ class _Fold:
 
     def evaluate(self, value: Callable[[str], Any], most: Callable[[Any, Any], Any]) -> Any:
         a, b = (n.evaluate(value, most) if isinstance(n, DimExpr) else n for n in (self.a, self.b))
-        return a // b if self.op == "//" else most(a, b)
+        if self.op == "max":
+            return most(a, b)
+        return 0 if isinstance(b, int) and b == 0 else a // b
 
 
 Extents = tuple[int | DimExpr, ...]

@@ -1,7 +1,8 @@
 """A driver: machine code that calls kernels one after the other, with no Python in between.
 
 Each kernel has its slots (see `layout`) in one table, a frame, which belongs to a call while that lasts. What changes from
-call to call, the addresses of inputs and outputs, is written into the frame by the driver itself.
+call to call, the addresses of inputs and outputs, is written into the frame by the driver itself; and what changes with
+the extents of a call, when they do (see `extents`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .extents import Extents
 from .kernel import Kernel, MachineCode
 from .runtime import compiled
 
@@ -29,9 +31,12 @@ class Step:
 
 
 class Driver:
-    """`steps` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given anew each call."""
+    """`steps` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given anew each call.
+    `extents`: what depends on the extents of a call, if anything does."""
 
-    def __init__(self, steps: Sequence[Step], outside: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, steps: Sequence[Step], outside: Sequence[tuple[int, int]], extents: Extents | None = None
+    ) -> None:
         from . import llvm
         from .target import Target
 
@@ -43,10 +48,21 @@ class Driver:
             assert isinstance(code, MachineCode)
             names.append(addresses.setdefault(code.address, f"kernel_{len(addresses)}"))
         text = _text([(name, s.first) for name, s in zip(names, steps, strict=True)], outside)
+        entries: tuple[str, ...] = ("main",)
+        if extents is not None:
+            text, entries = text + extents.text(), ("main", "place")
         symbols = {name: address for address, name in addresses.items()}
-        self._library = llvm.load_object(compiled(text, Target.host()), symbols, ("main",))
+        self._library = llvm.load_object(compiled(text, Target.host()), symbols, entries)
         self.address = self._library.address("main")
+        if extents is not None:
+            types = ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
+            self._place = ctypes.CFUNCTYPE(*types)(self._library.address("place"))
         self._call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.address)
+
+    def place(self, frame: int, dims: Sequence[int], base: int) -> int:
+        """Write what depends on the extents `dims` into the frame; the bytes of the arena at `base`, or -1 - the number of
+        the condition that does not hold."""
+        return int(self._place(frame, (ctypes.c_int64 * len(dims))(*dims), base))
 
     def run(self, frame: int, outside: Any) -> None:
         """Compute. `frame`: the address of the slots; `outside`: a ctypes array of addresses. Raises what a kernel's check

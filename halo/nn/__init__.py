@@ -38,6 +38,7 @@ from .elementwise import (
     subtract,
     tanh,
 )
+from .extents import extents
 from .layouts import Layout, layout_transform
 from .matrix import dense
 from .normalisation import batch_norm, softmax
@@ -70,6 +71,7 @@ __all__ = [
     "elu",
     "erf",
     "exp",
+    "extents",
     "flatten",
     "floor",
     "global_average_pool",

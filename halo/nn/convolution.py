@@ -13,7 +13,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, epilogues, tasks
+from .schedule import bound, epilogues, tail, tasks, whole_tiles
 from .shapes import Window, same_type
 from .tensor import Tensor, TensorType
 from .tiles import register_tile
@@ -74,6 +74,7 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
 # Direct --------------------------------------------------------------------------------------------------------------
 
 
+MANY = 1 << 10  # columns, where only a call knows how many
 CACHED = 1 << 20  # bytes of weights that stay in the second-level cache from one strip of rows to the next
 
 
@@ -86,19 +87,22 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     weights stay in cache; else blocks of channels, which read their weights once."""
     f, conv = out.func, out.func["sums"]
     n, co, y, x, c = f.definitions.vars
-    _, blocks, rows, columns, lanes = out.type.static
+    _, blocks, rows, columns, lanes = out.shape
     weight = types[1]
     assert weight is not None
     alone = attrs["groups"] > 1 and weight.shape[1] * Layout(attrs["kernel_layout"]).block("I") == 1  # depthwise
-    tile = register_tile(target, rows, columns, 1 if alone else blocks // attrs["groups"])
+    tile = register_tile(target, rows if isinstance(rows, int) else 1, columns if isinstance(columns, int) else MANY,
+                         1 if alone else blocks // attrs["groups"])  # fmt: skip
     bound(f, out)
-    f.split(x, "xo", x, tile.columns).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
+    f.split(x, "xo", x, tile.columns, tail(columns)).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
     f.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
     for v in (y, x, co):
         f.unroll(v)
-    channels, strips = ("coo", -(-blocks // tile.vectors)), ("yo", -(-rows // tile.rows))
-    in_strips = not alone and weight.bytes <= CACHED and strips[1] >= 4
+    strips = -(-rows // tile.rows) if isinstance(rows, int) else f.shape[2]
+    channels, strips = ("coo", -(-blocks // tile.vectors)), ("yo", strips)
+    in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips[1] >= 4)
     task = tasks(f, n, (strips,) if in_strips else (channels, strips), ("coo", "yo"))
+    whole_tiles(f, 3, tile.columns, columns)
     epilogues(f, conv)
     *inner, c = conv.definitions.vars
     conv.compute_at(f, "xo").vectorize(c, lanes)

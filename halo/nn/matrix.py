@@ -13,7 +13,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, epilogues
+from .schedule import bound, epilogues, tail, whole_tiles
 from .shapes import same_type
 from .tensor import Tensor, TensorType
 from .tiles import Tile, register_tile
@@ -29,7 +29,7 @@ def _reference(x: Any, weight: Any, bias: Any = None, *, kernel_layout: str = "O
 @op(Kind.ANCHOR, reference=_reference)
 def dense(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, kernel_layout: str = "OI",
           units: int | None = None) -> TensorType:  # fmt: skip
-    """x @ weight.T + bias: TOPI dense, ONNX Gemm with transB. `x`: [M, I]; `weight`: [O, I]; `bias`: [O].
+    """x @ weight.T + bias: TOPI dense, ONNX Gemm with transB. `x`: [..., M, I]; `weight`: [O, I]; `bias`: [O].
 
     `kernel_layout`: also in panels, as "OI32o", which may be filled up: `units` then says how many columns there are.
 
@@ -38,9 +38,9 @@ def dense(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, 
     array([[1., 1.]], dtype=float32)
     """
     o, i = Layout(kernel_layout).logical(weight.shape)
-    if x.ndim != 2 or x.shape[1] != i:
+    if x.ndim < 2 or x.shape[-1] != i:
         raise ArgumentError(f"dense of {i} inputs does not take {x}", loc=here())
-    return TensorType((x.shape[0], units or o), same_type("dense", x, weight, bias))
+    return TensorType((*x.shape[:-1], units or o), same_type("dense", x, weight, bias))
 
 
 def panel(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
@@ -57,18 +57,19 @@ def _packed(types: Types, attrs: Any, target: Target) -> bool:
 
 def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     f, product = out.func, out.func["dense"]
-    i, j = f.definitions.vars
-    rows, units = out.shape
+    *batch, i, j = f.definitions.vars
+    *_, rows, units = out.shape
     lanes = target.natural_lanes(out.dtype)
     width = Layout(attrs["kernel_layout"]).block("O")
     tile = panel(target, rows, units, out.dtype)
     bound(f, out)
-    f.split(j, "jo", j, width).split(i, "io", i, tile.columns).reorder("jo", "io", i, j).vectorize(j, lanes).unroll(
-        j
-    ).unroll(i)
-    f.split("jo", "jt", "jo", max(-(-units // width) // 16, 1)).parallel("jt")
+    f.split(j, "jo", j, width).split(i, "io", i, tile.columns, tail(rows)).split(
+        "jo", "jt", "jo", max(-(-units // width) // 16, 1)
+    )
+    f.reorder("jt", *batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
+    whole_tiles(f, out.ndim - 2, tile.columns, rows)
     epilogues(f, product)
-    i, jo, j = product.definitions.vars
+    *_, i, jo, j = product.definitions.vars
     product.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)
     product.update(0).reorder("k", jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
 
@@ -78,18 +79,19 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layo
     width = Layout(kernel_layout).block("O")
     panels, depth, _ = weight.shape
     product, f = Func("dense"), Func("columns")
-    i, jo, j = halo.vars("i jo j")
+    rows = halo.vars(" ".join((*(f"b{d}" for d in range(x.ndim - 2)), "i")))
+    rows, (jo, j) = rows if isinstance(rows, tuple) else (rows,), halo.vars("jo j")
     r: RDom = halo.rdom(depth, names="k")
-    product[i, jo, j] = 0.0
-    product[i, jo, j] += weight.func[jo, r.k, j] * x.func[i, r.k]
-    i, j = halo.vars("i j")
-    f[i, j] = product[i, j // width, j % width] + (0.0 if bias is None else bias.func[j])
-    return Tensor(f, (x.shape[0], units or panels * width), x.dtype)
+    product[(*rows, jo, j)] = 0.0
+    product[(*rows, jo, j)] += weight.func[jo, r.k, j] * x.func[(*rows, r.k)]
+    j = halo.Var("j")
+    f[(*rows, j)] = product[(*rows, j // width, j % width)] + (0.0 if bias is None else bias.func[j])
+    return Tensor(f, (*x.shape[:-1], units or panels * width), x.dtype)
 
 
 @dense.strategy("plain")
 def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layout: str, units: int | None) -> Tensor:
     o = weight.shape[0]
-    width = panel(Target.host(), x.shape[0], o, x.dtype).vectors * Target.host().natural_lanes(x.dtype)
+    width = panel(Target.host(), x.shape[-2], o, x.dtype).vectors * Target.host().natural_lanes(x.dtype)
     kernel = f"OI{width}o"
     return _dense(x, layout_transform(weight, src="OI", dst=kernel), bias, kernel_layout=kernel, units=o)

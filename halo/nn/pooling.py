@@ -183,5 +183,5 @@ def _(x: Tensor, *, layout: str) -> Tensor:
     sums[(n, c, *inner)] = 0.0
     sums[(n, c, *inner)] += x.func[(n, c, r.y, r.x, *inner)]
     n, c, y, column, *inner = halo.vars("n co y x c" if x.ndim == 5 else "n co y x")
-    f[(n, c, y, column, *inner)] = sums[(n, c, *inner)] / float(h * w)
+    f[(n, c, y, column, *inner)] = sums[(n, c, *inner)] / x.dtype(h * w)
     return Tensor(f, (*x.shape[:2], 1, 1, *x.shape[4:]), x.dtype)

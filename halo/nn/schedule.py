@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import halo
 from halo import Func
 
 from .tensor import Tensor
 
-__all__ = ["bound", "epilogues", "tasks"]
+__all__ = ["bound", "epilogues", "tail", "tasks", "whole_tiles"]
 
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
 
@@ -39,11 +40,28 @@ def epilogues(f: Func, anchor: Func) -> None:
                 todo.append(g)
 
 
-def tasks(f: Func, batch: str, axes: Sequence[tuple[str, int]], loops: Sequence[str]) -> str:
-    """Cut the loops `axes` (name, extent) into parallel tasks, outermost first; the name of the loop over them. `loops` are
-    the loops below `batch`, in the order that they have inside a task."""
+def tail(extent: Any) -> str:
+    """How an axis of this extent is cut into tiles: where only a call knows it, the last tile slides back, so that all are
+    whole (see `whole_tiles`)."""
+    return "auto" if isinstance(extent, int) else "shift_inwards"
+
+
+def whole_tiles(f: Func, axis: int, tile: int, extent: Any) -> None:
+    """A nest of its own for the calls where one tile at least fits along `axis`, if only they know its extent: the sizes of
+    tiles are constants there."""
+    if not isinstance(extent, int) and tile > 1:
+        f.specialize(f.shape[axis] >= tile)
+
+
+def tasks(f: Func, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[str]) -> str:
+    """Cut the loops `axes` (name, extent, an expression of what only a call knows) into parallel tasks, outermost first;
+    the name of the loop over them. `loops` are the loops below `batch`, in the order that they have inside a task."""
     names, left = [batch], TASKS
     for name, extent in axes:
+        if not isinstance(extent, int):
+            f.split(name, f"{name}_t", name, halo.max((extent + (left - 1)) // left, 1))
+            names.append(f"{name}_t")
+            continue
         size = -(-extent // min(left, extent))
         # pieces of one size, where there are some: what a tile at the end of a smaller one holds would be no constant
         size = next((n for n in range(size, 3 * size) if extent % n == 0), size)

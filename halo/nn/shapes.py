@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Extents, shown
+from halo.ir.shapes import Extents, dim_min, shown
 
-__all__ = ["Window", "broadcast", "same_type"]
+__all__ = ["Window", "assume", "assumptions", "broadcast", "equal", "same_type"]
+
+
+_assumed: ContextVar[list[tuple[str, Any, Any]] | None] = ContextVar("assumed", default=None)
+
+
+@contextmanager
+def assumptions() -> Iterator[list[tuple[str, Any, Any]]]:
+    """Collect what rules take for granted of symbolic extents inside: (relation, extent, extent), the relation == or >=."""
+    found: list[tuple[str, Any, Any]] = []
+    token = _assumed.set(found)
+    try:
+        yield found
+    finally:
+        _assumed.reset(token)
+
+
+def assume(relation: str, a: Any, b: Any) -> None:
+    """`a == b` or `a >= b`, which a call is to check."""
+    found = _assumed.get()
+    if found is not None:
+        found.append((relation, a, b))
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two extents may be equal: those that only a call knows are taken to be, which it checks."""
+    if a == b:
+        return True
+    if isinstance(a, int) and isinstance(b, int):
+        return False
+    assume("==", a, b)
+    return True
 
 
 def broadcast(*shapes: Extents) -> Extents:
-    """The common shape, as NumPy finds it; symbolic extents are equal to themselves and to 1. Raises ArgumentError."""
+    """The common shape, as NumPy finds it. Extents that only a call knows are taken to be equal where they meet, which it
+    checks: of those that differ, only a constant 1 is repeated. Raises ArgumentError."""
     ndim = max(map(len, shapes), default=0)
     result: list[Any] = []
     for d in range(ndim):
         extents = {s[d - ndim] for s in shapes if len(s) >= ndim - d} - {1}
-        if len(extents) > 1:
+        first, *others = sorted(extents, key=lambda n: (not isinstance(n, int), len(str(n)), str(n))) or [1]
+        if not all(equal(n, first) for n in others):
             raise ArgumentError(f"{' and '.join(map(shown, shapes))} do not broadcast along axis {d}", loc=here())
-        result.append(extents.pop() if extents else 1)
+        result.append(first)
     return tuple(result)
 
 
@@ -67,20 +102,23 @@ class Window:
         """How many entries one window covers."""
         return (self.kernel[axis] - 1) * self.dilation[axis] + 1
 
-    def extents(self, spatial: Sequence[Any], ceil: bool = False) -> tuple[int, ...]:
+    def extents(self, spatial: Sequence[Any], ceil: bool = False) -> tuple[Any, ...]:
         """How many windows fit. `ceil`: also those that start inside but end behind the padding. Raises ArgumentError."""
         n = len(self.kernel)
         found = []
         for d, extent in enumerate(spatial):
             room = extent + self.padding[d] + self.padding[n + d] - self.reach(d)
-            if room < 0:
+            if not isinstance(room, int):
+                assume(">=", room, 0)
+            elif room < 0:
                 raise ArgumentError(
                     f"a window of {self.reach(d)} entries is larger than the axis of {extent}", loc=here()
                 )
-            count = room // self.strides[d] + 1
-            if ceil and room % self.strides[d] and count * self.strides[d] < extent + self.padding[d]:
-                count += 1
-            found.append(count)
+            stride = self.strides[d]
+            last = room // stride
+            if ceil:
+                last = dim_min((room + stride - 1) // stride, (extent + self.padding[d] - 1) // stride)
+            found.append(last + 1)
         return tuple(found)
 
 

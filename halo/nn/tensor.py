@@ -38,8 +38,9 @@ class TensorType:
         return found
 
     @property
-    def bytes(self) -> int:
-        return math.prod(self.static) * self.dtype.bytes
+    def bytes(self) -> Any:
+        """How many there are: an integer where all extents are."""
+        return math.prod(self.shape) * self.dtype.bytes
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"

@@ -123,11 +123,6 @@ def test_two_outputs_and_two_inputs() -> None:
     assert list(net.outputs) == ["sum", "power"]
 
 
-def test_open_shapes_are_refused() -> None:
-    with pytest.raises(halo.ArgumentError, match="not all known"):
-        parse("def main(%x: f32[n]) -> f32[n] { %0 = relu(%x); %0 }").compile()
-
-
 def test_saved_and_loaded(
     net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,8 +106,7 @@ class _Importer:
             raise ArgumentError(f"the input {v.name} is no tensor", loc=here())
         shape: Any = self.shapes.get(v.name)
         if shape is None:
-            named = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in t.shape.dim]
-            shape = tuple(n if isinstance(n, int) else n if n.isidentifier() else f"d{k}" for k, n in enumerate(named))
+            shape = tuple(_extent(d, f"{v.name}_{k}") for k, d in enumerate(t.shape.dim))
         return Var(v.name, TensorType(as_extents(shape) or (), as_type(helper.tensor_dtype_to_np_dtype(t.elem_type))))
 
     def _value(self, name: str, reader: str) -> Expr:
@@ -131,6 +131,14 @@ class _Importer:
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
             self.values[name] = value
+
+
+def _extent(d: Any, unnamed: str) -> int | str:
+    """An extent of an input: one that is left open is symbolic, by its name where it has one."""
+    if d.HasField("dim_value") and d.dim_value >= 0:
+        return int(d.dim_value)
+    name = re.sub(r"\W+", "_", d.dim_param, flags=re.ASCII).strip("_") or re.sub(r"\W", "_", unnamed, flags=re.ASCII)
+    return name if name.isidentifier() else f"d{name}"
 
 
 def _attribute(a: Any) -> Any:

@@ -113,7 +113,7 @@ class _Run:
     def _dense(self, e: Call) -> Expr:
         x, weight, bias = e.args
         assert x is not None and weight is not None
-        rows, units = e.type.shape
+        *_, rows, units = e.type.shape
         width = panel(self.target, rows, units, e.type.dtype).vectors * self.target.natural_lanes(e.type.dtype)
         packed = nn.layout_transform(self.plain(weight), src="OI", dst=f"OI{width}o")
         attrs = {**e.attrs, "kernel_layout": f"OI{width}o", "units": units}

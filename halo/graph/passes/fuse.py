@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from halo.ir.shapes import dims_of
 from halo.nn import Kind
 
 from ..ir import Call, Expr, Function, Global, Module, Var, walk, with_children
@@ -165,7 +166,11 @@ def _grouped(m: Module, nodes: list[_Node]) -> Module:
 
 
 def _function(inner: list[Expr], args: list[Expr]) -> Function:
-    params = tuple(Var(f"p{k}", a.type) for k, a in enumerate(args))
+    dims = {name for a in args for n in a.type.shape for name in dims_of(n)}
+    stem = "p"
+    while any(d.startswith(stem) for d in dims):  # they are parameters of the kernel as well
+        stem += "_"
+    params = tuple(Var(f"{stem}{k}", a.type) for k, a in enumerate(args))
     made: dict[int, Expr] = {id(a): p for a, p in zip(args, params, strict=True)}
     for e in inner:
         made[id(e)] = with_children(e, tuple(made[id(c)] for c in e.children))

@@ -1,0 +1,191 @@
+"""Shape arithmetic: integer tensors that follow from shapes alone, as arrays of integers and extents.
+
+`values(e)` computes what ONNX models write out with Shape, Gather, Concat, Slice, Cast, Mul, ... to say what another
+operator's shape is, so that the shape is known when the program is made: an expression over symbolic axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+from halo.ir.shapes import Dim, DimExpr, dim_max, dim_min
+
+from .ir import Call, Constant, Expr, Global, walk
+
+__all__ = ["shape_vector", "values"]
+
+MOST = 4096  # entries: more are data
+Entries = Any  # an array of objects, integers or extents
+
+
+class _Unknown(Exception):
+    """Only a call can tell."""
+
+
+def shape_vector(entries: Entries, dtype: Any, name: str = "c") -> Expr:
+    """The tensor of these entries: a Constant where all are integers."""
+    if not any(isinstance(v, DimExpr) for v in entries.reshape(-1)):
+        return Constant(entries.astype(dtype.dtype), name)
+    attrs = {"values": tuple(entries.reshape(-1)), "shape": entries.shape, "dtype": dtype.name}
+    return Call(nn.extents, (), tuple(attrs.items()), name)
+
+
+def values(e: Expr) -> Entries | None:
+    """The entries of `e`, None if they depend on more than shapes and constants, or are no integers."""
+    made: dict[int, Entries] = {}
+    try:
+        for x in walk(e):
+            made[id(x)] = _entries(x, made)
+    except _Unknown:
+        return None
+    return made[id(e)]
+
+
+def _entries(x: Expr, made: dict[int, Entries]) -> Entries:
+    if isinstance(x, Constant) and x.data.dtype.kind in "iub" and x.data.size <= MOST:
+        return x.data.astype(object)
+    if not isinstance(x, Call) or isinstance(x.op, Global) or isinstance(x.type, tuple) or x.type.dtype.is_float:
+        raise _Unknown
+    if x.op is nn.extents:
+        return _objects(x.attrs["values"], x.attrs["shape"])
+    compute = _COMPUTE.get(x.op.name)
+    if compute is None or any(a is None for a in x.args):
+        raise _Unknown
+    found = compute(x, *(made[id(a)] for a in x.args))
+    if found.size > MOST:
+        raise _Unknown
+    return found
+
+
+def _objects(flat: Any, shape: Any) -> Entries:
+    found = np.empty(len(flat), object)
+    found[:] = flat
+    return found.reshape(shape)
+
+
+def _moved(x: Call, *args: Entries) -> Entries:
+    """What moves entries does so with those of any kind."""
+    assert isinstance(x.op, nn.Op) and x.op.reference is not None
+    return np.asarray(x.op.reference(*args, **x.attrs), object)
+
+
+def _taken(x: Call, data: Entries, at: Entries) -> Entries:
+    if any(isinstance(v, DimExpr) for v in at.reshape(-1)):
+        raise _Unknown
+    return np.asarray(np.take(data, at.astype(np.int64), x.attrs["axis"]), object)
+
+
+def _cast(x: Call, data: Entries) -> Entries:
+    if x.type.dtype.name in ("i32", "i64"):
+        return np.vectorize(lambda v: int(v) if isinstance(v, bool) else v, [object])(data) if data.size else data
+    if x.type.dtype.is_bool and not any(isinstance(v, DimExpr) for v in data.reshape(-1)):
+        return np.asarray(data != 0, object)
+    raise _Unknown
+
+
+def _each(f: Callable[..., Any]) -> Callable[..., Entries]:
+    """`f` of the entries, broadcast together."""
+
+    def compute(x: Call, *args: Entries) -> Entries:
+        arrays = np.broadcast_arrays(*args)
+        flat = [f(*parts) for parts in zip(*(a.reshape(-1) for a in arrays), strict=True)]
+        return _objects(flat, arrays[0].shape)
+
+    return compute
+
+
+def _folded(f: Callable[[Any, Any], Any], unit: Any) -> Callable[..., Entries]:
+    """All entries folded by `f`, where all axes are."""
+
+    def compute(x: Call, data: Entries) -> Entries:
+        axes = x.attrs.get("axis", x.attrs.get("axes"))
+        if data.ndim > 1 and axes is not None:
+            raise _Unknown
+        total = unit
+        for v in data.reshape(-1):
+            total = f(total, v)
+        return _objects([total], (1,) * data.ndim if x.attrs.get("keepdims") else ())
+
+    return compute
+
+
+def _no_less(v: Any) -> bool:
+    """Whether it is 0 or more whatever the extents, which are."""
+    if not isinstance(v, DimExpr):
+        return bool(v >= 0)
+    return all(c >= 0 and all(isinstance(a, Dim) or _folds(a) for a in atoms) for atoms, c in v.terms)
+
+
+def _folds(a: Any) -> bool:
+    both = _no_less(a.a), _no_less(a.b)
+    return any(both) if a.op == "max" else all(both)
+
+
+def _divided(a: Any, b: Any) -> Any:
+    if isinstance(a, int) and isinstance(b, int):
+        return 0 if b == 0 else -(-a // b) if (a < 0) != (b < 0) else a // b
+    if not (_no_less(a) and isinstance(b, int) and b > 0):
+        raise _Unknown
+    return a // b
+
+
+def _mod(a: Any, b: Any) -> Any:
+    if isinstance(b, int) and b > 0 and _no_less(a):
+        return a % b
+    raise _Unknown
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a == b:
+        return True
+    difference = a - b
+    if (
+        isinstance(difference, int)
+        or (isinstance(b, int) and b < 0 and _no_less(a))
+        or (isinstance(a, int) and a < 0 and _no_less(b))
+    ):
+        return False
+    raise _Unknown
+
+
+def _less(a: Any, b: Any) -> bool:
+    difference = b - a
+    if isinstance(difference, int):
+        return difference > 0
+    if _no_less(-difference):
+        return False
+    if _no_less(difference - 1):
+        return True
+    raise _Unknown
+
+
+def _picked(condition: Any, a: Any, b: Any) -> Any:
+    return a if condition else b
+
+
+_COMPUTE: dict[str, Callable[..., Entries]] = {
+    **dict.fromkeys(
+        ("reshape", "flatten", "transpose", "concatenate", "strided_slice", "broadcast_to", "tile"), _moved
+    ),
+    "take": _taken,
+    "identity": _each(lambda v: v),
+    "cast": _cast,
+    "add": _each(lambda a, b: a + b),
+    "subtract": _each(lambda a, b: a - b),
+    "multiply": _each(lambda a, b: a * b),
+    "negative": _each(lambda v: -v),
+    "divide": _each(_divided),
+    "mod": _each(_mod),
+    "maximum": _each(dim_max),
+    "minimum": _each(dim_min),
+    "equal": _each(_equal),
+    "less": _each(_less),
+    "greater": _each(lambda a, b: _less(b, a)),
+    "where": _each(_picked),
+    "prod": _folded(lambda a, b: a * b, 1),
+    "sum": _folded(lambda a, b: a + b, 0),
+}

@@ -1,0 +1,58 @@
+"""Symbolic extents in programs: fixed to integers, given their values, and integer tensors that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from halo.errors import ArgumentError, here
+from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max
+from halo.nn import TensorType
+
+from .ir import Call, Expr, Function, Module, Var, walk, with_children
+
+__all__ = ["evaluated", "fixed", "substituted"]
+
+
+def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
+    """The extents where the Dims have the values `dims`."""
+    return tuple(n.evaluate(dims) if isinstance(n, DimExpr) else n for n in shape)
+
+
+def substituted(value: Any, of: Mapping[str, Any]) -> Any:
+    """An extent, or a tuple with extents in it, with `of` in place of the Dims that it names."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(substituted(v, of) for v in value)
+    if isinstance(value, DimExpr):
+        return value.evaluate(lambda name: of.get(name, Dim(name)), dim_max)
+    return value
+
+
+def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
+    """`m` with the extents of inputs, by name, that `shapes` has integers for; what follows from them is inferred anew."""
+    of: dict[str, Any] = {}
+    for name, given in shapes.items():
+        t = m.inputs.get(name)
+        if t is None:
+            raise ArgumentError(f"{name} is no input of the program", loc=here(), legal=tuple(m.inputs))
+        shape = as_extents(given) or ()
+        if len(shape) != t.ndim:
+            raise ArgumentError(f"{name} is a tensor of {t}, not of {len(shape)} axes", loc=here())
+        for n, extent in zip(t.shape, shape, strict=True):
+            if isinstance(n, Dim) and isinstance(extent, int) and of.setdefault(n.name, extent) == extent:
+                continue
+            if n != extent:
+                raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
+    made: dict[int, Expr] = {
+        id(p): Var(p.name, TensorType(substituted(p.type.shape, of), p.type.dtype)) for p in m.main.params
+    }
+    params = tuple(made[id(p)] for p in m.main.params)
+    for e in (e for e in walk(m.main.body) if not isinstance(e, Var)):
+        children = tuple(made[id(c)] for c in e.children)
+        if isinstance(e, Call):
+            given = iter(children)
+            args = tuple(None if a is None else next(given) for a in e.args)
+            made[id(e)] = Call(e.op, args, tuple((k, substituted(v, of)) for k, v in e.attributes), e.name)
+        else:
+            made[id(e)] = with_children(e, children)
+    return m.with_main(Function(params, made[id(m.main.body)]))  # type: ignore[arg-type]  # they are Vars

@@ -1,0 +1,132 @@
+"""Symbolic axes: one compiled program for all extents, which gives what the one for fixed extents gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import halo
+from halo import Dim, graph, nn
+from halo.graph import Constant, Function, Module, Net, Var, constants, parse
+from halo.graph.memory import Lifetime, share
+from halo.nn import TensorType
+from halo.types import f32
+
+from .helpers import by_reference, weights
+
+
+def mobile() -> Module:
+    """A strided and a depthwise convolution, a shortcut, and channels scaled by what the picture is on the whole."""
+
+    def c(*shape: int) -> Constant:
+        return Constant(weights(*shape, seed=len(shape)), "c")
+
+    x = Var("x", TensorType((Dim("n"), 3, Dim("h"), Dim("w")), f32))
+    a = nn.relu(nn.conv2d(x, c(20, 3, 3, 3), c(20), strides=2, padding=1))
+    b = nn.clip(nn.conv2d(a, c(20, 1, 3, 3), c(20), padding=1, groups=20), low=0.0, high=6.0)
+    joined = nn.add(nn.conv2d(b, c(20, 20, 1, 1)), a)
+    scale = nn.hard_sigmoid(nn.conv2d(nn.global_average_pool(joined), c(20, 20, 1, 1), c(20)))
+    return Module({"main": Function((x,), nn.multiply(joined, scale))}, ("y",))
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    return mobile().compile()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.tuples(st.integers(1, 3), st.just(3), st.integers(1, 70), st.integers(1, 70)))
+def test_every_extent_gives_what_the_operators_give(net: Net, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    got = net(x)
+    want = by_reference(mobile(), x=x)
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, atol=1e-5 * max(1, np.abs(want).max()))
+    np.testing.assert_array_equal(net(x), got)
+
+
+def test_the_static_program_gives_the_same(net: Net) -> None:
+    for shape in ((1, 3, 33, 41), (2, 3, 8, 5)):
+        x = np.random.default_rng(1).standard_normal(shape, np.float32)
+        static = mobile().compile(shapes={"x": shape})
+        assert static.inputs["x"].shape == shape
+        np.testing.assert_allclose(static(x), net(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_new_extent_compiles_nothing(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("halo.jit.runtime.compiled", None)
+    monkeypatch.setattr("halo.lowering.lower", None)
+    for n in (4, 9, 50):
+        net(np.ones((1, 3, n, 2 * n), np.float32))
+
+
+def test_text_and_artefact(net: Net, tmp_path: Any) -> None:
+    m = mobile()
+    for stage in (m, m.run_passes()):
+        assert str(parse(str(stage), constants(stage), stage.outputs)) == str(stage)
+    net.save(tmp_path / "net")
+    x = np.ones((1, 3, 11, 7), np.float32)
+    np.testing.assert_array_equal(graph.load(tmp_path / "net")(x), net(x))
+
+
+def test_profile_and_memory(net: Net) -> None:
+    rows = net.profile(np.ones((1, 3, 32, 32), np.float32), runs=2)
+    assert rows[0].flops > 2 * 27 * 20 * 16 * 16 and rows[0].bytes > 4 * 3 * 32 * 32
+    assert net.memory.arena > 0
+
+
+def test_calls_that_do_not_fit(net: Net) -> None:
+    with pytest.raises(halo.HaloError, match=r"x is an array of f32\[n, 3, h, w\] with"):
+        net(np.ones((1, 4, 8, 8), np.float32))
+    with pytest.raises(halo.HaloError, match=r"out for y is a packed array of f32\[1, 20, 4, 4\]"):
+        net(np.ones((1, 3, 8, 8), np.float32), out=np.empty((1, 20, 4, 5), np.float32))
+    with pytest.raises(halo.HaloError, match="the extent 3 of x is not 4"):
+        mobile().compile(shapes={"x": ("n", 4, 5, 5)})
+    with pytest.raises(halo.HaloError, match="z is no input"):
+        mobile().compile(shapes={"z": (1,)})
+
+
+def two(a: Any, b: Any) -> Module:
+    x, y = Var("x", TensorType((a, 4), f32)), Var("y", TensorType((b, 4), f32))
+    return Module({"main": Function((x, y), nn.relu(nn.add(x, y)))})
+
+
+def test_extents_that_meet_are_checked() -> None:
+    net = two(Dim("n"), Dim("m")).compile()
+    one, other = np.ones((3, 4), np.float32), np.ones((5, 4), np.float32)
+    np.testing.assert_array_equal(net(one, one), 2 * one)
+    with pytest.raises(halo.HaloError, match=r"are 3 and 5 \(n = 3, m = 5"):
+        net(one, other)
+    np.testing.assert_array_equal(net(other, other), 2 * other)
+    same = two(Dim("n"), Dim("n") * 2).compile()
+    with pytest.raises(halo.HaloError):
+        same(one, other)
+
+
+def test_windows_fit_or_the_call_is_refused() -> None:
+    x = Var("x", TensorType((1, 16, Dim("h"), Dim("h")), f32))
+    net = Module({"main": Function((x,), nn.max_pool(x, kernel=3))}).compile()
+    assert net(np.ones((1, 16, 7, 7), np.float32)).shape == (1, 16, 2, 2)
+    with pytest.raises(halo.HaloError, match="they are -1 and 0"):
+        net(np.ones((1, 16, 2, 2), np.float32))
+
+
+def test_an_extent_of_nothing_is_refused() -> None:
+    x = Var("x", TensorType((2, 2), f32))
+    lost = graph.Call(nn.extents, (), (("values", (Dim("k"),)), ("shape", (1,)), ("dtype", "i64")))
+    made = nn.broadcast_to(x, shape=(Dim("k"), 2, 2)) if hasattr(nn, "broadcast_to") else None
+    assert lost.type.shape == (1,)
+    if made is not None:
+        with pytest.raises(halo.HaloError, match="no input has an axis of the extent k"):
+            Module({"main": Function((x,), made)}).compile()
+
+
+def test_storages_are_shared_by_what_is_not_alive_at_once() -> None:
+    lives = [Lifetime(1, k, k + 1) for k in range(6)]
+    assert max(share(lives, [10, 99, 5, 70, 3, 50])) == 1
+    both = [Lifetime(1, 0, 5), Lifetime(1, 1, 5), Lifetime(1, 2, 5)]
+    assert share(both, [1, 1, 1]) == [0, 1, 2]
