@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 import halo
-
-from . import roof
+from halo.show import peaks
 
 Run = Callable[[], np.ndarray]  # computes into an array of its own, and returns it
 PEERS = ("default", "halide", "numba", "opencv", "numpy", "onnxruntime")  # `default` is halo without a schedule
@@ -43,7 +42,7 @@ class Case:
     wide: bool = False
     tolerance: float = 0.0
     differs: Mapping[str, float] = field(default_factory=dict)
-    flops_per_second: Callable[[], float] = roof.flops_per_second
+    flops_per_second: Callable[[], float] = peaks.flops_per_second
 
     def run(self, peer: str) -> Run | None:
         """Define and compile for `peer` ("halo" or one of PEERS); None where it has no such function."""

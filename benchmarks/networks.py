@@ -17,10 +17,10 @@ import numpy as np
 
 import halo
 from halo import graph, nn
+from halo.show.peaks import flops_per_second
 
 from . import models
 from .measure import Result
-from .roof import flops_per_second
 
 WORST, CONVOLUTIONS = 1.5, 0.75  # the bars: a network's time to ONNX Runtime's, a convolution's share of the peak
 NETWORKS = ("efficientnet-lite0", *models.LIGHT)

@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 
-from . import roof
+from halo.show.peaks import bytes_per_second
+
 from .case import COMPILERS, Case
 from .measure import ROOT, interleaved
 from .memory import peak_bytes, start_threads
@@ -81,7 +82,7 @@ def compare(name: str, peers: list[str], threads: int) -> None:
             case.check(peer, run())
             runs[peer] = run
     times = interleaved(runs)
-    least = max(case.bytes / roof.bytes_per_second(), case.flops / case.flops_per_second())
+    least = max(case.bytes / bytes_per_second(), case.flops / case.flops_per_second())
     halo = times.pop("halo")
     compile_ms, mb = in_new_process("first_call", name, "halo", 2), in_new_process("memory", name, "halo")
     for peer, theirs in times.items():

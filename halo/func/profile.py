@@ -9,18 +9,17 @@ from html import escape
 from typing import Any
 
 from ..errors import ArgumentError, here
-from ..ir.node import interning
-from ..ir.pipeline import Lowered
+from ..ir.pipeline import Lowered, Pipeline
 from ..jit import profile as counting
-from ..jit.kernel import Kernel, compile_kernel
+from ..jit.kernel import Instead, Kernel, compile_kernel
 from ..jit.target import Target
 from ..lowering.instrument import Calls, instrument
-from .program import VARIANTS, Program, stopwatch
+from .program import stopwatch
 from .runnable import Runnable
-from .running import program_of
-from .signature import Signature, named, signature
+from .running import resolved
+from .signature import signature
 
-__all__ = ["Profile", "StageProfile", "profile"]
+__all__ = ["Profile", "StageProfile", "profile", "profiled"]
 
 ENOUGH = 0.2  # seconds after which no further run is made
 
@@ -80,49 +79,41 @@ def profile(
     r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, runs: int | None
 ) -> Profile:
     """Run `r` with counters in its machine code: `runs` times, or for a while."""
+    return profiled(r, args, inputs, out, shape, runs)[0]
+
+
+def profiled(
+    r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any, runs: int | None
+) -> tuple[Profile, Lowered, Any]:
+    """The profile, the loops that ran, and their result."""
     if runs is not None and (type(runs) is not int or runs < 1):
         raise ArgumentError(f"a profile has one or more runs, not {runs!r}", loc=here())
-    program = program_of(r, args, inputs, shape, out)
-    values = named(r.name, program.arguments, args, inputs)
-    run = _Instrumented(program, signature(program.arguments, values))
+    _, program, values = resolved(r, args, inputs, shape, out)
+    ran: Lowered
+    names: tuple[str, ...]
+
+    def make(p: Pipeline, lowered: Lowered, instead: Instead | None) -> Kernel:
+        nonlocal ran, names  # a call may fall back to more cautious loops
+        body, names = instrument(lowered.body, Calls(*counting.names()))
+        ran = lowered
+        return compile_kernel(p, target, lambda: replace(lowered, body=body), program.options(p), instead=instead,
+                              cached=False, watch=stopwatch())  # fmt: skip
+
+    target = Target.host()
     with counting.lock:
-        kernel = run.kernel(VARIANTS[0])
-        kernel(*args, out=out, shape=shape, **inputs)  # pages touched, threads awake
+        kernel = program.chain(signature(program.arguments, values), target, make)
+        result = kernel(out=out, shape=shape, **values)  # pages touched, threads awake
         table = counting.counters()
         table[:] = 0
         start = time.perf_counter()
         done = 0
         while done < (runs or 1) or (runs is None and time.perf_counter() - start < ENOUGH):
-            kernel(*args, out=out, shape=shape, **inputs)
+            kernel(out=out, shape=shape, **values)
             done += 1
         seconds = (time.perf_counter() - start) / done
-        found = table[: len(run.names)] / done
+        found = table[: len(names)] / done
     rate = counting.ticks_per_second()
     stages = (
-        StageProfile(name, max(row[0] / rate, 0.0), *row[1:])
-        for name, row in zip(run.names, found.tolist(), strict=True)
+        StageProfile(name, max(row[0] / rate, 0.0), *row[1:]) for name, row in zip(names, found.tolist(), strict=True)
     )
-    return Profile(tuple(sorted(stages, key=lambda s: -s.seconds)), seconds, done)
-
-
-class _Instrumented:
-    """The kernels of one profile: a call may fall back to a more cautious one."""
-
-    def __init__(self, program: Program, s: Signature) -> None:
-        self.program, self.signature = program, s
-        self.schedule = program.schedule()
-        self.names: tuple[str, ...] = ()
-
-    def kernel(self, variant: str) -> Kernel:
-        target = Target.host()
-        more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
-        with interning():
-            p = self.program.typed(self.signature, target)
-            lowered = self._counting(self.program.variant(p, self.schedule, target, variant))
-            return compile_kernel(p, target, lambda: lowered, self.program.options(p),
-                                  instead=(lambda kind, call: self.kernel(more_cautious[0])) if more_cautious else None,
-                                  cached=False, watch=stopwatch())  # fmt: skip
-
-    def _counting(self, lowered: Lowered) -> Lowered:
-        body, self.names = instrument(lowered.body, Calls(*counting.names()))
-        return replace(lowered, body=body)
+    return Profile(tuple(sorted(stages, key=lambda s: -s.seconds)), seconds, done), ran, result

@@ -22,9 +22,11 @@ from .region import Place, region
 from .signature import Signature, sizes
 
 if TYPE_CHECKING:
-    from ..jit.kernel import Kernel, Options
+    from ..jit.kernel import Instead, Kernel, Options
     from ..lowering import Pass
     from .func import Func
+
+    Make = Callable[[Pipeline, Lowered, Instead | None], Kernel]
 
 __all__ = ["Program", "machine", "stage_named", "stopwatch"]
 
@@ -117,6 +119,23 @@ class Program:
         if found is None:
             found = self._kernels[key] = self._compiled(*key, call)
         return found
+
+    def chain(
+        self,
+        s: Signature,
+        target: Target | str,
+        make: Make,
+        schedule: Schedule | None = None,
+        variant: str = VARIANTS[0],
+    ) -> Kernel:
+        """What `make(pipeline, lowered, instead)` makes of the loops of a variant, and of the next more cautious one
+        where `instead` is asked for it by a call that they do not fit."""
+        schedule = self.schedule() if schedule is None else schedule
+        cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
+        instead = (lambda kind, call: self.chain(s, target, make, schedule, cautious[0])) if cautious else None
+        with interning():
+            p = self.typed(s, target)
+            return make(p, self.variant(p, schedule, target, variant), instead)
 
     def call(self, values: Mapping[str, Any], shape: Any = None) -> dict[str, Any]:
         """Shapes of arrays and values of scalars by name, as far as they are known before a call with `values`."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..jit.kernel import Kernel
     from .program import Program
 
-__all__ = ["compiled", "numba_type", "run"]
+__all__ = ["compiled", "numba_type", "resolved", "run"]
 
 
 def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], out: Any, shape: Any, origin: Any) -> Any:
@@ -23,10 +23,9 @@ def run(r: Runnable, key: Any, args: tuple[Any, ...], inputs: dict[str, Any], ou
     if any(map(is_symbolic, args)) or any(map(is_symbolic, inputs.values())):
         program = program_of(r, args, inputs)
         return r.rebound(bind(program, named(r.name, program.arguments, args, inputs)))
-    program = program_of(r, args, inputs, shape, out)
-    values = named(r.name, program.arguments, args, inputs)
-    if any(isinstance(v, Pad) for v in values.values()):
-        return _run_padded(r, program, values, out, shape, origin)
+    bound, program, values = resolved(r, args, inputs, shape, out)
+    if bound is not r:
+        return bound._run((), values, out, shape, origin)
     kernel = _kernel(r, program, signature(program.arguments, values), call=program.call(values, shape))
     if key is not None:
         r._remember(key, kernel)
@@ -42,13 +41,21 @@ def program_of(
     return r.program({**dict(zip(r.own_inputs(), args, strict=False)), **values}, shape, out)
 
 
-def _run_padded(r: Runnable, program: Program, values: Mapping[str, Any], out: Any, shape: Any, origin: Any) -> Any:
-    """A call with pad views of arrays: `r` with pad views of its inputs bound, called with the arrays themselves."""
+def resolved(
+    r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], shape: Any = None, out: Any = None
+) -> tuple[Runnable, Program, dict[str, Any]]:
+    """What a call runs, its program, and the values by name: with pad views of arrays among them it is `r` with pad views
+    of its inputs bound, and the values are the arrays themselves."""
+    program = program_of(r, args, inputs, shape, out)
+    values = named(r.name, program.arguments, args, inputs)
+    if not any(isinstance(v, Pad) for v in values.values()):
+        return r, program, values
     arrays, views = padded(program, values)
     key = tuple((name, repr(v), repr(v.value), repr(v.bounds)) for name, v in views.items())
     if key not in r._padded or r._padded[key][0] != changes():
         r._padded[key] = changes(), r.rebound(bind(program, views))
-    return r._padded[key][1]._run((), arrays, out, shape, origin)
+    bound = r._padded[key][1]
+    return bound, program_of(bound, (), arrays, shape, out), arrays
 
 
 def _kernel(

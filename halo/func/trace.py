@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, here
-from ..ir.node import interning
-from ..jit.kernel import Kernel, compile_kernel
+from ..ir.pipeline import Lowered, Pipeline
+from ..jit.kernel import Instead, Kernel, compile_kernel
 from ..jit.python_trace import ALLOCATE, COORDINATES, FREE, LOAD, STORE, Traced
-from .program import VARIANTS, Program
 from .runnable import Runnable
-from .running import program_of
-from .signature import Signature, named, signature
+from .running import resolved
+from .signature import signature
 
 __all__ = ["Trace", "trace"]
 
@@ -81,31 +80,19 @@ def trace(
     most: int | None = None,
 ) -> Trace:
     """Run `r` as Python that writes down what it does. TooLongError after `most` events."""
-    program = program_of(r, args, inputs, shape, out)
-    run = _Run(program, signature(program.arguments, named(r.name, program.arguments, args, inputs)), most)
-    kernel = run.kernel(VARIANTS[0])
+    _, program, values = resolved(r, args, inputs, shape, out)
+    code: Traced
+
+    def make(p: Pipeline, lowered: Lowered, instead: Instead | None) -> Kernel:
+        nonlocal code  # a call may fall back to more cautious loops, whose events alone count
+        code = Traced(lowered, most)
+        return Kernel(compile_kernel(p, "python", lambda: lowered, program.options(p)).binder, code, instead)
+
+    kernel = program.chain(signature(program.arguments, values), "python", make)
     if origin is None:
-        result = kernel(*args, out=out, shape=shape, **inputs)
+        result = kernel(out=out, shape=shape, **values)
     else:
-        result = kernel.realize(shape, origin, **inputs)
-    written = np.frombuffer(run.code.events, RECORD).view(np.recarray) if run.code.events else np.recarray(0, RECORD)
-    arrays = run.code.arrays
+        result = kernel.realize(shape, origin, **values)
+    written = np.frombuffer(code.events, RECORD).view(np.recarray) if code.events else np.recarray(0, RECORD)
+    arrays = code.arrays
     return Trace(written, tuple(a.name for a in arrays), tuple(a.ndim for a in arrays), result)
-
-
-class _Run:
-    """The kernels of one trace: a call may fall back to a more cautious one, whose events alone count."""
-
-    def __init__(self, program: Program, s: Signature, most: int | None) -> None:
-        self.program, self.signature, self.most = program, s, most
-        self.schedule = program.schedule()
-        self.code: Traced
-
-    def kernel(self, variant: str) -> Kernel:
-        more_cautious = VARIANTS[VARIANTS.index(variant) + 1 :]
-        with interning():
-            p = self.program.typed(self.signature, "python")
-            lowered = self.program.variant(p, self.schedule, "python", variant)
-            binder = compile_kernel(p, "python", lambda: lowered, self.program.options(p)).binder
-        self.code = Traced(lowered, self.most)
-        return Kernel(binder, self.code, (lambda kind, call: self.kernel(more_cautious[0])) if more_cautious else None)

@@ -23,7 +23,7 @@ from .python_dialects import NumPyCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ALLOCATE", "COORDINATES", "FREE", "LOAD", "STORE", "TooLongError", "Traced"]
+__all__ = ["ALLOCATE", "COORDINATES", "FREE", "LOAD", "STORE", "TooLongError", "Traced", "definitions_of"]
 
 LOAD, STORE, ALLOCATE, FREE = range(4)
 COORDINATES = 8  # an event has room for
@@ -116,7 +116,7 @@ class _Nest(Nest):
         super().__init__(lowered, "python", origin, self.tracing)
         self.numbered: list[Array] = []
         self.hooks: dict[str, str] = {}
-        self.stages = _stages(lowered.nest)
+        self.stages = definitions_of(lowered.nest)
 
     def free_names(self) -> dict[str, Any]:
         return super().free_names() | {own: getattr(self.recorder, what) for what, own in self.hooks.items()}
@@ -154,7 +154,7 @@ class _Nest(Nest):
         return [begin, *inside, end]
 
 
-def _stages(nest: Stmt) -> dict[tuple[Array, Any, Any], int]:
+def definitions_of(nest: Stmt) -> dict[tuple[Array, Any, Any], int]:
     """Which definition of its Function each Provide is of: the pure one is 0, the updates follow."""
     found: dict[tuple[Array, Any, Any], int] = {}
 

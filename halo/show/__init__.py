@@ -3,7 +3,9 @@
 from .explore import Explorer, State
 from .lowering import Lowering, lowering
 from .order import Grid, Order, order
+from .peaks import Machine, machine
 from .report import Report, StageReport
 from .steps import Step
 
-__all__ = ["Explorer", "Grid", "Lowering", "Order", "Report", "StageReport", "State", "Step", "lowering", "order"]
+__all__ = ["Explorer", "Grid", "Lowering", "Machine", "Order", "Report", "StageReport", "State", "Step", "lowering",
+           "machine", "order"]  # fmt: skip

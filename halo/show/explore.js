@@ -78,7 +78,9 @@ function render({ model, el }) {
       row.forEach((cell) => line.append(make(k ? "td" : "th", "", cell)));
       table.append(line);
     });
-    box.append(make("h3", "", "stages"), table);
+    const roof = make("div");
+    roof.innerHTML = view.roofline;
+    box.append(make("h3", "", "stages"), table, ...view.notes.map((line) => make("p", "note", line)), roof);
     if (view.order) {
       const grids = make("div");
       grids.innerHTML = view.order;

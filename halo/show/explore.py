@@ -48,6 +48,7 @@ class Explorer:
         self._steps: tuple[Step, ...] | None = None
         self._checked = 0
         self._stage = ""
+        self.reports: dict[int, Report] = {}
         self.widget: Any = None
 
     def _call(self) -> Any:
@@ -143,8 +144,18 @@ class Explorer:
         return str(self.f.schedule())
 
     def report(self) -> Report:
-        """Times, redundant work and footprints of the present schedule, stage by stage."""
-        return report(self.f, self._args, self._inputs, self._out, self._shape)
+        """What the present schedule costs, stage by stage, and how far from the roof that is; `reports` has those that were
+        made, by the number of the state."""
+        found = report(self.f, self._args, self._inputs, self._out, self._shape)
+        self.reports[self.current.number] = found
+        return found
+
+    def report_before(self) -> Report | None:
+        """That of the nearest of the states that the present one came from, of which there is one."""
+        number = self.current.parent
+        while number is not None and number not in self.reports:
+            number = self.states[number].parent
+        return None if number is None else self.reports[number]
 
     def tree(self) -> Iterator[tuple[State, int]]:
         """The states, each followed by those that came from it, and how many steps lead to it."""

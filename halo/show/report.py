@@ -1,4 +1,4 @@
-"""`f.report(...)`: what a schedule costs, stage by stage, as numbers to compute with."""
+"""`f.report(...)`: what a schedule costs, stage by stage, as numbers to compute with, and how far from the roof it is."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..func.profile import profile
+import numpy as np
+
+from ..func.profile import Profile, profiled
 from ..func.runnable import Runnable
+from ..func.running import resolved
 from ..func.trace import Trace, trace
-from ..jit.python_trace import LOAD, STORE, TooLongError
+from ..ir.pipeline import Lowered
+from ..jit.python_trace import TooLongError
+from .counts import Counts, count
+from .peaks import Machine, machine
 
 if TYPE_CHECKING:
     import pandas
@@ -19,17 +25,25 @@ __all__ = ["Report", "StageReport", "report"]
 
 SAMPLE = 96  # points a side of the region that is traced to count what is done
 MOST = 400_000  # events of such a trace; of a pipeline that makes more of it nothing is counted
+WHOLE = "(whole call)"
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage, per call of the whole pipeline.
+    """One stage, per call of the whole pipeline. NaN stands where a number cannot be told without running.
 
     - `seconds`, of all threads together; `times` that it is computed, a piece each; `allocations`, and their `bytes`;
-    - `redundancy`: points computed over distinct points, counted in a trace of a corner of the region (NaN where that is
-      too much to trace);
-    - `loads`: values read for each point that is stored, counted there too;
-    - `footprint`: bytes of one allocation: what has to fit a cache.
+    - `redundancy`: points computed over distinct points, counted in a trace of a corner of the region;
+    - `loads`: values read for each point that is stored, and `flops`: arithmetic operations of any type for each (a
+      multiply-add is two, a transcendental one), both arms of a `select` included;
+    - `footprint`: bytes of one allocation, or of the array of an output; `fits`: the smallest cache that holds them;
+    - `outside`: bytes of inputs that it reads and of outputs that it writes, each value once; `between`: bytes of other
+      stages that it reads, and that it writes for them, each value once each time that it is computed;
+    - `intensity`: flops for each of these bytes;
+    - `flops_per_second`, in the stage's part of the time of the call;
+    - `share`: of the roof: the least time for the flops at the machine's f32 multiply-adds, or for the bytes of any level
+      at its bandwidth, whichever is longer, over the stage's part of the time of the call; `bound` says which it is:
+      "compute", or where the bytes come from.
     """
 
     name: str
@@ -40,15 +54,26 @@ class StageReport:
     redundancy: float
     loads: float
     footprint: float
+    fits: str
+    outside: float
+    between: float
+    flops: float
+    intensity: float
+    flops_per_second: float
+    share: float
+    bound: str
 
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """`stages`, those that take most time first; `seconds` from call to return. `to_dict()` and `to_frame()` are the
-    same as plain data."""
+    """`stages`, those that take most time first; `seconds` from call to return; `whole`, the call as one stage that reads
+    the inputs and writes the outputs; the `machine` that it ran on. `to_dict()` and `to_frame()` are the same as plain
+    data, and in a notebook there is the roofline as a picture."""
 
     stages: tuple[StageReport, ...]
     seconds: float
+    whole: StageReport
+    machine: Machine
 
     def __getitem__(self, name: str) -> StageReport:
         return next(s for s in self.stages if s.name == name)
@@ -57,7 +82,12 @@ class Report:
         return iter(self.stages)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "stages": [asdict(s) for s in self.stages]}
+        return {
+            "seconds": self.seconds,
+            "stages": [asdict(s) for s in self.stages],
+            "whole": asdict(self.whole),
+            "machine": asdict(self.machine),
+        }
 
     def to_frame(self) -> pandas.DataFrame:
         """A row a stage. ImportError without pandas."""
@@ -66,75 +96,185 @@ class Report:
         return pandas.DataFrame([asdict(s) for s in self.stages]).set_index("name")
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A table of text, its head first."""
+        """A table of text, its head first, the whole call last."""
         whole = sum(s.seconds for s in self.stages) or 1.0
-        head = ("stage", "ms", "%", "times", "redundancy", "loads a point", "footprint")
-        return [
-            head,
-            *((s.name, f"{s.seconds * 1e3:.3f}", f"{100 * s.seconds / whole:.0f}", f"{s.times:.0f}",
-               _count(s.redundancy, 2), _count(s.loads, 1), _size(s.footprint)) for s in self.stages),
-        ]  # fmt: skip
+        head = ("stage", "ms", "%", "times", "redundancy", "loads", "flops", "footprint", "outside", "between", "flops/byte",
+                "Gflop/s", "of the roof")  # fmt: skip
+        return [head, *(_row(s, whole) for s in self.stages), _row(self.whole, self.whole.seconds)]
+
+    def notes(self) -> tuple[str, ...]:
+        """What stands under the table."""
+        return (
+            f"{self.seconds * 1e3:.3f} ms a call; times are those of all threads; loads and flops are those of a point, "
+            "outside the bytes of inputs and outputs, between those of other stages",
+            f"the roof: {self.machine}",
+        )
 
     def __repr__(self) -> str:
         rows = self.rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ("  ".join(t.ljust(w) if k == 0 else t.rjust(w) for k, (t, w) in enumerate(zip(row, widths, strict=True)))
                  for row in rows)  # fmt: skip
-        return "\n".join((*lines, f"{self.seconds * 1e3:.3f} ms a call"))
+        return "\n".join((*lines, *self.notes()))
+
+    def _repr_html_(self) -> str:
+        from .roofline import page
+
+        return page(self)
 
 
 def report(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any) -> Report:
-    """Profile a call, and trace a corner of it."""
-    times = profile(r, args, inputs, out, shape, None)
-    corner = _corner(r, args, inputs, out, shape)
-    found = []
-    for s in times:
-        redundancy, loads = (math.nan, math.nan) if corner is None else _counted(corner, s.name)
-        footprint = s.bytes / s.allocations if s.allocations else 0.0
-        found.append(StageReport(s.name, s.seconds, s.times, s.allocations, s.bytes, redundancy, loads, footprint))
-    return Report(tuple(found), times.seconds)
-
-
-def _corner(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any) -> Trace | None:
-    """The trace of the first points of every axis of the region; None if that is too long."""
-    result = r(*args, out=out, shape=shape, **inputs)
-    first = result[0] if isinstance(result, (tuple, list)) else result
+    """Profile a call, count its loops, and trace a corner of it."""
+    times, ran, result = profiled(r, args, inputs, out, shape, None)
+    results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    _, program, values = resolved(r, args, inputs, shape, out)
+    sizes, known = _call(ran, program.call(values, shape), results)
+    work = _Work(count(ran.nest, known), sizes, {p.array.name for p in ran.ports if p.kind == "output"}, machine())
     try:
-        return trace(r, args, inputs, None, tuple(min(n, SAMPLE) for n in first.shape), None, MOST)
+        corner = trace(r, args, inputs, None, tuple(min(n, SAMPLE) for n in results[0].shape), None, MOST)
     except TooLongError:
-        return None
+        corner = None
+    return Report(tuple(work.stages(times, corner)), times.seconds, work.whole(times.seconds), work.machine)
 
 
-def _counted(corner: Trace, name: str) -> tuple[float, float]:
-    """The redundancy of a stage, and its loads a point."""
+def _call(ran: Lowered, given: Mapping[str, Any], results: tuple[Any, ...]) -> tuple[dict[str, int], dict[Any, Any]]:
+    """Bytes of the arrays of a call by name, and the values of the variables of its loops."""
+    made = iter(results)
+    known: dict[Any, Any] = {}
+    sizes: dict[str, int] = {}
+    for port in ran.ports:
+        shape = np.shape(next(made)) if port.kind == "output" else given[port.name]
+        known |= dict(zip(port.extents, shape, strict=True)) | dict.fromkeys(port.mins, 0)
+        sizes[port.array.name] = sizes.get(port.array.name, 0) + math.prod(shape) * port.type.bytes
+    for p in ran.params:
+        known[p.var] = given.get(p.name, p.default)
+    return sizes, {v: n for v, n in known.items() if n is not None}
+
+
+class _Work:
+    """The work of a call, with the names of its stages and arrays, held against a machine."""
+
+    def __init__(self, counts: Counts | None, sizes: Mapping[str, int], outputs: set[str], m: Machine) -> None:
+        self.counts, self.sizes, self.outputs, self.machine = counts, sizes, outputs, m
+
+    def stages(self, times: Profile, corner: Trace | None) -> Iterator[StageReport]:
+        """What is known of each stage of `times`."""
+        threads = sum(s.seconds for s in times) or 1.0
+        for s in times:
+            allocated = s.bytes / s.allocations if s.allocations else 0.0
+            footprint = float(self._footprint(s.name)) or allocated
+            outside, between, levels = self._moved(s.name)
+            wall = times.seconds * s.seconds / threads
+            points, loads, flops = self._done(s.name)
+            yield StageReport(
+                s.name, s.seconds, s.times, s.allocations, s.bytes, _redundancy(corner, s.name), loads, footprint,
+                self.machine.fits(footprint) if footprint else "", outside, between, flops,
+                *self._roof(flops * points, outside + between, levels, wall),
+            )  # fmt: skip
+
+    def whole(self, seconds: float) -> StageReport:
+        """The call as one stage: what it must read and write, and all flops."""
+        nan = math.nan
+        if self.counts is None:
+            return StageReport(WHOLE, seconds, 1.0, 0.0, 0.0, nan, nan, 0.0, "", nan, nan, nan, nan, nan, nan, "")
+        read: dict[str, float] = {}
+        for loads in self.counts.loads.values():
+            for name, n in loads.items():
+                if name in self.sizes and name not in self.outputs:
+                    read[name] = min(read.get(name, 0.0) + n * self.counts.types[name], self.sizes[name])
+        levels = self._levels({**read, **{name: float(self.sizes[name]) for name in self.outputs}})
+        outside, flops = sum(levels.values()), sum(self.counts.flops.values())
+        points = sum(self.counts.pure[name] for name in self.outputs) or 1
+        return StageReport(WHOLE, seconds, 1.0, 0.0, 0.0, nan, nan, 0.0, "", outside, 0.0, flops / points,
+                           *self._roof(flops, outside, levels, seconds))  # fmt: skip
+
+    def _footprint(self, name: str) -> int:
+        if name in self.sizes:
+            return self.sizes[name]
+        return 0 if self.counts is None else self.counts.footprint.get(name, 0)
+
+    def _done(self, name: str) -> tuple[int, float, float]:
+        """Points stored, and loads and flops for each of them."""
+        if self.counts is None:
+            return 0, math.nan, math.nan
+        points = self.counts.points[name]
+        if not points:
+            return 0, 0.0, 0.0
+        loads = sum(self.counts.loads[name].values()) if name in self.counts.loads else 0
+        return points, loads / points, self.counts.flops.get(name, 0.0) / points
+
+    def _moved(self, name: str) -> tuple[float, float, dict[str, float]]:
+        """Bytes outside and between that a stage moves, and how many of all of them by the level that they lie in."""
+        if self.counts is None:
+            return math.nan, math.nan, {}
+        moved: dict[str, float] = {}
+        for other, n in self.counts.loads.get(name, {}).items():
+            if other != name:
+                there = self.sizes[other] if self._is_input(other) else self._written(other)
+                moved[other] = min(n * self.counts.types[other], there)
+        moved[name] = self._written(name)
+        outside = sum(n for other, n in moved.items() if other in self.sizes)
+        return outside, sum(moved.values()) - outside, self._levels(moved)
+
+    def _is_input(self, name: str) -> bool:
+        return name in self.sizes and name not in self.outputs
+
+    def _written(self, name: str) -> float:
+        """Bytes that a stage writes, each value once each time that it is computed; updates work on what is there."""
+        assert self.counts is not None
+        points = self.counts.pure[name] or self.counts.points[name]
+        return float(points * self.counts.types.get(name, 0))
+
+    def _levels(self, moved: Mapping[str, float]) -> dict[str, float]:
+        levels: dict[str, float] = {}
+        for name, n in moved.items():
+            level = self.machine.fits(self._footprint(name))
+            levels[level] = levels.get(level, 0.0) + n
+        return levels
+
+    def _roof(
+        self, flops: float, bytes: float, levels: Mapping[str, float], seconds: float
+    ) -> tuple[float, float, float, str]:
+        """Flops a byte, flops a second, the share of the roof, and what bounds it."""
+        if math.isnan(flops + bytes):
+            return math.nan, math.nan, math.nan, ""
+        least = {"compute": flops / self.machine.flops_per_second}
+        for level, n in levels.items():
+            least["memory" if level in ("", "no cache") else level] = n / self.machine.bandwidth(level)
+        bound = max(least, key=lambda what: least[what])
+        if not least[bound] or not seconds:
+            return 0.0, 0.0, 0.0, ""
+        return flops / bytes if bytes else math.inf, flops / seconds, least[bound] / seconds, bound
+
+
+def _redundancy(corner: Trace | None, name: str) -> float:
+    """Points computed over distinct points."""
+    if corner is None:
+        return math.nan
     if name not in corner.arrays:
-        return 1.0, 0.0
+        return 1.0
     stores = corner.of(name)
     pure = stores[stores.stage == 0].at[:, : corner.ndim[corner.arrays.index(name)]]
     distinct = len({tuple(at) for at in pure.tolist()})
-    redundancy = len(pure) / distinct if distinct else 1.0
-    return redundancy, _loads_for(corner, name) / len(stores) if len(stores) else 0.0
+    return len(pure) / distinct if distinct else 1.0
 
 
-def _loads_for(corner: Trace, name: str) -> int:
-    """How many values are read for the points that `name` stores: the loads since the store before."""
-    events = corner.events[(corner.events.event == LOAD) | (corner.events.event == STORE)]
-    own = corner.arrays.index(name) if name in corner.arrays else -1
-    total = waiting = 0
-    for event, array in zip(events.event.tolist(), events.array.tolist(), strict=True):
-        if event == LOAD:
-            waiting += 1
-        else:
-            total += waiting if array == own else 0
-            waiting = 0
-    return total
+def _row(s: StageReport, whole: float) -> tuple[str, ...]:
+    footprint = f"{_size(s.footprint)}{f' ({s.fits})' if s.fits else ''}" if s.footprint else ""
+    return (
+        s.name, f"{s.seconds * 1e3:.3f}", f"{100 * s.seconds / whole:.0f}", f"{s.times:.0f}", _count(s.redundancy, 2),
+        _count(s.loads, 1), _count(s.flops, 1), footprint, _size(s.outside), _size(s.between), _count(s.intensity, 2),
+        _count(s.flops_per_second / 1e9, 2), f"{s.share:.0%} ({s.bound})" if s.bound else "-",
+    )  # fmt: skip
 
 
 def _count(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _size(bytes: float) -> str:
+    if math.isnan(bytes):
+        return "-"
     for unit in ("B", "kB", "MB"):
         if bytes < 1000:
             return f"{bytes:.0f} {unit}"

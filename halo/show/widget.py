@@ -11,6 +11,7 @@ from ..errors import HaloError
 from .assets import asset
 from .order import order
 from .reprs import nest
+from .roofline import roofline
 
 if TYPE_CHECKING:
     from .explore import Explorer
@@ -27,7 +28,7 @@ class ExplorerWidget(anywidget.AnyWidget):
     {"do": "goto", "number": n}, {"do": "look", "stage": name}, {"do": "more"}, {"do": "report"}."""
 
     _esm = asset("explore.js")
-    _css = asset("explore.css") + asset("reprs.css") + asset("order.css")
+    _css = asset("explore.css") + asset("reprs.css") + asset("order.css") + asset("roofline.css")
     view = traitlets.Dict().tag(sync=True)
 
     def __init__(self, explorer: Explorer) -> None:
@@ -45,7 +46,9 @@ class ExplorerWidget(anywidget.AnyWidget):
             case {"do": "more"}:
                 e.check(AT_ONCE)
             case {"do": "report"}:
-                self.draw(report=e.report().rows(), order=self._order())
+                found = e.report()
+                self.draw(report=found.rows(), notes=found.notes(), roofline=roofline(found, e.report_before()),
+                          order=self._order())  # fmt: skip
                 return
             case {"do": "apply", "code": str(code)}:
                 error = self._try(lambda: e.apply(code))
