@@ -13,7 +13,7 @@ import numpy as np
 import halo
 from halo.show import peaks
 
-Run = Callable[[], np.ndarray]  # computes into an array of its own, and returns it
+Run = Callable[[], np.ndarray]  # computes, and returns the result
 PEERS = ("default", "halide", "numba", "opencv", "numpy", "onnxruntime")  # `default` is halo without a schedule
 COMPILERS = ("halo", "default", "halide", "numba")
 
@@ -51,19 +51,21 @@ class Case:
             f = self.func()
             if peer == "halo":
                 self.schedule(f)
-            kernel, out = f.compile(**self.inputs), self.out()
+            kernel, out = f.compile(**self.inputs), self.out
             mine = [self.inputs[name] for name in f.inputs]
             return lambda: kernel(*mine, out=out)
         if peer in self.peers:
-            return filling(self.peers[peer](), *arrays, out=self.out())
+            return filling(self.peers[peer](), *arrays, out=self.out)
         return (lambda: self.reference(*arrays)) if peer == "numpy" else None
 
     @property
     def pixels(self) -> int:
         return math.prod(self.shape) // self.channels
 
+    @functools.cached_property
     def out(self) -> np.ndarray:
-        return np.ones(self.shape, self.dtype)  # touched: its pages are there
+        """What all peers fill: were it one each, whose lies in huge pages would be luck. Touched: its pages are there."""
+        return np.ones(self.shape, self.dtype)
 
     @functools.cached_property
     def wanted(self) -> np.ndarray:

@@ -47,7 +47,7 @@ def memory(name: str, peer: str) -> None:
     assert run is not None
     start_threads(peer)
     beyond = peak_bytes(run)
-    arrays = sum(a.nbytes for a in case.inputs.values()) + case.out().nbytes
+    arrays = sum(a.nbytes for a in case.inputs.values()) + case.out.nbytes
     print("null" if beyond is None else (arrays + beyond) / 1e6)
 
 
@@ -79,6 +79,7 @@ def compare(name: str, peers: list[str], threads: int) -> None:
             print(f"{name}: {error}", file=sys.stderr)
             continue
         if run is not None:
+            case.out.fill(1)  # of the peer before
             case.check(peer, run())
             runs[peer] = run
     times = interleaved(runs)
