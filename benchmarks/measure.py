@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -48,13 +49,17 @@ def best(f: Callable[[], object], seconds: float = 1.0) -> float:
 
 
 def interleaved(
-    runs: Mapping[str, Callable[[], object]], rounds: int = 9, seconds: float = 0.02
+    runs: Mapping[str, Callable[[], object]], rounds: int = 12, seconds: float = 0.04
 ) -> dict[str, list[float]]:
     """Seconds of one call of each of `runs`, A B A B, for `rounds` rounds. A turn is as many calls as fit in `seconds`,
-    after one that is not counted; its time is their median."""
+    after one that is not counted; its time is their median. Who goes first changes from round to round: what a turn
+    leaves to the next one (pages to be zeroed, a cold cache) does not always fall on the same."""
     times: dict[str, list[float]] = {name: [] for name in runs}
+    order, shuffle = list(runs), random.Random(0).shuffle
     for _ in range(rounds):
-        for name, run in runs.items():
+        shuffle(order)
+        for name in order:
+            run = runs[name]
             run()
             turn, end = [], time.perf_counter() + seconds
             while not turn or time.perf_counter() < end:
