@@ -17,6 +17,7 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 from examples_of_directives import EXAMPLES, Example  # noqa: E402  (the path is set above)
 
 import halo  # noqa: E402
+from halo import nn  # noqa: E402
 from halo.schedule.directive import registry  # noqa: E402
 
 GRID = (6, 8)
@@ -38,6 +39,7 @@ def pages() -> Iterator[tuple[str, str]]:
     """(path, Markdown) of every page."""
     yield "directives.md", "\n".join(_directives())
     yield "errors.md", "\n".join(_errors())
+    yield "operators.md", "\n".join(_operators())
 
 
 def _directives() -> Iterator[str]:
@@ -85,6 +87,26 @@ def _text(doc: str) -> str:
 
 def _fenced(text: str) -> str:
     return "\n".join(f"    {line}" for line in ("```text", *text.splitlines(), "```"))
+
+
+def _operators() -> Iterator[str]:
+    yield "# Operators\n"
+    yield "All operators of `halo.nn`, by the file that each is a page of. How each one fuses is its kind: Relay's."
+    homes: dict[str, list[nn.Op]] = {}
+    for op in nn.OPS.values():
+        homes.setdefault(op.__module__, []).append(op)
+    for home, ops in homes.items():
+        yield f"\n## {(sys.modules[home].__doc__ or home).splitlines()[0].rstrip('.')}\n"
+        for op in sorted(ops, key=lambda op: op.name):
+            yield f"### {op.name}\n"
+            yield f"```python\nnn.{op.name}{_signature(op)}\n```\n\n*{op.kind.name.lower()}*\n"
+            for paragraph in inspect.cleandoc(op.__doc__ or "").split("\n\n"):
+                yield f"```pycon\n{paragraph}\n```\n" if paragraph.startswith(">>>") else f"{_text(paragraph)}\n"
+
+
+def _signature(op: nn.Op) -> str:
+    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in op.signature.parameters.values()]
+    return str(inspect.Signature(parameters))
 
 
 def _errors() -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import halo
+from halo import nn
 from halo.schedule.directive import registry
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -71,6 +72,7 @@ def test_the_pages_that_are_made() -> None:
     assert pages["directives.md"].count("halo-order") > 20
     assert all(f"## {e}\n" in pages["errors.md"] for e in ("BoundsError", "ScheduleError", "DefinitionError"))
     assert "f.split(old, outer, inner, factor, tail=" in pages["directives.md"]
+    assert all(f"### {op}\n" in pages["operators.md"] for op in nn.OPS)
 
 
 def test_the_pages_speak_of_what_there_is() -> None:

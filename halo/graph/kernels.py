@@ -62,9 +62,9 @@ def compiled(functions: Mapping[str, Function], schedules: Mapping[str, Any]) ->
         result, out = functions[name].type, next(p for p in kernel.binder.layout.ports if p.is_output)
         if out.type is not result.dtype or out.ndim != result.ndim:
             raise CompileError(f"the kernel {name} gives {out.type.name} of {out.ndim} axes, and not {result}")
-        missing = {p.name for p in functions[name].params} ^ set(kernel.binder.layout.inputs)
-        if missing:
-            raise CompileError(f"the kernel {name} does not read {', '.join(sorted(missing))}")
+        unknown = set(kernel.binder.layout.inputs) - {p.name for p in functions[name].params}
+        if unknown:
+            raise CompileError(f"the kernel {name} reads {', '.join(sorted(unknown))}")
         return kernel  # type: ignore[no-any-return]
 
     with ThreadPoolExecutor(THREADS) as pool:

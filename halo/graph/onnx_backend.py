@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,23 +22,29 @@ from halo.errors import ArgumentError, HaloError
 
 from .net import Net
 from .onnx import from_onnx
+from .onnx.node import COMPUTED
 
-__all__ = ["HaloBackend", "HaloRep", "report"]
+__all__ = ["Case", "HaloBackend", "HaloRep", "matrix", "report", "table"]
 
 PASSED, FAILED, SKIPPED, CRASHED, LATE = "passed", "failed", "skipped", "crashed", "late"
 SECONDS = 60.0  # that a case may take
 
 
 class HaloRep(BackendRep):
-    """A net as the interface wants it."""
+    """A net as the interface wants it; of a model whose shapes depend on the values of inputs, one for each of them."""
 
-    def __init__(self, net: Net) -> None:
-        self.net = net
+    def __init__(self, net: Net | None, model: Any = None) -> None:
+        self.net, self.model = net, model
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         """The outputs for `inputs`, which are in the order of the model's."""
         given = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        found = self.net(*given)
+        net = self.net
+        if net is None:
+            held = {t.name for t in self.model.graph.initializer}
+            names = (v.name for v in self.model.graph.input if v.name not in held)
+            net = from_onnx(self.model, values=dict(zip(names, given, strict=False))).compile()
+        found = net(*given)
         return found if isinstance(found, tuple) else (found,)
 
 
@@ -51,10 +60,15 @@ class HaloBackend(Backend):
 
     @classmethod
     def prepare(cls, model: Any, device: str = "CPU", **kwargs: Any) -> HaloRep:
-        """The compiled model. Raises what `from_onnx` and `compile` raise."""
+        """The compiled model. Raises what `from_onnx` and `compile` raise. Where shapes depend on inputs, `run` compiles."""
         if not cls.supports_device(device):
             raise ArgumentError(f"there is no device {device!r}", legal=("CPU",))
-        return HaloRep(from_onnx(model).compile())
+        try:
+            return HaloRep(from_onnx(model).compile())
+        except ArgumentError as error:
+            if COMPUTED not in error.message:
+                raise
+        return HaloRep(None, model)
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
@@ -72,7 +86,8 @@ def _cases() -> Iterator[tuple[str, Any, list[Any], float, float]]:
 
     case: Any
     for case in collect_testcases(None):
-        yield case.name, case.model, case.data_sets, case.rtol, case.atol
+        sets = [tuple(list(map(_array, part)) for part in pair) for pair in case.data_sets]
+        yield case.name, case.model, sets, case.rtol, case.atol
     for kind in ("simple", "pytorch-operator", "pytorch-converted"):
         for case in load_model_tests(kind=kind):
             sets = []
@@ -85,9 +100,14 @@ def _cases() -> Iterator[tuple[str, Any, list[Any], float, float]]:
             yield case.name, load(f"{case.model_dir}/model.onnx"), sets, case.rtol, case.atol
 
 
-def _folders(directory: str) -> Iterator[Any]:
-    from pathlib import Path
+def _array(value: Any) -> Any:
+    """A tensor of the suite as an array; what is none (a list, say) as it is."""
+    from onnx import TensorProto, numpy_helper
 
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+
+
+def _folders(directory: str) -> Iterator[Any]:
     return Path(directory).glob("test_data_set_*")
 
 
@@ -137,33 +157,113 @@ class _Child:
         self.process.join()
 
 
-def report() -> tuple[dict[str, Counter[str]], Counter[str]]:
-    """How many cases of each operator ended how, and how many in all."""
-    operators: dict[str, Counter[str]] = {}
-    total: Counter[str] = Counter()
+@dataclass(frozen=True)
+class Case:
+    """A case of the suite: its name, its operators, how it ended, and whether it is of the core."""
+
+    name: str
+    operators: frozenset[str]
+    outcome: str
+    core: bool
+
+
+def report(matching: str = "") -> list[Case]:
+    """How each case ended whose name matches a regular expression."""
+    found: list[Case] = []
     child = _Child()
-    for _, model, sets, rtol, atol in _cases():
+    for name, model, sets, rtol, atol in _cases():
+        if not re.search(matching, name):
+            continue
         tensors = all(isinstance(a, (np.ndarray, np.generic)) for pair in sets for part in pair for a in part)
         outcome = child.outcome((model.SerializeToString(), sets, rtol, atol)) if tensors else SKIPPED
         if outcome in (CRASHED, LATE):
             child.end()
             child = _Child()
-        total[outcome] += 1
-        for op in {n.op_type for n in model.graph.node}:
-            operators.setdefault(op, Counter())[outcome] += 1
+        found.append(Case(name, frozenset(n.op_type for n in model.graph.node), outcome, _is_core(name, model)))
     child.end()
-    return operators, total
+    return found
+
+
+RANDOM = {"Bernoulli", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
+
+
+def _is_core(name: str, model: Any) -> bool:
+    """Whether a case is of tensors of bool, integers of 8 bits and more, f32 and f64 only, of ONNX's own domain and no training."""
+    from onnx import TensorProto as T
+
+    numbers = {T.BOOL, T.INT8, T.INT16, T.INT32, T.INT64, T.UINT8, T.UINT16, T.UINT32, T.UINT64, T.FLOAT, T.DOUBLE}
+    ends = [v.type for v in (*model.graph.input, *model.graph.output)]
+    inner = [v.type.tensor_type.elem_type for v in model.graph.value_info if v.type.HasField("tensor_type")]
+    held = [t.data_type for t in model.graph.initializer]
+    operators = {n.op_type for n in model.graph.node}
+    return (
+        all(t.HasField("tensor_type") and t.tensor_type.elem_type in numbers for t in ends)
+        and all(t in numbers for t in (*inner, *held))
+        and all(n.domain in ("", "ai.onnx") for n in model.graph.node)
+        and not operators & (RANDOM | {"ImageDecoder"})
+        and not any("Sequence" in op and op != "ReverseSequence" for op in operators)
+        and "training" not in name
+    )
+
+
+def table(cases: list[Case]) -> str:
+    """The outcomes of each operator, those with most cases that do not pass first."""
+    operators: dict[str, list[Case]] = {}
+    for c in cases:
+        for op in c.operators:
+            operators.setdefault(op, []).append(c)
+
+    def failing(item: tuple[str, list[Case]]) -> tuple[int, str]:
+        return -sum(c.outcome != PASSED for c in item[1]), item[0]
+
+    lines = [f"{op:<28} {_counted(of)}" for op, of in sorted(operators.items(), key=failing)]
+    lines += [f"{'core':<28} {_counted([c for c in cases if c.core])}", f"{'all':<28} {_counted(cases)}"]
+    return "\n".join(lines)
+
+
+def _counted(cases: list[Case]) -> str:
+    return ", ".join(f"{n} {what}" for what, n in sorted(Counter(c.outcome for c in cases).items()))
+
+
+def matrix(cases: list[Case]) -> str:
+    """The operators and how many of their cases pass, as a page of the documentation."""
+    import onnx
+
+    operators: dict[str, list[Case]] = {}
+    for c in cases:
+        for op in c.operators:
+            operators.setdefault(op, []).append(c)
+    passed = sum(c.outcome == PASSED for c in cases)
+    core = [c for c in cases if c.core]
+    lines = [
+        "# ONNX operators",
+        "",
+        f"What of the conformance suite of onnx {onnx.__version__} passes: {passed} of {len(cases)} cases, and of the "
+        f"{len(core)} of its core (tensors of bool, integers and floats of 32 and 64 bits) "
+        f"{sum(c.outcome == PASSED for c in core)}. A case counts for each operator in it. Made by",
+        "`python -m halo.graph.onnx_backend --matrix docs/onnx_operators.md`.",
+        "",
+        "| operator | passes | of |",
+        "|---|--:|--:|",
+    ]
+    lines += [f"| {op} | {sum(c.outcome == PASSED for c in of)} | {len(of)} |" for op, of in sorted(operators.items())]
+    return "\n".join((*lines, ""))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m halo.graph.onnx_backend", description=__doc__)
     parser.add_argument("--report", action="store_true", help="run the suite and print the outcomes of each operator")
-    if not parser.parse_args().report:
-        parser.error("--report is what there is to do")
-    operators, total = report()
-    for op, outcomes in sorted(operators.items()):
-        print(f"{op:<28} {', '.join(f'{n} {what}' for what, n in sorted(outcomes.items()))}")
-    print(f"{'all':<28} {', '.join(f'{n} {what}' for what, n in sorted(total.items()))}")
+    parser.add_argument("--cases", metavar="REGEX", default="", help="only those cases, and each one's outcome")
+    parser.add_argument("--matrix", metavar="FILE", help="run the suite and write a page of the documentation")
+    given = parser.parse_args()
+    if not (given.report or given.cases or given.matrix):
+        parser.error("--report, --cases or --matrix is what there is to do")
+    cases = report(given.cases)
+    for c in cases if given.cases else ():
+        print(f"{c.outcome:<8} {c.name}")
+    if given.matrix:
+        Path(given.matrix).write_text(matrix(cases))
+    print(table(cases))
 
 
 if __name__ == "__main__":

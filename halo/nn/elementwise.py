@@ -11,40 +11,53 @@ import numpy as np
 import halo
 from halo import Expr, Func
 from halo.errors import ArgumentError, here
+from halo.types import as_type
 
 from .op import Kind, Op, any_extent, op
-from .shapes import broadcast, same_type
+from .shapes import broadcast, indices, same_type, takes
 from .tensor import Tensor, TensorType
 
 __all__ = [
     "absolute",
+    "acos",
+    "acosh",
     "add",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "binary",
+    "cast",
     "ceil",
     "clip",
     "cos",
+    "cosh",
     "divide",
     "elementwise",
-    "elu",
     "erf",
     "exp",
     "floor",
-    "hard_sigmoid",
     "identity",
-    "leaky_relu",
     "log",
     "maximum",
     "minimum",
+    "mod",
     "multiply",
     "negative",
     "power",
     "reciprocal",
-    "relu",
+    "reinterpret",
+    "rint",
     "rsqrt",
-    "sigmoid",
+    "sign",
     "sin",
+    "sinh",
     "sqrt",
     "subtract",
+    "tan",
     "tanh",
+    "unary",
+    "where",
 ]
 
 
@@ -52,7 +65,7 @@ def elementwise(name: str, value: Callable[..., Any], *args: Tensor, dtype: Any 
     """The Tensor of `value` of what `args`, broadcast together, have at each index."""
     shape = broadcast(*(a.shape for a in args))
     f = Func(name)
-    i = tuple(halo.vars(" ".join(f"i{d}" for d in range(len(shape))))) if shape else ()
+    i = indices(len(shape))
     f[i] = value(*(_at(a, i) for a in args))
     return Tensor(f, shape, dtype or args[0].dtype)
 
@@ -62,22 +75,31 @@ def _at(a: Tensor, i: tuple[Any, ...]) -> Expr:
     return a.func[tuple(0 if n == 1 else v for v, n in zip(own, a.shape, strict=True))]  # type: ignore[no-any-return]  # a Func's value at a point
 
 
-def _unary(name: str, value: Callable[[Any], Any], reference: Callable[..., Any], doc: str) -> Op:
+def unary(name: str, value: Callable[[Any], Any], reference: Callable[..., Any], doc: str, kind: str = "float",
+          dtype: Any = None) -> Op:  # fmt: skip
+    """An operator of one tensor, of the element types of `kind` (see `takes`); its result has `dtype`, or that of x."""
+
     def rule(x: TensorType) -> TensorType:
-        return x
+        takes(name, kind, x)
+        return TensorType(x.shape, dtype or x.dtype)
 
     def compute(x: Tensor) -> Tensor:
-        return elementwise(name, value, x)
+        return elementwise(name, value, x, dtype=dtype)
 
     return _made(name, rule, compute, Kind.ELEMENTWISE, reference, doc)
 
 
-def _binary(name: str, value: Callable[[Any, Any], Any], reference: Callable[..., Any], doc: str) -> Op:
+def binary(name: str, value: Callable[[Any, Any], Any], reference: Callable[..., Any], doc: str, kind: str = "number",
+           dtype: Any = None) -> Op:  # fmt: skip
+    """An operator of two tensors of one type, broadcast together; its result has `dtype`, or that of the arguments."""
+
     def rule(a: TensorType, b: TensorType) -> TensorType:
-        return TensorType(broadcast(a.shape, b.shape), same_type(name, a, b))
+        takes(name, kind, a, b)
+        one = same_type(name, a, b)
+        return TensorType(broadcast(a.shape, b.shape), dtype or one)
 
     def compute(a: Tensor, b: Tensor) -> Tensor:
-        return elementwise(name, value, a, b)
+        return elementwise(name, value, a, b, dtype=dtype)
 
     return _made(name, rule, compute, Kind.BROADCAST, reference, doc)
 
@@ -89,34 +111,205 @@ def _made(name: str, rule: Any, compute: Any, kind: Kind, reference: Any, doc: s
     return made
 
 
-def _sigmoid(x: Any) -> Any:
-    return 1 / (1 + np.exp(-x))
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
-identity = _unary("identity", lambda v: v, np.array, "A copy of x. ONNX Identity.")
-_erf = np.vectorize(math.erf)
+def _rounded(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`f` in f64, in the type of x."""
+    return lambda x: f(x.astype(np.float64)).astype(x.dtype)
 
-relu = _unary("relu", lambda v: halo.max(v, 0), lambda x: np.maximum(x, 0), "max(x, 0). ONNX Relu.")
-sigmoid = _unary("sigmoid", lambda v: 1 / (1 + halo.exp(-v)), _sigmoid, "1 / (1 + exp(-x)). ONNX Sigmoid.")
-exp = _unary("exp", halo.exp, np.exp, "e to the power of x. ONNX Exp.")
-sqrt = _unary("sqrt", halo.sqrt, np.sqrt, "The square root. ONNX Sqrt.")
-rsqrt = _unary("rsqrt", lambda v: 1 / halo.sqrt(v), lambda x: 1 / np.sqrt(x), "1 / sqrt(x), rounded twice. TOPI rsqrt.")
-tanh = _unary("tanh", halo.tanh, np.tanh, "The hyperbolic tangent. ONNX Tanh.")
-absolute = _unary("absolute", halo.abs, np.abs, "|x|. ONNX Abs.")
-ceil = _unary("ceil", halo.ceil, np.ceil, "The next integer that is no less. ONNX Ceil.")
-cos = _unary("cos", halo.cos, np.cos, "The cosine. ONNX Cos.")
-erf = _unary("erf", halo.erf, lambda x: _erf(x).astype(x.dtype), "The error function. ONNX Erf.")
-floor = _unary("floor", halo.floor, np.floor, "The next integer that is no more. ONNX Floor.")
-log = _unary("log", halo.log, np.log, "The natural logarithm. ONNX Log.")
-negative = _unary("negative", lambda v: -v, np.negative, "-x. ONNX Neg.")
-reciprocal = _unary("reciprocal", lambda v: 1 / v, np.reciprocal, "1 / x of floats. ONNX Reciprocal.")
-sin = _unary("sin", halo.sin, np.sin, "The sine. ONNX Sin.")
-add = _binary("add", lambda a, b: a + b, np.add, "a + b, broadcast. ONNX Add.")
-subtract = _binary("subtract", lambda a, b: a - b, np.subtract, "a - b, broadcast. ONNX Sub.")
-multiply = _binary("multiply", lambda a, b: a * b, np.multiply, "a * b, broadcast. ONNX Mul.")
-power = _binary("power", halo.pow, np.power, "a to the power of b, broadcast, of floats. ONNX Pow.")
-maximum = _binary("maximum", halo.max, np.maximum, "The larger one; NaN if either is. ONNX Max.")
-minimum = _binary("minimum", halo.min, np.minimum, "The smaller one; NaN if either is. ONNX Min.")
+
+identity = unary("identity", lambda v: v, np.array, "A copy of x. ONNX Identity.", "any")
+
+absolute = unary("absolute", halo.abs, np.abs, "|x|. ONNX Abs.", "number")
+negative = unary("negative", lambda v: -v, np.negative, "-x. ONNX Neg.", "number")
+ceil = unary("ceil", halo.ceil, np.ceil, "The next integer that is no less. ONNX Ceil.")
+floor = unary("floor", halo.floor, np.floor, "The next integer that is no more. ONNX Floor.")
+rint = unary("rint", halo.round, np.rint, "The nearest integer, of two the even one. ONNX Round.")
+sqrt = unary("sqrt", halo.sqrt, np.sqrt, "The square root. ONNX Sqrt.")
+rsqrt = unary("rsqrt", lambda v: 1 / halo.sqrt(v), lambda x: 1 / np.sqrt(x), "1 / sqrt(x), rounded twice. TOPI rsqrt.")
+reciprocal = unary("reciprocal", lambda v: 1 / v, np.reciprocal, "1 / x of floats. ONNX Reciprocal.")
+exp = unary("exp", halo.exp, np.exp, "e to the power of x. ONNX Exp.")
+log = unary("log", halo.log, np.log, "The natural logarithm. ONNX Log.")
+erf = unary("erf", halo.erf, _rounded(_erf), "The error function. ONNX Erf.")
+sin = unary("sin", halo.sin, np.sin, "The sine. ONNX Sin.")
+cos = unary("cos", halo.cos, np.cos, "The cosine. ONNX Cos.")
+tan = unary("tan", halo.tan, np.tan, "The tangent. ONNX Tan.")
+asin = unary("asin", halo.asin, np.arcsin, "The inverse sine. ONNX Asin.")
+acos = unary("acos", halo.acos, np.arccos, "The inverse cosine. ONNX Acos.")
+atan = unary("atan", halo.atan, np.arctan, "The inverse tangent. ONNX Atan.")
+sinh = unary("sinh", halo.sinh, np.sinh, "The hyperbolic sine. ONNX Sinh.")
+cosh = unary("cosh", halo.cosh, np.cosh, "The hyperbolic cosine. ONNX Cosh.")
+tanh = unary("tanh", halo.tanh, np.tanh, "The hyperbolic tangent. ONNX Tanh.")
+asinh = unary("asinh", halo.asinh, np.arcsinh, "The inverse hyperbolic sine. ONNX Asinh.")
+acosh = unary("acosh", halo.acosh, np.arccosh, "The inverse hyperbolic cosine. ONNX Acosh.")
+atanh = unary("atanh", halo.atanh, np.arctanh, "The inverse hyperbolic tangent. ONNX Atanh.")
+
+add = binary("add", lambda a, b: a + b, np.add, "a + b, broadcast. ONNX Add.")
+subtract = binary("subtract", lambda a, b: a - b, np.subtract, "a - b, broadcast. ONNX Sub.")
+multiply = binary("multiply", lambda a, b: a * b, np.multiply, "a * b, broadcast. ONNX Mul.")
+maximum = binary("maximum", halo.max, np.maximum, "The larger one; NaN if either is. ONNX Max.")
+minimum = binary("minimum", halo.min, np.minimum, "The smaller one; NaN if either is. ONNX Min.")
+
+
+@op(Kind.ELEMENTWISE, reference=np.sign, follows=True, general=any_extent)
+def sign(x: TensorType) -> TensorType:
+    """-1, 0 or 1; NaN of NaN. ONNX Sign.
+
+    >>> from halo import nn
+    >>> nn.sign(np.array([-7, 0, 3], np.int8))
+    array([-1,  0,  1], dtype=int8)
+    """
+    takes("sign", "number", x)
+    return x
+
+
+@sign.strategy("direct")
+def _(x: Tensor) -> Tensor:
+    def value(v: Any) -> Any:
+        one = halo.select(v > 0, 1, v)
+        return halo.select(v < 0, -1, one) if x.dtype.is_signed else one
+
+    return elementwise("sign", value, x)
+
+
+@op(Kind.ELEMENTWISE, reference=lambda x, *, dtype: _cast(x, as_type(dtype)), general=any_extent)
+def cast(x: TensorType, *, dtype: Any) -> TensorType:
+    """x as another element type: ONNX Cast. Floats go to integers towards zero, within the range of the type, and NaN to
+    0; integers wrap; what is not zero is true.
+
+    >>> from halo import nn
+    >>> nn.cast(np.array([-1.5, 300.0], np.float32), dtype="int8")
+    array([ -1, 127], dtype=int8)
+    """
+    return TensorType(x.shape, as_type(dtype))
+
+
+@cast.strategy("direct")
+def _(x: Tensor, *, dtype: Any) -> Tensor:
+    to = as_type(dtype)
+    return elementwise("cast", lambda v: v != 0 if to.is_bool else v.astype(to), x, dtype=to)
+
+
+def _cast(x: Any, to: Any) -> Any:
+    if x.dtype.kind == "f" and to.is_int:
+        with np.errstate(invalid="ignore"):
+            inside = np.nan_to_num(x.astype(np.float64), nan=0, posinf=np.inf, neginf=-np.inf)
+            return np.where(
+                inside >= to.max, to.max, np.where(inside <= to.min, to.min, inside.astype(to.dtype))
+            ).astype(to.dtype)
+    return x.astype(to.dtype)
+
+
+@op(Kind.ELEMENTWISE, reference=lambda x, *, dtype: x.view(as_type(dtype).dtype), general=any_extent)
+def reinterpret(x: TensorType, *, dtype: Any) -> TensorType:
+    """The bits of x as another element type of the same width: TOPI reinterpret, ONNX BitCast.
+
+    >>> from halo import nn
+    >>> nn.reinterpret(np.array([1.0], np.float32), dtype="i32")
+    array([1065353216], dtype=int32)
+    """
+    if as_type(dtype).bytes != x.dtype.bytes:
+        raise ArgumentError(f"the bits of {x} are none of {as_type(dtype).name}", loc=here())
+    return TensorType(x.shape, as_type(dtype))
+
+
+@reinterpret.strategy("direct")
+def _(x: Tensor, *, dtype: Any) -> Tensor:
+    to = as_type(dtype)
+    if x.dtype.is_bool or to.is_bool:
+        return cast(x, dtype=to)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
+    return elementwise("reinterpret", lambda v: halo.reinterpret(to, v), x, dtype=to)
+
+
+def _power(a: Any, b: Any) -> Any:
+    if a.dtype.kind == "f":
+        return np.power(a, b.astype(a.dtype) if b.dtype.kind != "f" else b).astype(a.dtype)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.trunc(np.power(a.astype(np.float64), b.astype(np.float64))).astype(a.dtype)
+
+
+@op(Kind.BROADCAST, reference=_power, follows=True, general=any_extent)
+def power(a: TensorType, b: TensorType) -> TensorType:
+    """a to the power of b, broadcast, in the type of `a`: ONNX Pow. Of integers it wraps; a fraction is cut off.
+
+    >>> from halo import nn
+    >>> nn.power(np.array([2, 3, 10], np.int32), np.array([10, 4, -1], np.int64))
+    array([1024,   81,    0], dtype=int32)
+    """
+    takes("power", "number", a, b)
+    return TensorType(broadcast(a.shape, b.shape), a.dtype)
+
+
+@power.strategy("direct")
+def _(a: Tensor, b: Tensor) -> Tensor:
+    def of_floats(x: Any, y: Any) -> Any:
+        wide = halo.f64 if halo.f64 in (a.dtype, b.dtype) or not a.dtype.is_float else a.dtype
+        found = halo.pow(x.astype(wide), y.astype(wide))
+        return found.astype(a.dtype)
+
+    def of_integers(x: Any, y: Any) -> Any:
+        """By squares: a factor for each bit of the exponent."""
+        product: Any = a.dtype(1)
+        square = x
+        for bit in range(b.dtype.bits - b.dtype.is_signed):
+            product = halo.select((y >> bit) & 1 == 1, product * square, product)
+            square = square * square
+        if not b.dtype.is_signed:
+            return product
+        odd = halo.select(y & 1 == 1, x, a.dtype(1))
+        below = halo.select(x * x == 1, odd, a.dtype(0))  # a fraction
+        return halo.select(y < 0, below, product)
+
+    both = a.dtype.is_int and b.dtype.is_int
+    return elementwise("power", of_integers if both else of_floats, a, b, dtype=a.dtype)
+
+
+def _mod(a: Any, b: Any, *, fmod: bool = False) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.fmod(a, b) if fmod else np.mod(a, b)
+
+
+@op(Kind.BROADCAST, reference=_mod, follows=True, general=any_extent)
+def mod(a: TensorType, b: TensorType, *, fmod: bool = False) -> TensorType:
+    """What is left of a / b rounded down, broadcast: it has the sign of b. With `fmod` that of the division towards zero,
+    which has the sign of a. ONNX Mod. Of integers, 0 where b is.
+
+    >>> from halo import nn
+    >>> nn.mod(np.array([-7, 7], np.int32), np.array([3, -3], np.int32))
+    array([ 2, -2], dtype=int32)
+    >>> nn.mod(np.array([-7, 7], np.int32), np.array([3, -3], np.int32), fmod=True)
+    array([-1,  1], dtype=int32)
+    """
+    takes("mod", "number", a, b)
+    return TensorType(broadcast(a.shape, b.shape), same_type("mod", a, b))
+
+
+@mod.strategy("direct")
+def _(a: Tensor, b: Tensor, *, fmod: bool) -> Tensor:
+    def towards_zero(x: Any, y: Any) -> Any:
+        rest = halo.abs(x) % halo.abs(y)
+        return halo.select(x < 0, -rest, rest)
+
+    signed = a.dtype.is_signed
+    return elementwise("mod", towards_zero if fmod and signed else lambda x, y: x % y, a, b)
+
+
+@op(Kind.BROADCAST, reference=lambda condition, a, b: np.where(condition, a, b), follows=True, general=any_extent)
+def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    """`a` where the condition holds, else `b`, all broadcast together. ONNX Where.
+
+    >>> from halo import nn
+    >>> nn.where(np.array([True, False]), np.array([1, 2]), np.array([8, 9]))
+    array([1, 9])
+    """
+    takes("the condition of where", "bool", condition)
+    return TensorType(broadcast(condition.shape, a.shape, b.shape), same_type("where", a, b))
+
+
+@where.strategy("direct")
+def _(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return elementwise("where", halo.select, condition, a, b, dtype=a.dtype)
 
 
 @op(Kind.ELEMENTWISE, reference=lambda x, *, low, high: np.clip(x, low, high), follows=True, general=any_extent)
@@ -159,63 +352,3 @@ def _(a: Tensor, b: Tensor) -> Tensor:
         return halo.select(((x < 0) != (y < 0)) & (x % y != 0), down + 1, down)
 
     return elementwise("divide", (lambda x, y: x / y) if a.dtype.is_float else towards_zero, a, b)
-
-
-def _leaky_relu(x: Any, *, alpha: float = 0.01) -> Any:
-    return np.where(x < 0, x * x.dtype.type(alpha), x)
-
-
-@op(Kind.ELEMENTWISE, reference=_leaky_relu, follows=True, general=any_extent)
-def leaky_relu(x: TensorType, *, alpha: float = 0.01) -> TensorType:
-    """x, times `alpha` where it is negative. ONNX LeakyRelu.
-
-    >>> from halo import nn
-    >>> nn.leaky_relu(np.array([-2, 3], np.float32), alpha=0.5)
-    array([-1.,  3.], dtype=float32)
-    """
-    return x
-
-
-@leaky_relu.strategy("direct")
-def _(x: Tensor, *, alpha: float) -> Tensor:
-    return elementwise("leaky_relu", lambda v: halo.select(v < 0, v * alpha, v), x)
-
-
-def _elu(x: Any, *, alpha: float = 1.0) -> Any:
-    return np.where(x < 0, x.dtype.type(alpha) * (np.exp(np.minimum(x, 0)) - 1), x)
-
-
-@op(Kind.ELEMENTWISE, reference=_elu, follows=True, general=any_extent)
-def elu(x: TensorType, *, alpha: float = 1.0) -> TensorType:
-    """x, or alpha * (exp(x) - 1) where it is negative (Clevert et al. 2015). ONNX Elu.
-
-    >>> from halo import nn
-    >>> nn.elu(np.array([0, 3], np.float32))
-    array([0., 3.], dtype=float32)
-    """
-    return x
-
-
-@elu.strategy("direct")
-def _(x: Tensor, *, alpha: float) -> Tensor:
-    return elementwise("elu", lambda v: halo.select(v < 0, alpha * (halo.exp(halo.min(v, 0)) - 1), v), x)
-
-
-def _hard_sigmoid(x: Any, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
-    return np.clip(x * x.dtype.type(alpha) + x.dtype.type(beta), 0, 1)
-
-
-@op(Kind.ELEMENTWISE, reference=_hard_sigmoid, follows=True, general=any_extent)
-def hard_sigmoid(x: TensorType, *, alpha: float = 0.2, beta: float = 0.5) -> TensorType:
-    """min(max(alpha * x + beta, 0), 1). ONNX HardSigmoid.
-
-    >>> from halo import nn
-    >>> nn.hard_sigmoid(np.array([-9, 0, 9], np.float32))
-    array([0. , 0.5, 1. ], dtype=float32)
-    """
-    return x
-
-
-@hard_sigmoid.strategy("direct")
-def _(x: Tensor, *, alpha: float, beta: float) -> Tensor:
-    return elementwise("hard_sigmoid", lambda v: halo.min(halo.max(v * alpha + beta, 0), 1), x)

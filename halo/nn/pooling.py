@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,42 +14,57 @@ import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
+from halo.types import i64
 
 from .layouts import Layout
 from .op import Kind, Types, op
 from .schedule import bound
-from .shapes import Window
+from .shapes import Window, takes
 from .tensor import Tensor, TensorType
 
-__all__ = ["average_pool", "global_average_pool", "max_pool"]
+__all__ = ["average_pool", "global_average_pool", "lp_pool", "max_pool", "max_pool_indices"]
 
 
 def _spatial(x: TensorType | Tensor, layout: str) -> tuple[Any, ...]:
-    if len(Layout(layout).axes) != x.ndim or x.ndim < 4:
+    """The extents of the spatial axes, those behind N and C."""
+    of = Layout(layout)
+    if len(of.axes) != x.ndim or of.letters[:2] != "NC" or len(of.letters) < 3:
         raise ArgumentError(f"a pool over {layout} does not take {x.ndim} axes", loc=here())
-    return tuple(x.shape[2:4])
+    return tuple(x.shape[2 : len(of.letters)])
+
+
+def _window(x: TensorType | Tensor, layout: str, kernel: Any, strides: Any, padding: Any, dilation: Any = 1) -> Window:
+    return Window.of(kernel, kernel if strides is None else strides, padding, dilation, len(_spatial(x, layout)))
 
 
 def _pooled(x: TensorType, w: Window, layout: str, ceil: bool) -> TensorType:
     n, c, *_ = x.shape
-    return TensorType((n, c, *w.extents(_spatial(x, layout), ceil), *x.shape[4:]), x.dtype)
+    return TensorType((n, c, *w.extents(_spatial(x, layout), ceil), *x.shape[2 + len(w.kernel) :]), x.dtype)
 
 
-def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, divide: Any = None) -> Tensor:
-    """`fold` of what the window has at each place, `value` outside; divided by `divide(y, x)`, if there is one."""
-    f = Func(name)
-    i = tuple(halo.vars("n co y x c" if x.ndim == 5 else "n co y x"))
-    n, c, y, column, *inner = i
-    bounds: list[Any] = [None, None, (0, x.shape[2]), (0, x.shape[3]), *(None for _ in inner)]
+def _variables(x: Tensor, w: Window) -> tuple[Any, ...]:
+    """The indices: n, channel (or its block), the spatial ones, and that inside of a block."""
+    n = len(w.kernel)
+    spatial = ("z", "y", "x")[-n:] if n < 4 else tuple(f"x{d}" for d in range(n))
+    return tuple(halo.vars(" ".join(("n", "co", *spatial, *("c" if x.ndim > n + 2 else "")))))
+
+
+def _places(x: Tensor, w: Window, value: Any, i: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """What each tap of the window at `i` has, `value` outside of the array, and its place along the spatial axes."""
+    n = len(w.kernel)
+    bounds = [(0, x.shape[d]) if 2 <= d < 2 + n else None for d in range(x.ndim)]
     # a window may reach beyond the padding where the last one is rounded up, so the view is used then too
     view = halo.pad(x.func, "constant", value, bounds=bounds)
-    (top, left), (sy, sx), (dy, dx) = w.before, w.strides, w.dilation
-    total = None
-    for ky in range(w.kernel[0]):
-        for kx in range(w.kernel[1]):
-            tap = view[(n, c, y * sy + ky * dy - top, column * sx + kx * dx - left, *inner)]
-            total = tap if total is None else fold(total, tap)
-    f[i] = total if divide is None else total / divide(y, column)
+    for tap in itertools.product(*map(range, w.kernel)):
+        at = tuple(i[2 + d] * w.strides[d] + k * w.dilation[d] - w.before[d] for d, k in enumerate(tap))
+        yield view[(*i[:2], *at, *i[2 + n :])], at
+
+
+def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, end: Any = None) -> Tensor:
+    """`fold` of what the window has at each place, `value` outside; `end(total, i)` of that, if there is one."""
+    f, i = Func(name), _variables(x, w)
+    total = functools.reduce(fold, (tap for tap, _ in _places(x, w, value, i)))
+    f[i] = total if end is None else end(total, i)
     return Tensor(f, shape, x.dtype)
 
 
@@ -62,26 +80,25 @@ def _schedule_pool(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
 
 def _reference_pool(fold: Any, empty: float) -> Any:
     def reference(x: Any, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
-                  layout: str = "NCHW", count_include_pad: bool = False) -> Any:  # fmt: skip
-        w = Window.of(kernel, kernel if strides is None else strides, padding, dilation)
-        rows, columns = w.extents(x.shape[2:4], ceil)
-        (top, left), (sy, sx), (dy, dx) = w.before, w.strides, w.dilation
-        out = np.empty((*x.shape[:2], rows, columns), x.dtype)
-        for y in range(rows):
-            for v in range(columns):
-                ys = [k for k in range(y * sy - top, y * sy - top + w.reach(0), dy) if 0 <= k < x.shape[2]]
-                vs = [k for k in range(v * sx - left, v * sx - left + w.reach(1), dx) if 0 <= k < x.shape[3]]
-                taps = x[:, :, ys][:, :, :, vs].reshape(*x.shape[:2], -1)
-                out[:, :, y, v] = fold(taps) if taps.size else empty
-                if count_include_pad and taps.size:  # the zeros around count, as far as the padding goes
-                    rows_in, columns_in = (
-                        sum(
-                            -w.padding[d] <= p < x.shape[2 + d] + w.padding[2 + d]
-                            for p in range(start, start + w.reach(d), step)
-                        )
-                        for d, start, step in ((0, y * sy - top, dy), (1, v * sx - left, dx))
-                    )
-                    out[:, :, y, v] = taps.sum(axis=-1) / (rows_in * columns_in)
+                  layout: str = "NCHW", count_include_pad: bool = False, **more: Any) -> Any:  # fmt: skip
+        w = Window.of(kernel, kernel if strides is None else strides, padding, dilation, x.ndim - 2)
+        extents = x.shape[2:]
+        shape = w.extents(extents, ceil)
+        out = np.empty((*x.shape[:2], *shape), x.dtype)
+        for at in np.ndindex(*shape):
+            places = [
+                [i * w.strides[d] - w.before[d] + k * w.dilation[d] for k in range(w.kernel[d])]
+                for d, i in enumerate(at)
+            ]
+            inside = [[p for p in ps if 0 <= p < n] for ps, n in zip(places, extents, strict=True)]
+            taps = x[np.ix_(*map(range, x.shape[:2]), *inside)].reshape(*x.shape[:2], -1)
+            out[(..., *at)] = fold(taps, **more) if taps.size else empty
+            if count_include_pad and taps.size:  # the zeros around count, as far as the padding goes
+                counted = [
+                    sum(-w.padding[d] <= p < n + w.padding[len(at) + d] for p in places[d])
+                    for d, n in enumerate(extents)
+                ]
+                out[(..., *at)] = taps.sum(axis=-1) / math.prod(counted)
         return out
 
     return reference
@@ -90,7 +107,8 @@ def _reference_pool(fold: Any, empty: float) -> Any:
 @op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.max(axis=-1), -np.inf), follows=True)
 def max_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
              layout: str = "NCHW") -> TensorType:  # fmt: skip
-    """The largest value of each window: ONNX MaxPool, TOPI pool2d. `x`: [N, C, H, W], or blocked.
+    """The largest value of each window: ONNX MaxPool, TOPI pool1d to pool3d. `x`: [N, C, H, W], or as `layout` says ("NCW",
+    "NCDHW"), or blocked.
 
     `strides` are the kernel's, if left out; `padding` as of `conv2d`, of what is smaller than everything; `ceil`: a window
     that starts inside counts though it ends outside. Raises ArgumentError where the window is larger than the axis.
@@ -100,13 +118,13 @@ def max_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 
     array([[ 5.,  7.],
            [13., 15.]], dtype=float32)
     """
-    w = Window.of(kernel, kernel if strides is None else strides, padding, dilation)
+    w = _window(x, layout, kernel, strides, padding, dilation)
     return _pooled(x, w, layout, ceil)
 
 
 @max_pool.strategy("direct", schedule=_schedule_pool)
 def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, layout: str) -> Tensor:
-    w = Window.of(kernel, kernel if strides is None else strides, padding, dilation)
+    w = _window(x, layout, kernel, strides, padding, dilation)
     least = -math.inf if x.dtype.is_float else int(np.iinfo(x.dtype.dtype).min)
     return _taps(x, w, least, _pooled(x.type, w, layout, ceil).shape, "max_pool", halo.max)
 
@@ -114,7 +132,7 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
 @op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.mean(axis=-1), 0), follows=True)
 def average_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
                  count_include_pad: bool = False, layout: str = "NCHW") -> TensorType:  # fmt: skip
-    """The mean of each window: ONNX AveragePool, TOPI pool2d. `x`: [N, C, H, W], or blocked.
+    """The mean of each window: ONNX AveragePool, TOPI pool1d to pool3d. `x`: as of `max_pool`.
 
     It is that of the entries inside the array; with `count_include_pad`, that of those in the padding (zeros) too.
 
@@ -123,14 +141,14 @@ def average_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: An
     array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
     """
-    w = Window.of(kernel, kernel if strides is None else strides, padding, dilation)
+    w = _window(x, layout, kernel, strides, padding, dilation)
     return _pooled(x, w, layout, ceil)
 
 
 @average_pool.strategy("direct", schedule=_schedule_pool)
 def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, count_include_pad: bool,
       layout: str) -> Tensor:  # fmt: skip
-    w = Window.of(kernel, kernel if strides is None else strides, padding, dilation)
+    w = _window(x, layout, kernel, strides, padding, dilation)
 
     def inside(i: Any, d: int) -> Any:
         """How many taps of the window at `i` count along axis `d`."""
@@ -139,15 +157,113 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
         places = (start + k * w.dilation[d] for k in range(w.kernel[d]))
         return sum((halo.select((p >= low) & (p < high), 1, 0) for p in places), start=0)
 
-    def count(y: Any, column: Any) -> Any:
-        return (inside(y, 0) * inside(column, 1)).astype(x.dtype)
+    def mean(total: Any, i: Any) -> Any:
+        count = math.prod((inside(i[2 + d], d) for d in range(1, len(w.kernel))), start=inside(i[2], 0))
+        return total / count.astype(x.dtype)
 
     shape = _pooled(x.type, w, layout, ceil).shape
     rounds_up = shape != _pooled(x.type, w, layout, False).shape
     if not rounds_up and (count_include_pad or not w.padded):
         taps = float(math.prod(w.kernel))
-        return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, lambda y, c: taps)
-    return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, count)
+        return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, lambda total, i: total / taps)
+    return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, mean)
+
+
+def _reference_indices(x: Any, *, column_major: bool = False, **attrs: Any) -> Any:
+    spatial = x.shape[2:]
+    order = np.arange(math.prod(spatial)).reshape(spatial[::-1] if column_major else spatial)
+    within = order.transpose() if column_major else order
+    flat = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * len(spatial)) * math.prod(spatial) + within
+    w = Window.of(
+        attrs["kernel"],
+        attrs.get("strides") or attrs["kernel"],
+        attrs.get("padding", 0),
+        attrs.get("dilation", 1),
+        len(spatial),
+    )
+    shape = w.extents(spatial, attrs.get("ceil", False))
+    out = np.zeros((*x.shape[:2], *shape), np.int64)
+    for at in np.ndindex(*shape):
+        inside = [
+            [p for k in range(w.kernel[d]) if 0 <= (p := i * w.strides[d] - w.before[d] + k * w.dilation[d]) < n]
+            for (d, i), n in zip(enumerate(at), spatial, strict=True)
+        ]
+        where = np.ix_(*map(range, x.shape[:2]), *inside)
+        best = x[where].reshape(*x.shape[:2], -1).argmax(axis=-1)[..., None]
+        out[(..., *at)] = np.take_along_axis(flat[where].reshape(*x.shape[:2], -1), best, -1)[..., 0]
+    return out
+
+
+@op(Kind.OPAQUE, reference=_reference_indices)
+def max_pool_indices(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1,
+                     ceil: bool = False, layout: str = "NCHW", column_major: bool = False) -> TensorType:  # fmt: skip
+    """Where the values of `max_pool` come from, as indices into the flattened `x`: the Indices of ONNX MaxPool.
+
+    `column_major`: the spatial axes are flattened the first one fastest.
+
+    >>> from halo import nn
+    >>> nn.max_pool_indices(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4), kernel=2)[0, 0]
+    array([[ 5,  7],
+           [13, 15]])
+    """
+    if len(Layout(layout).letters) != x.ndim:
+        raise ArgumentError(f"indices are into a plain layout, not {layout}", loc=here())
+    w = _window(x, layout, kernel, strides, padding, dilation)
+    return TensorType(_pooled(x, w, layout, ceil).shape, i64)
+
+
+@max_pool_indices.strategy("direct")
+def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, layout: str,
+      column_major: bool) -> Tensor:  # fmt: skip
+    w = _window(x, layout, kernel, strides, padding, dilation)
+    f, i, spatial = Func("max_pool_indices"), _variables(x, w), _spatial(x, layout)
+    least = -math.inf if x.dtype.is_float else int(x.dtype.min)
+    start = i[0].astype(i64) * x.shape[1] + i[1]
+
+    def index(at: Any) -> Any:
+        pairs = list(zip(at, spatial, strict=True))
+        flat: Any = 0
+        for p, n in reversed(pairs) if column_major else pairs:
+            flat = flat * n + halo.clamp(p, 0, n - 1)
+        return flat
+
+    best, where = None, None
+    for tap, at in _places(x, w, least, i):
+        if best is None:
+            best, where = tap, index(at)
+        else:
+            where = halo.select(tap > best, index(at), where)
+            best = halo.max(best, tap)
+    f[i] = start * math.prod(spatial) + where
+    return Tensor(f, _pooled(x.type, w, layout, ceil).shape, i64)
+
+
+@op(Kind.ANCHOR, reference=_reference_pool(lambda taps, p=2: (abs(taps) ** p).sum(axis=-1) ** (1 / p), 0), follows=True)
+def lp_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
+            p: int = 2, layout: str = "NCHW") -> TensorType:  # fmt: skip
+    """The norm of each window, sum(|x|**p)**(1/p): ONNX LpPool. `x`: as of `max_pool`.
+
+    >>> from halo import nn
+    >>> nn.lp_pool(np.array([[[3, 4]]], np.float32), kernel=2, layout="NCW")
+    array([[[5.]]], dtype=float32)
+    """
+    takes("lp_pool", "float", x)
+    if p < 1:
+        raise ArgumentError(f"there is no norm of order {p}", loc=here())
+    return _pooled(x, _window(x, layout, kernel, strides, padding, dilation), layout, ceil)
+
+
+@lp_pool.strategy("direct", schedule=_schedule_pool)
+def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, p: int, layout: str) -> Tensor:
+    w = _window(x, layout, kernel, strides, padding, dilation)
+    f, i = Func("lp_pool"), _variables(x, w)
+
+    def power(v: Any) -> Any:
+        return halo.abs(v) if p == 1 else v * v if p == 2 else halo.pow(halo.abs(v), float(p))
+
+    total = functools.reduce(lambda a, b: a + b, (power(tap) for tap, _ in _places(x, w, 0, i)))
+    f[i] = total if p == 1 else halo.sqrt(total) if p == 2 else halo.pow(total, 1 / p)
+    return Tensor(f, _pooled(x.type, w, layout, ceil).shape, x.dtype)
 
 
 @op(Kind.ANCHOR, reference=lambda x, *, layout="NCHW": x.mean(axis=(2, 3), keepdims=True), follows=True)
@@ -158,7 +274,8 @@ def global_average_pool(x: TensorType, *, layout: str = "NCHW") -> TensorType:
     >>> nn.global_average_pool(np.ones((1, 2, 3, 3), np.float32)).shape
     (1, 2, 1, 1)
     """
-    _spatial(x, layout)
+    if len(_spatial(x, layout)) != 2:
+        raise ArgumentError(f"the mean over H and W is not of {layout}", loc=here(), hint="nn.mean(x, axes=...)")
     return TensorType((*x.shape[:2], 1, 1, *x.shape[4:]), x.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Operators that move values: reshape, flatten, transpose, concatenate."""
+"""Operators that move values: other shapes, other orders, parts, repetitions, borders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import shown
 
 from .op import Kind, op
-from .shapes import same_type
+from .shapes import axis_of, broadcast, indices, same_type
 from .tensor import Tensor, TensorType
 
-__all__ = ["concatenate", "flatten", "reshape", "transpose"]
+__all__ = ["broadcast_to", "concatenate", "flatten", "pad", "reshape", "strided_slice", "tile", "transpose", "trilu"]
 
 
 @op(Kind.INJECTIVE, reference=lambda x, *, shape: np.reshape(x, shape), view=True)
@@ -37,11 +37,11 @@ def reshape(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
 def _(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     extents = reshape.infer((x.type,), {"shape": shape}).static
     f = Func("reshape")
-    i = tuple(halo.vars(" ".join(f"i{d}" for d in range(len(extents))))) if extents else ()
+    i = indices(len(extents))
     flat: Any = 0
     for v, n in zip(i, extents, strict=True):
         flat = flat * n + v
-    f[i] = x.func[_unravelled(flat, x.type.static)]
+    f[i] = x.dtype(0) if 0 in extents else x.func[_unravelled(flat, x.type.static)]
     return Tensor(f, extents, x.dtype)
 
 
@@ -97,7 +97,7 @@ def transpose(x: TensorType, *, axes: tuple[int, ...] | None = None) -> TensorTy
 def _(x: Tensor, *, axes: tuple[int, ...] | None) -> Tensor:
     order = _order(x.ndim, axes)
     f = Func("transpose")
-    i = tuple(halo.vars(" ".join(f"i{d}" for d in range(x.ndim)))) if x.ndim else ()
+    i = indices(x.ndim)
     f[i] = x.func[tuple(i[order.index(d)] for d in range(x.ndim))]
     return Tensor(f, tuple(x.shape[a] for a in order), x.dtype)
 
@@ -125,7 +125,7 @@ def concatenate(*xs: TensorType, axis: int = 0) -> TensorType:
 @concatenate.strategy("direct")
 def _(*xs: Tensor, axis: int) -> Tensor:
     d = axis % xs[0].ndim
-    i = tuple(halo.vars(" ".join(f"i{k}" for k in range(xs[0].ndim))))
+    i = indices(xs[0].ndim)
     f = Func("concatenate")
     end, value = 0, None
     for x in reversed(xs):
@@ -139,3 +139,157 @@ def _(*xs: Tensor, axis: int) -> Tensor:
     f[i] = xs[0].func[i] if value is None else value
     shape = concatenate.infer(tuple(x.type for x in xs), {"axis": axis}).shape
     return Tensor(f, shape, xs[0].dtype)
+
+
+@op(Kind.INJECTIVE, reference=lambda x, *, shape: np.ascontiguousarray(np.broadcast_to(x, shape)))
+def broadcast_to(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
+    """x repeated along axes of extent 1, and new ones in front: NumPy broadcast_to, TOPI broadcast_to.
+
+    >>> from halo import nn
+    >>> nn.broadcast_to(np.array([[1], [2]]), shape=(2, 3))
+    array([[1, 1, 1],
+           [2, 2, 2]])
+    """
+    if broadcast(x.shape, tuple(shape)) != tuple(shape) or x.ndim > len(shape):
+        raise ArgumentError(f"{x} does not broadcast to {shown(tuple(shape))}", loc=here())
+    return TensorType(tuple(shape), x.dtype)
+
+
+@broadcast_to.strategy("direct")
+def _(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
+    f, i = Func("broadcast_to"), indices(len(shape))
+    own = i[len(i) - x.ndim :]
+    f[i] = x.func[tuple(0 if n == 1 else v for v, n in zip(own, x.shape, strict=True))]
+    return Tensor(f, tuple(shape), x.dtype)
+
+
+@op(Kind.INJECTIVE, reference=lambda x, *, reps: np.tile(x, reps))
+def tile(x: TensorType, *, reps: tuple[int, ...]) -> TensorType:
+    """x so many times along each axis, one after the other: NumPy tile with an entry an axis, ONNX Tile.
+
+    >>> from halo import nn
+    >>> nn.tile(np.array([1, 2]), reps=(3,))
+    array([1, 2, 1, 2, 1, 2])
+    """
+    if len(reps) != x.ndim or any(n < 0 for n in reps):
+        raise ArgumentError(
+            f"{x} is repeated {x.ndim} counts of times, an entry an axis, not {tuple(reps)}", loc=here()
+        )
+    return TensorType(tuple(n * k for n, k in zip(x.static, reps, strict=True)), x.dtype)
+
+
+@tile.strategy("direct")
+def _(x: Tensor, *, reps: tuple[int, ...]) -> Tensor:
+    f, i = Func("tile"), indices(x.ndim)
+    f[i] = x.func[tuple(v if k == 1 else v % max(n, 1) for v, n, k in zip(i, x.shape, reps, strict=True))]
+    return Tensor(f, tile.infer((x.type,), {"reps": reps}).shape, x.dtype)
+
+
+def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> list[range]:
+    """The indices that are taken along each axis."""
+    found = [range(n) for n in x.static]
+    on = range(len(begin)) if axes is None else axes
+    steps = (1,) * len(begin) if strides is None else strides
+    if not len(begin) == len(end) == len(steps) == len(on):
+        raise ArgumentError("a slice has as many begins as ends, strides and axes", loc=here())
+    for b, e, s, axis in zip(begin, end, steps, on, strict=True):
+        if not s:
+            raise ArgumentError("a slice has no stride 0", loc=here())
+        d = axis_of("strided_slice", axis, x.ndim)
+        found[d] = range(*slice(b, e, s).indices(len(found[d])))
+    return found
+
+
+def _strided_slice(x: Any, *, begin: Any, end: Any, strides: Any = None, axes: Any = None) -> Any:
+    at: list[Any] = [slice(None)] * x.ndim
+    on = range(len(begin)) if axes is None else axes
+    for b, e, s, d in zip(begin, end, strides or (1,) * len(begin), on, strict=True):
+        at[d] = slice(b, e, s)
+    return np.ascontiguousarray(x[tuple(at)])
+
+
+@op(Kind.INJECTIVE, reference=_strided_slice)
+def strided_slice(x: TensorType, *, begin: tuple[int, ...], end: tuple[int, ...], strides: tuple[int, ...] | None = None,
+                  axes: tuple[int, ...] | None = None) -> TensorType:  # fmt: skip
+    """x[begin:end:strides] along `axes` (the first ones, if left out), as Python cuts: TOPI strided_slice, ONNX Slice.
+
+    >>> from halo import nn
+    >>> nn.strided_slice(np.arange(10), begin=(-1,), end=(0,), strides=(-3,))
+    array([9, 6, 3])
+    """
+    return TensorType(tuple(map(len, _slices(x, begin, end, strides, axes))), x.dtype)
+
+
+@strided_slice.strategy("direct")
+def _(x: Tensor, *, begin: Any, end: Any, strides: Any, axes: Any) -> Tensor:
+    taken = _slices(x.type, begin, end, strides, axes)
+    f, i = Func("strided_slice"), indices(x.ndim)
+    f[i] = x.func[tuple(r.start + v * r.step for v, r in zip(i, taken, strict=True))]
+    return Tensor(f, tuple(map(len, taken)), x.dtype)
+
+
+MODES = ("constant", "reflect", "edge", "wrap")
+
+
+def _pad(x: Any, *, before: Any, after: Any, mode: str = "constant", value: Any = 0) -> Any:
+    widths = [(max(b, 0), max(a, 0)) for b, a in zip(before, after, strict=True)]
+    out = np.pad(x, widths, mode, **({"constant_values": value} if mode == "constant" else {}))  # type: ignore[call-overload]
+    ends = [n + a if a < 0 else n for n, a in zip(out.shape, after, strict=True)]
+    return np.ascontiguousarray(out[tuple(slice(max(-b, 0), e) for b, e in zip(before, ends, strict=True))])
+
+
+@op(Kind.INJECTIVE, reference=_pad)
+def pad(x: TensorType, *, before: tuple[int, ...], after: tuple[int, ...], mode: str = "constant",
+        value: float = 0) -> TensorType:  # fmt: skip
+    """x with so many entries more before and after along each axis, or fewer where it is negative. `mode`: "constant" (of
+    `value`), "reflect", "edge" or "wrap", as NumPy's. ONNX Pad.
+
+    >>> from halo import nn
+    >>> nn.pad(np.array([1, 2, 3]), before=(2,), after=(-1,), mode="reflect")
+    array([3, 2, 1, 2])
+    """
+    if mode not in MODES:
+        raise ArgumentError(f"pad has no mode {mode!r}", loc=here(), legal=MODES)
+    if not len(before) == len(after) == x.ndim:
+        raise ArgumentError(f"pad of {x} takes {x.ndim} entries before and after, an entry an axis", loc=here())
+    found = tuple(b + n + a for b, n, a in zip(before, x.static, after, strict=True))
+    if any(n < 0 for n in found) or (
+        mode != "constant" and any(not n and m for n, m in zip(x.static, found, strict=True))
+    ):
+        raise ArgumentError(f"pad of {x} by {tuple(before)} before and {tuple(after)} after leaves nothing", loc=here())
+    return TensorType(found, x.dtype)
+
+
+@pad.strategy("direct")
+def _(x: Tensor, *, before: Any, after: Any, mode: str, value: float) -> Tensor:
+    moved = [d for d in range(x.ndim) if before[d] or after[d]]
+    if not moved:
+        return broadcast_to(x, shape=x.shape)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
+    bounds = [(0, x.shape[d]) if d in moved else None for d in range(x.ndim)]
+    view = halo.pad(x.func, mode, x.dtype(value) if mode == "constant" else 0, bounds=bounds)
+    f, i = Func("pad"), indices(x.ndim)
+    f[i] = view[tuple(v - b for v, b in zip(i, before, strict=True))]
+    return Tensor(f, pad.infer((x.type,), {"before": before, "after": after, "mode": mode}).shape, x.dtype)
+
+
+@op(Kind.INJECTIVE, reference=lambda x, *, k=0, upper=True: (np.triu if upper else np.tril)(x, k))
+def trilu(x: TensorType, *, k: int = 0, upper: bool = True) -> TensorType:
+    """The upper or lower triangle of the matrices in the last two axes, from diagonal `k` on, zero elsewhere: ONNX Trilu.
+
+    >>> from halo import nn
+    >>> nn.trilu(np.ones((2, 3), np.int32), k=1)
+    array([[0, 1, 1],
+           [0, 0, 1]], dtype=int32)
+    """
+    if x.ndim < 2:
+        raise ArgumentError(f"trilu takes matrices, not {x}", loc=here())
+    return x
+
+
+@trilu.strategy("direct")
+def _(x: Tensor, *, k: int, upper: bool) -> Tensor:
+    f, i = Func("trilu"), indices(x.ndim)
+    *_, row, column = i
+    kept = column - row >= k if upper else column - row <= k
+    f[i] = halo.select(kept, x.func[i], x.dtype(0))
+    return Tensor(f, x.shape, x.dtype)

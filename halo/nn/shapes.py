@@ -8,10 +8,62 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import halo
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Extents, dim_min, shown
 
-__all__ = ["Window", "assume", "assumptions", "broadcast", "equal", "same_type"]
+__all__ = [
+    "Window",
+    "assume",
+    "assumptions",
+    "axes_of",
+    "axis_of",
+    "broadcast",
+    "equal",
+    "indices",
+    "same_type",
+    "takes",
+]
+
+KINDS = {
+    "float": "floats",
+    "int": "integers",
+    "number": "numbers",
+    "bool": "truth values",
+    "bits": "integers and truth values",
+}
+OF = {"float": ("float",), "int": ("int", "uint"), "number": ("float", "int", "uint"), "bool": ("bool",),
+      "bits": ("int", "uint", "bool")}  # fmt: skip
+
+
+def takes(name: str, kind: str, *types: Any) -> None:
+    """Refuse tensors of other element types than `kind`: a key of `KINDS`. Raises ArgumentError."""
+    for t in types:
+        if kind != "any" and t is not None and t.dtype.kind not in OF[kind]:
+            raise ArgumentError(f"{name} takes {KINDS[kind]}, not {t}", loc=here(), hint="nn.cast(x, dtype=...)")
+
+
+def axis_of(name: str, axis: Any, ndim: int) -> int:
+    """`axis`, counted from the end if it is negative, of so many. Raises ArgumentError if there is no such."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__") or not -ndim <= axis.__index__() < ndim:
+        raise ArgumentError(f"{name} of {ndim} axes has no axis {axis}", loc=here())
+    return int(axis.__index__() % ndim)
+
+
+def axes_of(name: str, axes: Any, ndim: int) -> tuple[int, ...]:
+    """All of the axes for None, else those given, in ascending order. Raises ArgumentError for one given twice."""
+    if axes is None:
+        return tuple(range(ndim))
+    given = axes if isinstance(axes, (tuple, list)) else (axes,)
+    found = sorted(axis_of(name, a, ndim) for a in given)
+    if len({*found}) < len(found):
+        raise ArgumentError(f"{name} takes each axis once, not {tuple(given)}", loc=here())
+    return tuple(found)
+
+
+def indices(ndim: int, name: str = "i") -> tuple[Any, ...]:
+    """Index variables, one an axis."""
+    return tuple(halo.vars(" ".join(f"{name}{d}" for d in range(ndim)))) if ndim else ()
 
 
 _assumed: ContextVar[list[tuple[str, Any, Any]] | None] = ContextVar("assumed", default=None)

@@ -14,17 +14,21 @@ from halo.ir.shapes import as_extents
 from halo.nn import TensorType
 from halo.types import as_type
 
-from ..ir import Constant, Expr, Function, Module, Tuple, Var
+from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant
 from . import adapters as _adapters  # noqa: F401  (enters them)
+from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of
 
 __all__ = ["from_onnx"]
 
 
-def from_onnx(model: Any, *, shapes: Mapping[str, Any] | None = None) -> Module:
+def from_onnx(
+    model: Any, *, shapes: Mapping[str, Any] | None = None, values: Mapping[str, Any] | None = None
+) -> Module:
     """A Module that computes what an ONNX model does: `model` is a path, the bytes of a file, or an `onnx.ModelProto`.
 
-    `shapes`: those of inputs, by name, where the model leaves them open. Needs the package `onnx` (the extra `[onnx]`).
+    `shapes`: those of inputs, by name, where the model leaves them open. `values`: arrays for inputs, by name, that shapes
+    and axes depend on: the program is right for these values of them only. Needs the package `onnx` (the extra `[onnx]`).
     Raises ArgumentError for what is no model, and lists all operators that are not supported at once.
 
     >>> import numpy as np, onnx.parser
@@ -39,8 +43,13 @@ def from_onnx(model: Any, *, shapes: Mapping[str, Any] | None = None) -> Module:
         raise ArgumentError("this is no ONNX model: it has no outputs", loc=here())
     opsets = {o.domain: o.version for o in proto.opset_import}
     opset = opsets.get("", opsets.get("ai.onnx", 1))
-    _check_supported(proto.graph, opset)
-    return _Importer(opset, shapes or {}).module(proto)
+    functions = {(f.domain, f.name): f for f in proto.functions}
+    absent = missing(proto.graph.node, opset, functions)
+    if absent:
+        what = ", ".join(f"{op} ({count})" for op, count in sorted(absent.items()))
+        raise ArgumentError(f"operators of this model are not supported in opset {opset}: {what}", loc=here(),
+                            legal=tuple(sorted(ADAPTERS)))  # fmt: skip
+    return _Importer(opset, functions, shapes or {}, values or {}).module(proto)
 
 
 def _proto(model: Any) -> Any:
@@ -61,22 +70,12 @@ def _proto(model: Any) -> Any:
         raise ArgumentError(f"this is no ONNX model: {error}", loc=here()) from error
 
 
-def _check_supported(graph: Any, opset: int) -> None:
-    missing: dict[str, int] = {}
-    for n in graph.node:
-        full = n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}.{n.op_type}"
-        if adapter_of(full, opset) is None:
-            missing[full] = missing.get(full, 0) + 1
-    if missing:
-        what = ", ".join(f"{op} ({count})" for op, count in sorted(missing.items()))
-        raise ArgumentError(f"operators of this model are not supported in opset {opset}: {what}", loc=here(),
-                            legal=tuple(sorted(ADAPTERS)))  # fmt: skip
-
-
 class _Importer:
-    def __init__(self, opset: int, shapes: Mapping[str, Any]) -> None:
-        self.opset, self.shapes = opset, shapes
+    def __init__(self, opset: int, functions: Mapping[tuple[str, str], Any], shapes: Mapping[str, Any],
+                 given: Mapping[str, Any]) -> None:  # fmt: skip
+        self.opset, self.functions, self.shapes, self.given = opset, functions, shapes, given
         self.values: dict[str, Expr] = {}
+        self.depth = 0
 
     def module(self, proto: Any) -> Module:
         from onnx import numpy_helper
@@ -115,22 +114,44 @@ class _Importer:
         return self.values[name]
 
     def _node(self, n: Any) -> None:
-        made = adapter_of(n.op_type, self.opset)
-        assert made is not None
+        made = adapter_of(full_name(n), self.opset)
         reader = f"the {n.op_type} node {n.name or ' '.join(n.output)}"
         inputs = tuple(self._value(name, reader) if name else None for name in n.input)
+        if made is None:
+            return self._body(n, inputs)
         attrs = {a.name: _attribute(a) for a in n.attribute}
         outputs = sum(1 for name in n.output if name)
-        node = Node(n.op_type, n.name or (n.output[0] if n.output else ""), inputs, attrs, self.opset, outputs)
+        name = n.name or (n.output[0] if n.output else "")
         try:
-            found = made(node)
+            found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given))
         except HaloError as error:
             if error.message.startswith("the "):
                 raise
             raise ArgumentError(f"{reader}: {error.message}", loc=here(), legal=error.legal) from error
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
-            self.values[name] = value
+            self.values[name] = constant(value)  # what depends on constants only is an array
+
+    def _body(self, n: Any, inputs: tuple[Expr | None, ...]) -> None:
+        """The node as what its function's body makes of its inputs."""
+        function = body_of(n, self.opset, self.functions, [type_proto(e) for e in inputs])
+        if function is None or self.depth == DEEPEST:
+            raise ArgumentError(
+                f"operators of this model are not supported in opset {self.opset}: {full_name(n)}", loc=here()
+            )
+        opsets = {o.domain: o.version for o in function.opset_import}
+        inner = _Importer(opsets.get("", self.opset), self.functions, {}, self.given)
+        inner.depth = self.depth + 1
+        inner.values = {name: e for name, e in zip(function.input, inputs, strict=False) if e is not None}
+        attributes = {a.name: a for a in (*defaults(n, self.opset), *function.attribute_proto, *n.attribute)}
+        for m in bound(function.node, attributes):
+            kept = [name if name in inner.values or name not in function.input else "" for name in m.input]
+            del m.input[:]
+            m.input.extend(kept)
+            inner._node(m)
+        for name, result in zip(n.output, function.output, strict=False):
+            if name:
+                self.values[name] = inner._value(result, f"the function {function.name}")
 
 
 def _extent(d: Any, unnamed: str) -> int | str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from halo.errors import ArgumentError
+from halo.types import Type, as_type
 
-from ..ir import Constant, Expr
+from ..ir import Expr
+from ..passes.fold_constants import value_of
 
-__all__ = ["ADAPTERS", "Adapter", "Node", "adapter"]
+__all__ = ["ADAPTERS", "Adapter", "Node", "adapter", "adapter_of", "element_type"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Node:
     attrs: Mapping[str, Any]
     opset: int
     outputs: int = 1
+    given: Mapping[str, Any] = field(default_factory=dict)  # what is known of the inputs of the model, by name
 
     def __getitem__(self, k: int) -> Expr:
         """Input `k`. ArgumentError if it is left out."""
@@ -38,13 +41,30 @@ class Node:
         return self.inputs[k] if k < len(self.inputs) else None
 
     def array(self, k: int) -> np.ndarray[Any, Any] | None:
-        """The value of input `k`, which the model must hold; None if it is left out."""
+        """The value of input `k`, which the model must hold, or what it holds must decide; None if it is left out."""
         found = self.get(k)
         if found is None:
             return None
-        if not isinstance(found, Constant):
-            raise self.wrong(f"input {k} is computed when the model runs, and is taken as a constant only")
-        return found.data
+        return self.value(found, f"input {k}")
+
+    def value(self, e: Expr, what: str = "what its shape depends on") -> np.ndarray[Any, Any]:
+        """The value of an expression over what the model holds, and what is known of its inputs."""
+        value = value_of(e, self.given)
+        if value is None:
+            raise self.wrong(f"{what} {COMPUTED}, and is taken as a constant only")
+        return value
+
+    def scalar(self, k: int, default: Any = None) -> Any:
+        """The one value of input `k`, as `array` finds it."""
+        found = self.array(k)
+        if found is not None and found.size != 1:
+            raise self.wrong(f"input {k} is one value, not {found.shape}")
+        return default if found is None else found.item()
+
+    def text(self, name: str, default: str = "") -> str:
+        """The attribute `name`, a text."""
+        found = self.attrs.get(name, default)
+        return found.decode() if isinstance(found, bytes) else str(found)
 
     def ints(self, name: str, k: int | None = None, default: Any = None) -> tuple[int, ...] | Any:
         """Integers: the attribute `name`, or input `k` where newer opsets have them there."""
@@ -55,6 +75,16 @@ class Node:
 
     def wrong(self, why: str) -> ArgumentError:
         return ArgumentError(f"the {self.op} node {self.name or '(without a name)'}: {why}")
+
+
+COMPUTED = "is computed when the model runs"
+
+
+def element_type(number: int) -> Type:
+    """The type that ONNX numbers so."""
+    from onnx import helper
+
+    return as_type(helper.tensor_dtype_to_np_dtype(number))
 
 
 Adapter = Callable[[Node], "Expr | tuple[Expr, ...]"]

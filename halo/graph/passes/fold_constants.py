@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ..ir import Call, Constant, Expr, Function, Global, Module, rewrite
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..ir import Call, Constant, Expr, Function, Global, Module, Var, rewrite, walk
 
 
 def fold_constants(m: Module) -> Module:
@@ -16,3 +21,18 @@ def fold_constants(m: Module) -> Module:
         return Constant(e.op.eager(arrays, e.attrs), name)
 
     return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+
+
+def value_of(e: Expr, given: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:
+    """What `e` is, computed by the operators themselves; None if it depends on a parameter that is not `given` by name."""
+    made: dict[int, Any] = {}
+    for x in walk(e):
+        if isinstance(x, Constant):
+            made[id(x)] = x.data
+        elif isinstance(x, Var) and x.name in given:
+            made[id(x)] = np.asarray(given[x.name])
+        elif isinstance(x, Call) and not isinstance(x.op, Global):
+            made[id(x)] = x.op.eager(tuple(None if a is None else made[id(a)] for a in x.args), x.attrs)
+        else:
+            return None
+    return made[id(e)]  # type: ignore[no-any-return]  # an array

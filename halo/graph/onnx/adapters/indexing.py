@@ -1,0 +1,110 @@
+"""Reading and writing where tensors say."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+from halo.types import as_type
+
+from ...ir import Constant
+from ..node import Node, adapter, element_type
+
+__all__: list[str] = []
+
+
+@adapter("Gather")
+def _(n: Node) -> Any:
+    return nn.take(n[0], n[1], axis=n.attrs.get("axis", 0))
+
+
+@adapter("GatherElements")
+def _(n: Node) -> Any:
+    return nn.gather_elements(n[0], n[1], axis=n.attrs.get("axis", 0))
+
+
+@adapter("GatherND")
+def _(n: Node) -> Any:
+    return nn.gather_nd(n[0], n[1], batch_dims=n.attrs.get("batch_dims", 0))
+
+
+@adapter("ScatterElements")
+def _(n: Node) -> Any:
+    return nn.scatter_elements(n[0], n[1], n[2], axis=n.attrs.get("axis", 0), reduction=n.text("reduction", "none"))
+
+
+@adapter("Scatter")
+def _(n: Node) -> Any:
+    return nn.scatter_elements(n[0], n[1], n[2], axis=n.attrs.get("axis", 0))
+
+
+@adapter("ScatterND")
+def _(n: Node) -> Any:
+    return nn.scatter_nd(n[0], n[1], n[2], reduction=n.text("reduction", "none"))
+
+
+@adapter("OneHot")
+def _(n: Node) -> Any:
+    depth = n.scalar(1)
+    off, on = (nn.reshape(nn.strided_slice(n[2], begin=(k,), end=(k + 1,)), shape=()) for k in (0, 1))
+    return nn.one_hot(n[0], off, on, depth=int(depth), axis=n.attrs.get("axis", -1))
+
+
+@adapter("ReverseSequence")
+def _(n: Node) -> Any:
+    return nn.reverse_sequence(
+        n[0], n[1], batch_axis=n.attrs.get("batch_axis", 1), time_axis=n.attrs.get("time_axis", 0)
+    )
+
+
+@adapter("Range")
+def _(n: Node) -> Any:
+    start, limit, step = (n.scalar(k) for k in range(3))
+    return nn.arange(n[0], n[2], length=max(math.ceil((limit - start) / step), 0))
+
+
+@adapter("EyeLike")
+def _(n: Node) -> Any:
+    x = n[0]
+    dtype = x.type.dtype if "dtype" not in n.attrs else element_type(n.attrs["dtype"])
+    k = n.attrs.get("k", 0)
+    ones = nn.broadcast_to(Constant(np.ones((), as_type(dtype).dtype)), shape=x.type.static)
+    return nn.trilu(nn.trilu(ones, k=k), k=k, upper=False)
+
+
+@adapter("NonZero")
+def _(n: Node) -> Any:
+    x = n.array(0)
+    assert x is not None
+    hits = nn.cast(nn.not_equal(x, np.zeros((), x.dtype)), dtype="i64")
+    return nn.nonzero(n[0], count=int(nn.sum(hits)))
+
+
+@adapter("Compress")
+def _(n: Node) -> Any:
+    x, keep = n[0], n.array(1)
+    assert keep is not None
+    axis = n.attrs.get("axis")
+    if axis is None:
+        x, axis = nn.reshape(x, shape=(-1,)), 0
+    at = nn.nonzero(keep, count=int(nn.sum(nn.cast(keep, dtype="i64"))))
+    return nn.take(x, Constant(at.reshape(-1)), axis=axis)
+
+
+@adapter("TensorScatter")
+def _(n: Node) -> Any:
+    past, update, axis = n[0], n[1], n.attrs.get("axis", -2) % n[0].type.ndim
+    rank, batch, length = past.type.ndim, past.type.static[0], past.type.static[axis]
+    steps = np.arange(update.type.static[axis], dtype=np.int64).reshape((-1, *(1,) * (rank - 1 - axis)))
+    first = n.get(2)
+    if first is None:
+        at = Constant(steps)
+    else:
+        at = nn.add(nn.reshape(nn.cast(first, dtype="i64"), shape=(batch, *(1,) * (rank - 1))), steps)
+    if n.text("mode", "linear") == "circular":
+        at = nn.mod(at, np.int64(length))
+    places = nn.broadcast_to(at, shape=update.type.static)
+    return nn.scatter_elements(past, places, update, axis=axis)

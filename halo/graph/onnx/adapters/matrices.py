@@ -1,0 +1,61 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+from halo.types import f32
+
+from ..node import Node, adapter
+
+__all__ = ["scaled", "shifted"]
+
+
+@adapter("Gemm")
+def _(n: Node) -> Any:
+    a, b, c = n[0], n[1], n.get(2)
+    alpha, beta = float(n.attrs.get("alpha", 1)), float(n.attrs.get("beta", 1))
+    a = nn.transpose(a, axes=(1, 0)) if n.attrs.get("transA") else a
+    if a.type.dtype is not f32:
+        b = nn.transpose(b, axes=(1, 0)) if n.attrs.get("transB") else b
+        product = scaled(nn.matmul(a, b), alpha)
+        return product if c is None else nn.add(product, scaled(c, beta))
+    weight = b if n.attrs.get("transB") else nn.transpose(b, axes=(1, 0))
+    weight, c = scaled(weight, alpha), None if c is None else scaled(c, beta)
+    if c is None or c.type.shape == weight.type.shape[:1]:
+        return nn.dense(a, weight, c)
+    return nn.add(nn.dense(a, weight), c)
+
+
+def scaled(x: Any, by: float) -> Any:
+    return x if by == 1 else nn.multiply(x, np.asarray(by, x.type.dtype.dtype))
+
+
+@adapter("MatMul")
+def _(n: Node) -> Any:
+    return nn.matmul(n[0], n[1])
+
+
+@adapter("Einsum")
+def _(n: Node) -> Any:
+    return nn.einsum(*(n[k] for k in range(len(n.inputs))), equation=n.text("equation"))
+
+
+@adapter("MatMulInteger")
+def _(n: Node) -> Any:
+    a, b = (shifted(n[k], n.get(2 + k), rows=k == 0) for k in (0, 1))
+    return nn.matmul(a, b)
+
+
+def shifted(x: Any, zero: Any, rows: bool = False) -> Any:
+    """`x` without its zero point, as i32: one, or one a row or column."""
+    x = nn.cast(x, dtype="i32")
+    if zero is None:
+        return x
+    zero = nn.cast(zero, dtype="i32")
+    if rows and zero.type.ndim == 1:
+        zero = nn.reshape(zero, shape=(-1, 1))
+    return nn.subtract(x, zero)

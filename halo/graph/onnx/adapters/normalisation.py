@@ -1,0 +1,91 @@
+"""Normalisation, and softmax and its like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+
+from ..node import Node, adapter
+
+__all__: list[str] = []
+
+
+@adapter("BatchNormalization")
+def _(n: Node) -> Any:
+    if n.attrs.get("training_mode") or n.outputs > 1:
+        raise n.wrong("it computes for inference only")
+    return nn.batch_norm(n[0], n[1], n[2], n[3], n[4], epsilon=float(n.attrs.get("epsilon", 1e-5)))
+
+
+for _op, _f in (("Softmax", nn.softmax), ("LogSoftmax", nn.log_softmax), ("Hardmax", nn.hardmax)):
+
+    def _flat(n: Node, f: Any = _f) -> Any:
+        x = n[0]
+        rows = f(nn.flatten(x, axis=n.attrs.get("axis", 1)))  # the axes from `axis` on are one
+        return nn.reshape(rows, shape=x.type.static)
+
+    def _along(n: Node, f: Any = _f) -> Any:
+        return f(n[0], axis=n.attrs.get("axis", -1))
+
+    adapter(_op, 1)(_flat)
+    adapter(_op, 13)(_along)
+
+
+@adapter("LayerNormalization")
+def _(n: Node) -> Any:
+    x, axis, epsilon = n[0], n.attrs.get("axis", -1), float(n.attrs.get("epsilon", 1e-5))
+    y = nn.layer_norm(x, n[1], n.get(2), axis=axis, epsilon=epsilon)
+    if n.outputs == 1:
+        return y
+    axes = tuple(range(axis % x.type.ndim, x.type.ndim))
+    wide = nn.cast(x, dtype="f32") if x.type.dtype.bits < 32 else x
+    mean = nn.mean(wide, axes=axes, keepdims=True)
+    away = nn.subtract(wide, mean)
+    variance = nn.mean(nn.multiply(away, away), axes=axes, keepdims=True)
+    return y, mean, nn.reciprocal(nn.sqrt(nn.add(variance, np.asarray(epsilon, variance.type.dtype.dtype))))
+
+
+@adapter("RMSNormalization")
+def _(n: Node) -> Any:
+    return nn.rms_norm(n[0], n[1], axis=n.attrs.get("axis", -1), epsilon=float(n.attrs.get("epsilon", 1e-5)))
+
+
+@adapter("InstanceNormalization")
+def _(n: Node) -> Any:
+    return nn.group_norm(n[0], n[1], n[2], groups=n[0].type.shape[1], epsilon=float(n.attrs.get("epsilon", 1e-5)))
+
+
+@adapter("GroupNormalization", 21)
+def _(n: Node) -> Any:
+    return nn.group_norm(n[0], n[1], n[2], groups=n.attrs["num_groups"], epsilon=float(n.attrs.get("epsilon", 1e-5)))
+
+
+@adapter("LRN")
+def _(n: Node) -> Any:
+    return nn.lrn(n[0], size=n.attrs["size"], alpha=float(n.attrs.get("alpha", 1e-4)), beta=float(n.attrs.get("beta", 0.75)),
+                  bias=float(n.attrs.get("bias", 1)))  # fmt: skip
+
+
+@adapter("LpNormalization")
+def _(n: Node) -> Any:
+    x, axes = n[0], (n.attrs.get("axis", -1),)
+    if n.attrs.get("p", 2) == 1:
+        norm = nn.sum(nn.absolute(x), axes=axes, keepdims=True)
+    else:
+        norm = nn.sqrt(nn.sum(nn.multiply(x, x), axes=axes, keepdims=True))
+    zero = np.zeros((), x.type.dtype.dtype)
+    return nn.where(nn.equal(norm, zero), zero, nn.divide(x, norm))
+
+
+@adapter("Dropout")
+def _(n: Node) -> Any:
+    mode = n.array(2)
+    if mode is not None and mode.item() and (n.get(1) is None or n.array(1).item() > 0):  # type: ignore[union-attr]  # it is there
+        raise n.wrong("it computes for inference only")
+    x = n[0]
+    if n.outputs == 1:
+        return x
+    return x, nn.broadcast_to(np.ones((), np.bool_ if n.opset >= 10 else x.type.dtype.dtype), shape=x.type.static)

@@ -1,0 +1,121 @@
+"""Other sizes, points between points, and frequencies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+
+from ..node import Node, adapter
+
+__all__: list[str] = []
+
+
+def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
+    """Resize with `scales` or a `size` for the axes that `axes` says."""
+    x = n[0]
+    shape, rank = x.type.static, x.type.ndim
+    given = n.ints("axes")
+    axes = tuple(range(rank)) if given is None else tuple(a % rank for a in given)
+    factors, extents = [1.0] * rank, list(shape)
+    if size is not None:
+        quotients = [s / shape[a] for s, a in zip(size, axes, strict=True)]
+        policy = n.text("keep_aspect_ratio_policy", "stretch")
+        one = {"not_larger": min(quotients), "not_smaller": max(quotients)}.get(policy)
+        for a, s, q in zip(axes, size, quotients, strict=True):
+            factors[a] = q if one is None else one
+            extents[a] = s if one is None else int(one * shape[a] + 0.5)
+    else:
+        for a, f in zip(axes, scales, strict=True):
+            factors[a], extents[a] = f, int(f * shape[a])
+    return nn.resize(x, size=tuple(extents), scales=tuple(factors), **more)
+
+
+def _floats(n: Node, k: int) -> list[float] | None:
+    found = n.array(k)
+    return None if found is None or not found.size else [float(v) for v in found]
+
+
+@adapter("Resize", 11)
+def _(n: Node) -> Any:
+    scales, size, rank = _floats(n, 2), n.array(3), n[0].type.ndim
+    roi, coordinates = None, n.text("coordinate_transformation_mode", "half_pixel")
+    if coordinates == "tf_crop_and_resize":
+        ends = _floats(n, 1) or []
+        axes = n.ints("axes", default=tuple(range(rank)))
+        parts = [(0.0, 1.0)] * rank
+        for k, a in enumerate(axes):
+            parts[a] = (ends[k], ends[len(axes) + k])
+        roi = tuple(parts)
+    return _resized(
+        n, scales, None if size is None or not size.size else [int(v) for v in size],
+        mode=n.text("mode", "nearest"), coordinates=coordinates, nearest=n.text("nearest_mode", "round_prefer_floor"),
+        cubic=float(n.attrs.get("cubic_coeff_a", -0.75)), exclude_outside=bool(n.attrs.get("exclude_outside")),
+        antialias=bool(n.attrs.get("antialias")), roi=roi, extrapolation=float(n.attrs.get("extrapolation_value", 0)),
+    )  # fmt: skip
+
+
+def _upsample(n: Node) -> Any:
+    scales = _floats(n, 1) if "scales" not in n.attrs else [float(v) for v in n.attrs["scales"]]
+    return _resized(n, scales, None, mode=n.text("mode", "nearest"), coordinates="asymmetric", nearest="floor")
+
+
+adapter("Upsample", 7)(_upsample)
+adapter("Resize", 10)(_upsample)
+
+SAMPLED = {"bilinear": "linear", "bicubic": "cubic"}  # before opset 20
+
+
+@adapter("GridSample")
+def _(n: Node) -> Any:
+    mode = n.text("mode", "linear")
+    return nn.grid_sample(n[0], n[1], mode=SAMPLED.get(mode, mode), padding=n.text("padding_mode", "zeros"),
+                          align_corners=bool(n.attrs.get("align_corners")))  # fmt: skip
+
+
+@adapter("AffineGrid")
+def _(n: Node) -> Any:
+    return nn.affine_grid(n[0], size=n.ints("", 1)[2:], align_corners=bool(n.attrs.get("align_corners")))
+
+
+@adapter("Col2Im")
+def _(n: Node) -> Any:
+    size, kernel = n.ints("", 1), n.ints("", 2)
+    ones = (1,) * len(size)
+    strides, dilation = n.ints("strides", default=ones), n.ints("dilations", default=ones)
+    padding = n.ints("pads", default=(0,) * (2 * len(size)))
+    return nn.col2im(n[0], size=size, kernel=kernel, strides=strides, dilation=dilation, padding=padding)
+
+
+@adapter("DFT", 17)
+def _(n: Node) -> Any:
+    return _dft(n, n.attrs.get("axis", 1))
+
+
+@adapter("DFT", 20)
+def _(n: Node) -> Any:
+    return _dft(n, n.scalar(2, -2))
+
+
+def _dft(n: Node, axis: int) -> Any:
+    x, inverse, onesided = n[0], bool(n.attrs.get("inverse")), bool(n.attrs.get("onesided"))
+    extent = x.type.static[axis]
+    length = n.scalar(1, 2 * (extent - 1) if inverse and onesided else extent)
+    return nn.dft(x, length=length, axis=axis, inverse=inverse, onesided=onesided)
+
+
+@adapter("STFT")
+def _(n: Node) -> Any:
+    x, step, window = n[0], n.scalar(1), n.get(2)
+    size = n.scalar(3, None if window is None else window.type.static[0])
+    if x.type.ndim == 2:
+        x = nn.reshape(x, shape=(*x.type.static, 1))
+    extent = x.type.static[1]
+    frames = (extent - size) // step + 1
+    at = np.array([[k * step + t for t in range(size)] for k in range(frames)], np.int64).reshape(frames, size)
+    cut = nn.take(x, at, axis=1)  # [batch, frames, size, parts]
+    if window is not None:
+        cut = nn.multiply(cut, nn.reshape(window, shape=(size, 1)))
+    return nn.dft(cut, length=size, axis=2, onesided=bool(n.attrs.get("onesided", 1)))

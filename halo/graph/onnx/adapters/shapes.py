@@ -1,0 +1,163 @@
+"""Shapes, orders and parts. What a shape depends on is a constant of the program."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+
+from ...ir import Constant
+from ..node import Node, adapter
+
+__all__: list[str] = []
+
+
+@adapter("Reshape", 1)
+def _(n: Node) -> Any:
+    x, shape = n[0], n.ints("shape", 1)
+    if not n.attrs.get("allowzero"):
+        shape = tuple(x.type.shape[d] if v == 0 else v for d, v in enumerate(shape))
+        if 0 in shape and -1 in shape and math.prod(x.type.static) == 0:  # what is left of nothing
+            shape = tuple(0 if v == -1 else v for v in shape)
+    return nn.reshape(x, shape=shape)
+
+
+@adapter("Transpose")
+def _(n: Node) -> Any:
+    return nn.transpose(n[0], axes=n.ints("perm"))
+
+
+@adapter("Concat")
+def _(n: Node) -> Any:
+    parts = [n[k] for k in range(len(n.inputs))]
+    return nn.concatenate(*parts, axis=n.attrs.get("axis", 1)) if len(parts) > 1 else parts[0]
+
+
+@adapter("Flatten")
+def _(n: Node) -> Any:
+    return nn.flatten(n[0], axis=n.attrs.get("axis", 1))
+
+
+@adapter("Unsqueeze")
+def _(n: Node) -> Any:
+    x, axes = n[0], n.ints("axes", 1)
+    rank = x.type.ndim + len(axes)
+    at = {a % rank for a in axes}
+    rest = iter(x.type.static)
+    return nn.reshape(x, shape=tuple(1 if d in at else next(rest) for d in range(rank)))
+
+
+@adapter("Squeeze")
+def _(n: Node) -> Any:
+    x, axes = n[0], n.ints("axes", 1)
+    if axes is None:
+        axes = tuple(d for d, extent in enumerate(x.type.static) if extent == 1)
+    gone = {a % max(x.type.ndim, 1) for a in axes}
+    if any(x.type.shape[d] != 1 for d in gone):
+        raise n.wrong(f"not all of the axes {axes} of {x.type} have extent 1")
+    return nn.reshape(x, shape=tuple(extent for d, extent in enumerate(x.type.static) if d not in gone))
+
+
+@adapter("Constant")
+def _(n: Node) -> Any:
+    for key, dtype in (("value", None), ("value_float", np.float32), ("value_floats", np.float32), ("value_int", np.int64),
+                       ("value_ints", np.int64)):  # fmt: skip
+        if key in n.attrs:
+            return Constant(np.asarray(n.attrs[key], dtype), n.name or "c")
+    raise n.wrong("it has no value that is a tensor of numbers")
+
+
+@adapter("ConstantOfShape")
+def _(n: Node) -> Any:
+    shape = n.ints("", 0)
+    value = np.asarray(n.attrs.get("value", np.zeros(1, np.float32)))
+    return Constant(np.full(shape, value.reshape(-1)[0], value.dtype), n.name or "c")
+
+
+@adapter("Shape")
+def _(n: Node) -> Any:
+    shape = n[0].type.static[slice(n.attrs.get("start", 0), n.attrs.get("end"))]
+    return Constant(np.array(shape, np.int64), n.name or "c")
+
+
+@adapter("Size")
+def _(n: Node) -> Any:
+    return Constant(np.array(math.prod(n[0].type.static), np.int64), n.name or "c")
+
+
+@adapter("Expand")
+def _(n: Node) -> Any:
+    x, shape = n[0], n.ints("", 1)
+    rank = max(x.type.ndim, len(shape))
+    asked, own = (1,) * (rank - len(shape)) + shape, (1,) * (rank - x.type.ndim) + x.type.static
+    return nn.broadcast_to(x, shape=tuple(b if a == 1 else a for a, b in zip(asked, own, strict=True)))
+
+
+@adapter("Tile", 6)
+def _(n: Node) -> Any:
+    return nn.tile(n[0], reps=n.ints("", 1))
+
+
+@adapter("Slice")
+def _(n: Node) -> Any:
+    begin, end = n.ints("starts", 1), n.ints("ends", 2)
+    return nn.strided_slice(n[0], begin=begin, end=end, axes=n.ints("axes", 3), strides=n.ints("", 4))
+
+
+@adapter("Split")
+def _(n: Node) -> Any:
+    x, axis, sizes = n[0], n.attrs.get("axis", 0), n.ints("split", 1)
+    extent = x.type.static[axis]
+    if sizes is None:
+        each = -(-extent // n.attrs.get("num_outputs", n.outputs))
+        sizes = tuple(min(each, extent - k * each) for k in range(n.outputs))
+    if sum(sizes) != extent:
+        raise n.wrong(f"parts of {sizes} are not {extent} entries")
+    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    return tuple(nn.strided_slice(x, begin=(e - s,), end=(e,), axes=(axis,)) for s, e in zip(sizes, ends, strict=True))
+
+
+@adapter("Pad", 1)
+def _(n: Node) -> Any:
+    x, pads, mode = n[0], n.ints("pads" if "pads" in n.attrs else "paddings", 1), n.text("mode", "constant")
+    axes = n.ints("", 3)
+    given = range(x.type.ndim) if axes is None else axes
+    before, after = [0] * x.type.ndim, [0] * x.type.ndim
+    for k, d in enumerate(given):
+        before[d], after[d] = pads[k], pads[len(pads) // 2 + k]
+    found = n.array(2)
+    value = n.attrs.get("value", 0) if found is None else found.item()
+    return nn.pad(x, before=tuple(before), after=tuple(after), mode=mode, value=value if mode == "constant" else 0)
+
+
+@adapter("Trilu")
+def _(n: Node) -> Any:
+    return nn.trilu(n[0], k=n.scalar(1, 0), upper=bool(n.attrs.get("upper", 1)))
+
+
+@adapter("DepthToSpace")
+def _(n: Node) -> Any:
+    x, block = n[0], n.attrs["blocksize"]
+    b, c, h, w = x.type.static
+    if n.text("mode", "DCR") == "DCR":
+        parts, order = (b, block, block, c // block**2, h, w), (0, 3, 4, 1, 5, 2)
+    else:
+        parts, order = (b, c // block**2, block, block, h, w), (0, 1, 4, 2, 5, 3)
+    moved = nn.transpose(nn.reshape(x, shape=parts), axes=order)
+    return nn.reshape(moved, shape=(b, c // block**2, h * block, w * block))
+
+
+@adapter("SpaceToDepth")
+def _(n: Node) -> Any:
+    x, block = n[0], n.attrs["blocksize"]
+    b, c, h, w = x.type.static
+    moved = nn.transpose(nn.reshape(x, shape=(b, c, h // block, block, w // block, block)), axes=(0, 3, 5, 1, 2, 4))
+    return nn.reshape(moved, shape=(b, c * block**2, h // block, w // block))
+
+
+@adapter("Identity")
+def _(n: Node) -> Any:
+    return n[0]

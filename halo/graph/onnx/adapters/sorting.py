@@ -1,0 +1,80 @@
+"""Order: the largest, the different, the boxes that do not overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halo import nn
+
+from ..node import Node, adapter
+
+__all__: list[str] = []
+
+
+def _top(n: Node, k: int, largest: bool) -> Any:
+    x, axis = n[0], n.attrs.get("axis", -1)
+    order = nn.argsort(x, axis=axis, descending=largest)
+    first = nn.strided_slice(order, begin=(0,), end=(k,), axes=(axis,))
+    return nn.gather_elements(x, first, axis=axis), first
+
+
+@adapter("TopK", 1)
+def _(n: Node) -> Any:
+    return _top(n, n.attrs["k"], True)
+
+
+@adapter("TopK", 10)
+def _(n: Node) -> Any:
+    return _top(n, n.scalar(1), bool(n.attrs.get("largest", 1)))
+
+
+@adapter("Unique")
+def _(n: Node) -> Any:
+    """By the values of the input: the results' shapes depend on them."""
+    x = n.array(0)
+    assert x is not None
+    if n.attrs.get("axis") is not None and x.ndim > 1:
+        raise n.wrong("slices that are different are not found, values are")
+    flat = nn.reshape(x, shape=(-1,))
+    total = len(flat)
+    order = nn.argsort(flat)
+    ordered = nn.take(flat, order)
+    one = np.ones(1, np.bool_)
+    later = nn.not_equal(
+        nn.strided_slice(ordered, begin=(1,), end=(total,)), nn.strided_slice(ordered, begin=(0,), end=(total - 1,))
+    )
+    new = nn.cast(nn.concatenate(one, later), dtype="i64")  # 1 where a value is the first of its kind
+    count = int(nn.sum(new))
+    starts = nn.reshape(nn.nonzero(new, count=count), shape=(-1,))
+    values, firsts = nn.take(ordered, starts), nn.take(order, starts)
+    counts = nn.subtract(nn.concatenate(nn.strided_slice(starts, begin=(1,), end=(count,)), np.array([total])), starts)
+    rank = nn.subtract(nn.cumsum(new), np.int64(1))
+    if not n.attrs.get("sorted", 1):
+        appear = nn.argsort(firsts)
+        values, firsts, counts = (nn.take(v, appear) for v in (values, firsts, counts))
+        rank = nn.take(nn.argsort(appear), rank)  # the inverse of an order is the order of it
+    inverse = nn.scatter_elements(np.zeros(total, np.int64), order, rank)
+    return values, firsts, inverse, counts
+
+
+@adapter("NonMaxSuppression")
+def _(n: Node) -> Any:
+    boxes, scores = n[0], n[1]
+    batch, classes, many = scores.type.static
+    most, threshold, least = n.scalar(2, 0), n.scalar(3, 0.0), n.scalar(4)
+    order = nn.argsort(scores, descending=True)
+    ranked = nn.gather_elements(scores, order, axis=2)
+    each = nn.broadcast_to(nn.reshape(boxes, shape=(batch, 1, many, 4)), shape=(batch, classes, many, 4))
+    places = nn.broadcast_to(nn.reshape(order, shape=(batch, classes, many, 1)), shape=(batch, classes, many, 4))
+    sorted_boxes = nn.gather_elements(each, places, axis=2)
+    kept = nn.overlap_suppression(
+        sorted_boxes, ranked, most=int(most), threshold=float(threshold), least=None if least is None else float(least),
+        centred=bool(n.attrs.get("center_point_box")),
+    )  # fmt: skip
+    mask = n.value(kept)
+    hits = nn.nonzero(mask, count=int(nn.sum(nn.cast(mask, dtype="i64"))))
+    points = nn.transpose(hits, axes=(1, 0))
+    box = nn.reshape(nn.gather_nd(order, points), shape=(-1, 1))
+    return nn.concatenate(nn.strided_slice(points, begin=(0,), end=(2,), axes=(1,)), box, axis=1)

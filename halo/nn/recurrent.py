@@ -1,0 +1,253 @@
+"""Recurrent layers: the projection of all inputs is one product, the steps are a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import halo
+from halo import Func, RDom
+from halo.errors import ArgumentError, here
+
+from .op import Kind, op
+from .reductions import extent
+from .shapes import indices, same_type, takes
+from .tensor import Tensor, TensorType
+
+__all__ = ["gru", "lstm", "rnn"]
+
+
+def _sigmoid(v: Any) -> Any:
+    return 1 / (1 + halo.exp(-v))
+
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "tanh": halo.tanh,
+    "sigmoid": _sigmoid,
+    "relu": lambda v: halo.max(v, 0),
+    "softsign": lambda v: v / (1 + halo.abs(v)),
+    "softplus": lambda v: halo.max(v, 0) + halo.log1p(halo.exp(-halo.abs(v))),
+}
+_NUMPY: dict[str, Callable[[Any], Any]] = {
+    "tanh": np.tanh,
+    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+    "relu": lambda v: np.maximum(v, 0),
+    "softsign": lambda v: v / (1 + abs(v)),
+    "softplus": lambda v: np.logaddexp(v, 0),
+}
+
+
+def _check(name: str, gates: int, functions: tuple[str, ...], x: TensorType, w: TensorType, r: TensorType,
+           bias: TensorType | None, *states: TensorType | None) -> int:  # fmt: skip
+    """The size of the state, of arguments that fit."""
+    takes(name, "float", x)
+    same_type(name, x, w, r, bias, *states)
+    hidden = r.shape[-1] if r.ndim == 2 else 0
+    fits = x.ndim == 3 and w.shape == (gates * hidden, x.shape[2]) and r.shape == (gates * hidden, hidden)
+    if not fits or (bias is not None and bias.shape != (2 * gates * hidden,)):
+        raise ArgumentError(f"{name} of {x} does not take weights {w} and {r} and a bias {bias}", loc=here())
+    if any(s is not None and s.shape != (x.shape[1], hidden) for s in states):
+        raise ArgumentError(f"a state of {name} has {x.shape[1]} rows of {hidden} values, not {states}", loc=here())
+    for f in functions:
+        if f not in FUNCTIONS:
+            raise ArgumentError(f"{name} has no function {f!r}", loc=here(), legal=tuple(FUNCTIONS))
+    return int(hidden)
+
+
+def _projected(x: Tensor, w: Tensor, bias: Tensor | None, only: int | None = None) -> Func:
+    """What the inputs alone give each gate: x @ w.T + bias, with the recurrent bias of the gates before `only`."""
+    gates = w.type.static[0]
+    f = Func("projected")
+    t, b, g = halo.vars("t b g")
+    k: RDom = halo.rdom(extent(x, 2), names="i")
+    total = halo.sum(x.func[t, b, k.i] * w.func[g, k.i], k)
+    if bias is None:
+        f[t, b, g] = total
+    elif only is None:
+        f[t, b, g] = total + bias.func[g] + bias.func[g + gates]
+    else:
+        own = bias.func[halo.clamp(g + gates, 0, 2 * gates - 1)]
+        f[t, b, g] = total + bias.func[g] + halo.select(g < only, own, x.dtype(0))
+    f.compute_root()
+    return f
+
+
+def _start(state: Tensor | None, dtype: Any) -> Func:
+    f = Func("start")
+    b, j = halo.vars("b j")
+    f[b, j] = dtype(0) if state is None else state.func[b, j]
+    return f
+
+
+def _recurrent(h: Func, t: Any, b: Any, row: Any, r: Tensor, before: int, scale: Any = None) -> Any:
+    """The sum over the state before step `t` with row `row` of `r`."""
+    k: RDom = halo.rdom(r.type.static[1], names="k")
+    value = h[t + before, b, k.k] * r.func[row, k.k]
+    return halo.sum(value if scale is None else value * scale(k.k), k)
+
+
+def _steps(n: int, reverse: bool) -> range:
+    return range(n - 1, -1, -1) if reverse else range(n)
+
+
+def _rnn(
+    x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse: bool = False, activation: str = "tanh"
+) -> Any:
+    hidden = r.shape[1]
+    out = np.zeros((*x.shape[:2], hidden))
+    h = np.zeros(out.shape[1:]) if state is None else state
+    shift = 0 if bias is None else bias[:hidden] + bias[hidden:]
+    for t in _steps(len(x), reverse):
+        out[t] = h = _NUMPY[activation](x[t] @ w.T + h @ r.T + shift)
+    return out.astype(x.dtype)
+
+
+@op(Kind.OPAQUE, reference=_rnn)
+def rnn(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None, *,
+        reverse: bool = False, activation: str = "tanh") -> TensorType:  # fmt: skip
+    """h[t] = f(x[t] @ w.T + h[t - 1] @ r.T + bias), all steps of it: one direction of ONNX RNN. `x`: [T, B, I]; `w`: [H, I];
+    `r`: [H, H]; `bias`: [2 H], of the input and of the state; `state`: [B, H], zeros if left out. The result: [T, B, H].
+
+    `reverse`: from the last step to the first. `activation`: f, one of tanh, sigmoid, relu, softsign, softplus.
+
+    >>> from halo import nn
+    >>> one = np.ones((1, 1), np.float32)
+    >>> nn.rnn(np.ones((3, 1, 1), np.float32), one, one, activation="relu").ravel()
+    array([1., 2., 3.], dtype=float32)
+    """
+    hidden = _check("rnn", 1, (activation,), x, w, r, bias, state)
+    return TensorType((*x.shape[:2], hidden), x.dtype)
+
+
+@rnn.strategy("scan")
+def _(
+    x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, *, reverse: bool, activation: str
+) -> Tensor:
+    before, hidden = 1 if reverse else -1, r.type.static[1]
+    inputs, h, step = _projected(x, w, bias), Func("h"), Func("step")
+    t, b, j = halo.vars("t b j")
+    step[t, b, j] = FUNCTIONS[activation](inputs[t, b, j] + _recurrent(h, t, b, j, r, before))
+    halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
+    f, i = Func("rnn"), indices(3)
+    f[i] = h[i]
+    return Tensor(f, (*x.shape[:2], hidden), x.dtype)
+
+
+def _gru(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse: bool = False, reset_after: bool = False,
+         functions: tuple[str, ...] = ("sigmoid", "tanh")) -> Any:  # fmt: skip
+    n = r.shape[1]
+    out = np.zeros((*x.shape[:2], n))
+    h = np.zeros(out.shape[1:]) if state is None else state
+    both = np.zeros(6 * n) if bias is None else bias
+    inner, outer = (_NUMPY[f] for f in functions)
+    for t in _steps(len(x), reverse):
+        px, ph = x[t] @ w.T + both[: 3 * n], h @ r.T + both[3 * n :]
+        z, s = inner(px[:, :n] + ph[:, :n]), inner(px[:, n : 2 * n] + ph[:, n : 2 * n])
+        late = s * ph[:, 2 * n :] if reset_after else (s * h) @ r[2 * n :].T + both[5 * n :]
+        out[t] = h = (1 - z) * outer(px[:, 2 * n :] + late) + z * h
+    return out.astype(x.dtype)
+
+
+@op(Kind.OPAQUE, reference=_gru)
+def gru(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None, *,
+        reverse: bool = False, reset_after: bool = False,
+        functions: tuple[str, ...] = ("sigmoid", "tanh")) -> TensorType:  # fmt: skip
+    """Gated recurrent units (Cho et al. 2014), all steps: one direction of ONNX GRU. Shapes as of `rnn`, with three gates in
+    `w`: [3 H, I], `r`: [3 H, H] and `bias`: [6 H], in ONNX's order: update, reset, hidden.
+
+    `reset_after`: the reset gate is applied behind the product with the state (ONNX linear_before_reset). `functions`: that
+    of the gates, and that of the hidden one.
+
+    >>> from halo import nn
+    >>> x, w, r = np.ones((1, 1, 1), np.float32), np.zeros((3, 1), np.float32), np.zeros((3, 1), np.float32)
+    >>> nn.gru(x, w, r, state=np.ones((1, 1), np.float32)).ravel()
+    array([0.5], dtype=float32)
+    """
+    hidden = _check("gru", 3, functions, x, w, r, bias, state)
+    return TensorType((*x.shape[:2], hidden), x.dtype)
+
+
+@gru.strategy("scan")
+def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, *, reverse: bool, reset_after: bool,
+      functions: tuple[str, ...]) -> Tensor:  # fmt: skip
+    before, n = 1 if reverse else -1, r.type.static[1]
+    inputs, h, gates, step = _projected(x, w, bias, only=2 * n), Func("h"), Func("gates"), Func("step")
+    inner, outer = (FUNCTIONS[f] for f in functions)
+    t, b, j = halo.vars("t b j")
+    gates[t, b, j] = inner(inputs[t, b, j] + _recurrent(h, t, b, j, r, before))  # update and reset, side by side
+    shift = x.dtype(0) if bias is None else bias.func[j + 5 * n]
+    if reset_after:
+        late = gates[t, b, j + n] * (_recurrent(h, t, b, j + 2 * n, r, before) + shift)
+    else:
+        late = _recurrent(h, t, b, j + 2 * n, r, before, lambda k: gates[t, b, k + n]) + shift
+    z = gates[t, b, j]
+    step[t, b, j] = (1 - z) * outer(inputs[t, b, j + 2 * n] + late) + z * h[t + before, b, j]
+    halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
+    f, i = Func("gru"), indices(3)
+    f[i] = h[i]
+    return Tensor(f, (*x.shape[:2], n), x.dtype)
+
+
+def _lstm(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, cell: Any = None, peephole: Any = None, *,
+          reverse: bool = False, functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh")) -> Any:  # fmt: skip
+    n = r.shape[1]
+    out = np.zeros((len(x), 2, x.shape[1], n))
+    h, c = (np.zeros(out.shape[2:]) if s is None else s for s in (state, cell))
+    both = 0 if bias is None else bias[: 4 * n] + bias[4 * n :]
+    p = np.zeros((3, n)) if peephole is None else peephole.reshape(3, n)
+    gate, inner, outer = (_NUMPY[f] for f in functions)
+    for t in _steps(len(x), reverse):
+        i, o, f, g = np.split(x[t] @ w.T + h @ r.T + both, 4, axis=1)
+        c = gate(f + p[2] * c) * c + gate(i + p[0] * c) * inner(g)
+        h = gate(o + p[1] * c) * outer(c)
+        out[t] = h, c
+    return out.astype(x.dtype)
+
+
+@op(Kind.OPAQUE, reference=_lstm)
+def lstm(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None,
+         cell: TensorType | None = None, peephole: TensorType | None = None, *, reverse: bool = False,
+         functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh")) -> TensorType:  # fmt: skip
+    """Long short-term memory (Hochreiter and Schmidhuber 1997), all steps: one direction of ONNX LSTM. Shapes as of `rnn`,
+    with four gates in `w`: [4 H, I], `r`: [4 H, H] and `bias`: [8 H], in ONNX's order: input, output, forget, cell; `cell`:
+    [B, H]; `peephole`: [3 H], of the first three gates. The result, [T, 2, B, H], has the states and the cells.
+
+    `functions`: that of the gates, that of the cell's input, that of its output.
+
+    >>> from halo import nn
+    >>> x, w, r = np.ones((1, 1, 1), np.float32), np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32)
+    >>> nn.lstm(x, w, r, cell=np.ones((1, 1), np.float32))[0, 1]
+    array([[0.5]], dtype=float32)
+    """
+    hidden = _check("lstm", 4, functions, x, w, r, bias, state, cell)
+    if peephole is not None and peephole.shape != (3 * hidden,):
+        raise ArgumentError(f"lstm of {hidden} units takes {3 * hidden} peepholes, not {peephole}", loc=here())
+    return TensorType((x.shape[0], 2, x.shape[1], hidden), x.dtype)
+
+
+@lstm.strategy("scan")
+def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, cell: Tensor | None,
+      peephole: Tensor | None, *, reverse: bool, functions: tuple[str, ...]) -> Tensor:  # fmt: skip
+    before, n = 1 if reverse else -1, r.type.static[1]
+    inputs, h, c, gates = _projected(x, w, bias), Func("h"), Func("c"), Func("gates")
+    gate, inner, outer = (FUNCTIONS[f] for f in functions)
+    t, b, j = halo.vars("t b j")
+    gates[t, b, j] = inputs[t, b, j] + _recurrent(h, t, b, j, r, before)
+
+    def open_(k: int, value: Any) -> Any:
+        """Gate `k`, which may see the cell."""
+        total = gates[t, b, j + k * n]
+        return gate(total if peephole is None else total + peephole.func[j + k * n] * value)
+
+    next_c, next_h = Func("next_c"), Func("next_h")
+    old = c[t + before, b, j]
+    forget = gates[t, b, j + 2 * n] + (x.dtype(0) if peephole is None else peephole.func[j + 2 * n] * old)
+    next_c[t, b, j] = gate(forget) * old + open_(0, old) * inner(gates[t, b, j + 3 * n])
+    next_h[t, b, j] = open_(1, next_c[t, b, j]) * outer(next_c[t, b, j])
+    starts = _start(state, x.dtype), _start(cell, x.dtype)
+    halo.scan((h, c), starts, (next_h, next_c), extent(x, 0), reverse)
+    f, (t, s, b, j) = Func("lstm"), indices(4)
+    f[t, s, b, j] = halo.select(s == 0, h[t, b, j], c[t, b, j])
+    return Tensor(f, (x.shape[0], 2, x.shape[1], n), x.dtype)
