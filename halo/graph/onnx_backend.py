@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
+import queue
 import re
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,21 +170,32 @@ class Case:
     core: bool
 
 
-def report(matching: str = "") -> list[Case]:
-    """How each case ended whose name matches a regular expression."""
-    found: list[Case] = []
-    child = _Child()
-    for name, model, sets, rtol, atol in _cases():
-        if not re.search(matching, name):
-            continue
+def report(matching: str = "", processes: int = 1) -> list[Case]:
+    """How each case ended whose name matches a regular expression; so many run at once."""
+    cases = [c for c in _cases() if re.search(matching, c[0])]
+    free: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+    for _ in range(processes):
+        free.put(_Child())
+
+    def run(case: tuple[str, Any, list[Any], float, float]) -> Case:
+        name, model, sets, rtol, atol = case
         tensors = all(isinstance(a, (np.ndarray, np.generic)) for pair in sets for part in pair for a in part)
-        outcome = child.outcome((model.SerializeToString(), sets, rtol, atol)) if tensors else SKIPPED
-        if outcome in (CRASHED, LATE):
-            child.end()
-            child = _Child()
-        found.append(Case(name, frozenset(n.op_type for n in model.graph.node), outcome, _is_core(name, model)))
-    child.end()
-    return found
+        outcome = SKIPPED
+        if tensors:
+            child = free.get()
+            outcome = child.outcome((model.SerializeToString(), sets, rtol, atol))
+            if outcome in (CRASHED, LATE):
+                child.end()
+                child = _Child()
+            free.put(child)
+        return Case(name, frozenset(n.op_type for n in model.graph.node), outcome, _is_core(name, model))
+
+    try:
+        with ThreadPoolExecutor(processes) as pool:
+            return list(pool.map(run, cases))
+    finally:
+        for _ in range(processes):
+            free.get().end()
 
 
 RANDOM = {"Bernoulli", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"}
@@ -258,7 +272,7 @@ def main() -> None:
     given = parser.parse_args()
     if not (given.report or given.cases or given.matrix):
         parser.error("--report, --cases or --matrix is what there is to do")
-    cases = report(given.cases)
+    cases = report(given.cases, os.cpu_count() or 1)
     for c in cases if given.cases else ():
         print(f"{c.outcome:<8} {c.name}")
     if given.matrix:

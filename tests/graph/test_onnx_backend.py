@@ -115,3 +115,12 @@ def test_the_report_counts() -> None:
     cases = [Case("a", frozenset({"Add"}), PASSED, True), Case("b", frozenset({"Add", "Mul"}), "failed", False)]
     assert table(cases).splitlines()[-1].split() == ["all", "1", "failed,", "1", "passed"]
     assert "| Add | 1 | 2 |" in matrix(cases)
+
+
+def test_the_suite_runs_in_processes_beside_this_one() -> None:
+    cases = onnx_backend.report("^test_(spacetodepth_example|relu|det_2d|strnormalizer_nostop.*)$", processes=2)
+    assert {c.name: c.outcome for c in cases if c.outcome == PASSED} == {
+        "test_relu": PASSED,
+        "test_spacetodepth_example": PASSED,
+    }
+    assert {c.outcome for c in cases if c.name not in ("test_relu", "test_spacetodepth_example")} == {"skipped"}

@@ -154,7 +154,8 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     x, block = n[0], n.attrs["blocksize"]
     b, c, h, w = x.type.static
-    moved = nn.transpose(nn.reshape(x, shape=(b, c, h // block, block, w // block, block)), axes=(0, 3, 5, 1, 2, 4))
+    order = (0, 3, 5, 1, 2, 4) if n.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    moved = nn.transpose(nn.reshape(x, shape=(b, c, h // block, block, w // block, block)), axes=order)
     return nn.reshape(moved, shape=(b, c * block**2, h // block, w // block))
 
 
