@@ -25,6 +25,7 @@ from .expr import (
     Read,
     Reduce,
     Shuffle,
+    Var,
     is_false,
     is_true,
 )
@@ -521,6 +522,8 @@ _BINARY: dict[str, Callable[[Expr, Expr], Expr]] = {
 
 def map_children(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
     """`e` with each child replaced by f(child), simplified again; `e` itself if nothing changed."""
+    if type(e) in (Const, Var):
+        return e
     if isinstance(e, Lin):
         new = [(f(a), k) for a, k in e.terms]
         if all(x is a for (x, _), (a, _) in zip(new, e.terms, strict=True)):
