@@ -9,11 +9,12 @@ writes all of them where the cache is.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from halo.progress import Progress
 
 from .pretrained import PRETRAINED, efficientnet_lite0, fetch, minilm
 
@@ -122,11 +123,16 @@ def main() -> None:
     import onnx
 
     directory().mkdir(parents=True, exist_ok=True)
-    for name in (*LIGHT, *PRETRAINED):
-        path = directory() / f"{name}.onnx"
-        if not path.exists():
-            onnx.save(network(name), path)
-        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    names = (*LIGHT, *PRETRAINED)
+    with Progress("models", len(names)) as progress:
+        for name in names:
+            path = directory() / f"{name}.onnx"
+            if not path.exists():
+                made = path.with_suffix(".part")  # a file of that name is whole
+                onnx.save(network(name), made)
+                made.replace(path)
+            progress.say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+            progress.advance(note=name)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Options:
         1 << 30, "bytes of freed intermediates kept for the next call (read when the first kernel is loaded)"
     )
     memoize_bytes: int = _option(1 << 28, "bytes that memoized stages may keep (read when the first kernel is loaded)")
+    progress: bool = _option(True, "show how far what takes seconds has come, on stderr or in the notebook")
     time: bool = _option(False, "print how long each compilation took, on stderr")
 
 

@@ -10,13 +10,14 @@ import pytest
 HALO = Path(__file__).parent.parent / "halo"
 FILES = sorted(HALO.rglob("*.py"))
 
-BASE = {"errors", "types", "config", "timing"}
+BASE = {"errors", "types", "config", "timing", "progress"}
 CORE = BASE | {"ir", "frontend", "schedule", "lowering", "jit", "ref", "func"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
     "types": {"errors"},
     "timing": set(),
+    "progress": {"config"},
     "ir": BASE,
     "frontend": BASE | {"ir"},
     "schedule": BASE | {"ir"},
@@ -31,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": CORE | {""},
     "": CORE | {"intrinsics", "show"},  # halo/__init__.py
 }
-LAZY = {"numba", "llvmlite", "ml_dtypes", "astunparse", "IPython", "onnx"}  # imported inside functions
+LAZY = {"numba", "llvmlite", "ml_dtypes", "astunparse", "IPython", "onnx", "PIL", "rich"}  # imported inside functions
 HEAVY = {
     "halo.jit.python_print": "astunparse",
     "halo.ref.overloads": "numba",
@@ -39,7 +40,7 @@ HEAVY = {
 }  # these may, but are imported lazily too
 
 
-SHOWING = {"_repr_html_", "explore", "report"}
+SHOWING = {"_repr_html_", "explore", "report", "show"}
 
 
 def other_room(name: str) -> str:

@@ -13,6 +13,7 @@ from ..ir.node import interning, uncollected
 from ..ir.pipeline import Lowered, Pipeline, replace
 from ..ir.surface import Input
 from ..jit.target import Target, as_target
+from ..progress import Progress
 from ..schedule.apply import apply
 from ..schedule.default import unscheduled
 from ..schedule.schedule import Schedule
@@ -51,6 +52,8 @@ VARIANTS = ("fast", "safe", "plain")
 
 CHOICES = 2
 """Kernels that have only the nests of the calls they were made for; after these, one has them all."""
+
+SHOWN = 3.0  # seconds of a compilation after which it says how far it is
 
 Observer = Callable[..., None]
 
@@ -167,8 +170,10 @@ class Program:
 
             prove(declared, target)
         watch, chosen = stopwatch(), call if turn < CHOICES else None
+        progress = Progress(f"compiling {self.name}", after=SHOWN)
 
         def timed(step: Pass, _: object) -> None:
+            progress.advance(note=f"after {step.says}")
             if watch is not None:
                 watch.lap(step.name)
 
@@ -177,7 +182,7 @@ class Program:
                 return self._compiled(s, target, schedule, call, turn + 1)
             return self._compiled(s, target, schedule, variant=VARIANTS[VARIANTS.index(variant) + 1])
 
-        with uncollected(), interning():
+        with progress, uncollected(), interning():
             p = self.typed(s, target)
             if watch is not None:
                 watch.lap("typing")

@@ -284,8 +284,18 @@ class Runnable:
         return trace(self, args, inputs, out, shape, origin)
 
     def report(self, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Report:
-        """What the schedule costs on a call, stage by stage: time, redundant work, loads, footprints. Prints as a table;
-        `to_dict()` and `to_frame()` give plain data."""
+        """What the schedule costs on a call, stage by stage: time, redundant work, bytes and flops, footprints against the
+        caches, the share of the machine's roof. Prints as a table, in a notebook with the roofline (Williams, Waterman and
+        Patterson 2009); `to_dict()` and `to_frame()` give plain data. The machine is measured once, in some seconds.
+
+        >>> import halo
+        >>> y, x = halo.vars("y x")
+        >>> f = halo.Func("f")
+        >>> f[y, x] = halo.f32(y) * x + 1
+        >>> r = f.report(shape=(64, 64))
+        >>> r["f"].outside, r["f"].flops, r["f"].intensity
+        (16384.0, 2.0, 0.5)
+        """
         from ..show.report import report
 
         return report(self, args, inputs, out, shape)

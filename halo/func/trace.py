@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ..jit.python_trace import ALLOCATE, COORDINATES, FREE, LOAD, STORE, Traced
 from .runnable import Runnable
 from .running import resolved
 from .signature import signature
+
+if TYPE_CHECKING:
+    from ..show.traces import TraceView
 
 __all__ = ["Trace", "trace"]
 
@@ -61,6 +64,34 @@ class Trace:
         """(event, name, coordinates) of each event in turn."""
         for e in self.events:
             yield EVENTS[e.event], self.arrays[e.array], tuple(int(i) for i in e.at[: self.ndim[e.array]])
+
+    def show(self, of: Sequence[str] | None = None, planes: Mapping[str, Sequence[int]] | None = None) -> TraceView:
+        """The call in motion: a panel for each array, or for those named by `of`, whose cells light up as they are stored
+        and loaded, while memory comes and goes. In a notebook it is an animation with a slider; `save("x.gif")` writes it.
+
+        Of arrays of more than two axes the planes of the last two are tiled; `planes={"f": (0,)}` shows one, by its outer
+        coordinates. What is long is sampled, and says so. ArgumentError for an array or a plane that is not there.
+
+        >>> import halo
+        >>> f, g, x = halo.Func("f"), halo.Func("g"), halo.Var("x")
+        >>> g[x] = x
+        >>> f[x] = g[x] + g[x + 1]
+        >>> _ = g.compute_root(), f.serial("x")
+        >>> print(f.trace(shape=3).show().text(5))
+        g memory [4]
+        lloo
+        <BLANKLINE>
+        f
+        S..
+        """
+        from ..show.traces import TraceView
+
+        return TraceView(self, of, planes)
+
+    def _repr_html_(self) -> str:
+        from ..show.traces import TraceView
+
+        return TraceView(self)._repr_html_()
 
     def __repr__(self) -> str:
         lines = [f"{len(self)} events in {int(self.events.step[-1]) + 1 if len(self) else 0} steps"]

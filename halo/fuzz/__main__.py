@@ -6,11 +6,11 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
+from ..progress import Progress
+
 CHUNK = 100
-STEPS = 20  # lines of progress, on stderr
 SECONDS = 1800  # for a chunk: what takes longer hangs
 
 
@@ -30,30 +30,32 @@ def main() -> int:
         for seed in seeds:
             print(f"# seed {seed}\n{Case(seed).text}\n")
         return 0
-    start, done, failures, stop = time.monotonic(), 0, 0, False
-
-    def ran(cases: int) -> None:
-        nonlocal done
-        before, done = done, done + cases
-        if done * STEPS // args.cases > before * STEPS // args.cases:
-            print(f"{done} of {args.cases}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    failures, stop = 0, False
+    progress = Progress("fuzzing", args.cases)
 
     def run(chunk: range) -> None:
         nonlocal failures, stop
         while chunk and not stop:
             failed, text = _run(chunk, "garbage" if args.garbage else "check")
             if failed is None:
-                return ran(len(chunk))
+                return progress.advance(len(chunk))
+            if stop or "KeyboardInterrupt" in text:
+                return progress.advance(failed - chunk.start)
             failures += 1
-            stop = stop or not args.keep_going
-            print(f"seed {failed} failed:\n{text[-6000:]}", flush=True)
-            ran(failed + 1 - chunk.start)
+            stop = not args.keep_going
+            progress.say(f"seed {failed} failed:\n{text[-6000:]}")
+            progress.advance(failed + 1 - chunk.start, f"{failures} failed")
             chunk = range(failed + 1, chunk.stop)
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(run, (seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK))))
-    print(f"{done} cases, {failures} failures, {time.monotonic() - start:.0f} s")
-    return 1 if failures else 0
+    status = 0
+    with progress, ThreadPoolExecutor(args.jobs) as pool:
+        try:
+            list(pool.map(run, (seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK))))
+        except KeyboardInterrupt:  # what was found so far is said below
+            stop, status = True, 130
+            pool.shutdown(cancel_futures=True)
+    print(f"{progress.done} cases, {failures} failures, {progress.seconds:.0f} s")
+    return 1 if failures else status
 
 
 def _run(seeds: range, what: str) -> tuple[int | None, str]:

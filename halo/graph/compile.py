@@ -13,6 +13,7 @@ from halo.jit.driver import Driver, Step
 from halo.jit.extents import Condition, Extents
 from halo.nn import Op
 from halo.nn.shapes import assumptions
+from halo.progress import Progress
 
 from . import kernels
 from .aliases import Aliases
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compile", "link", "relink"]
 
+SHOWN = 2.0  # seconds after which a compilation says how far it is
 USUAL = 64  # what symbolic extents are taken for where memory is fitted together
 
 
@@ -36,21 +38,28 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
 
     `shapes`: those of inputs, by name, with integers in place of symbolic extents: code for these is faster.
     `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
-    `progress`: called with a line of text as passes and kernels are done. Raises ArgumentError for a program with extents
+    `progress`: called with a line of text as passes and kernels are done; without it, what takes seconds shows a bar.
+    Raises ArgumentError for a program with extents
     that no input has, for shapes that do not fit, and for a schedule of a group that there is not.
     """
-    say = progress or (lambda line: None)
+    with Progress("compiling", after=SHOWN) as bar:
+        return _compiled(m, shapes, schedules or {}, progress or (lambda line: bar.advance(note=line)))
+
+
+def _compiled(
+    m: Module, shapes: Mapping[str, Any] | None, schedules: Mapping[str, Any], say: Callable[[str], None]
+) -> Net:
     if shapes:
         m = fixed(m, shapes)
     _check_dims(m)
     m = m.run_passes(lambda name, _: say(name))
     primitive = {name: f for name, f in m.functions.items() if f.primitive}
-    unknown = set(schedules or ()) - set(primitive)
+    unknown = set(schedules) - set(primitive)
     if unknown:
         raise ArgumentError(f"there is no group {sorted(unknown)[0]!r}", loc=here(), legal=tuple(primitive))
-    made = kernels.compiled(_needed(m, primitive), schedules or {})
+    made = kernels.compiled(_needed(m, primitive), schedules, say)
     say(f"{len(made)} kernels")
-    return link(m, made, schedules or {})
+    return link(m, made, schedules)
 
 
 def _needed(m: Module, primitive: Mapping[str, Function]) -> dict[str, Function]:

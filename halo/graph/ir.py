@@ -215,6 +215,14 @@ class Module:
         inputs = ", ".join(f"{name}: {t}" for name, t in self.inputs.items())
         return f"<halo.graph.Module main({inputs}), {sum(isinstance(e, Call) for e in walk(self.main.body))} calls>"
 
+    def _repr_html_(self) -> str:
+        from halo.show.reprs import module
+
+        from .text import constant_names, function_text
+
+        names = constant_names(self)
+        return module(repr(self), ((name, function_text(name, f, names)) for name, f in self.functions.items()))
+
 
 def constant(value: Any) -> Expr:
     """`value` as an expression: an array becomes a Constant."""

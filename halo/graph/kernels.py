@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,11 @@ def scheduled(f: Function, schedule: Any = None) -> nn.Tensor:
     return out
 
 
-def compiled(functions: Mapping[str, Function], schedules: Mapping[str, Any]) -> dict[str, Kernel]:
-    """The kernel of each primitive function, under `schedules` by name."""
+def compiled(
+    functions: Mapping[str, Function], schedules: Mapping[str, Any], say: Callable[[str], None] | None = None
+) -> dict[str, Kernel]:
+    """The kernel of each primitive function, under `schedules` by name. `say` is told of each that is done, from any thread."""
+    done = iter(range(1, len(functions) + 1))
 
     def one(name: str) -> Kernel:
         kernel = scheduled(functions[name], schedules.get(name)).func.compile()
@@ -65,6 +68,8 @@ def compiled(functions: Mapping[str, Function], schedules: Mapping[str, Any]) ->
         unknown = set(kernel.binder.layout.inputs) - {p.name for p in functions[name].params}
         if unknown:
             raise CompileError(f"the kernel {name} reads {', '.join(sorted(unknown))}")
+        if say is not None:
+            say(f"kernel {next(done)} of {len(functions)}: {name}")
         return kernel  # type: ignore[no-any-return]
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -6,6 +6,7 @@ from .order import Grid, Order, order
 from .peaks import Machine, machine
 from .report import Report, StageReport
 from .steps import Step
+from .traces import TraceView
 
-__all__ = ["Explorer", "Grid", "Lowering", "Machine", "Order", "Report", "StageReport", "State", "Step", "lowering",
+__all__ = ["Explorer", "Grid", "Lowering", "Machine", "Order", "Report", "StageReport", "State", "Step", "TraceView", "lowering",
            "machine", "order"]  # fmt: skip

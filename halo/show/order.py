@@ -6,7 +6,7 @@ running the lowered nest and writing down what it stores, so it shows what the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from .sample import sample
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Grid", "Order", "grids", "order", "plane"]
+__all__ = ["Grid", "Order", "grids", "lifetimes", "order", "plane"]
 
 MOST = 2**16  # points of a grid that is still of use
 
@@ -151,31 +151,43 @@ def _grid(found: Trace, name: str, stage: int | None, stores: Any, steps: np.nda
 
 
 def _live(found: Trace, name: str, low: tuple[int, ...], steps: np.ndarray[Any, Any]) -> Any:
-    """From its store to the end of its memory, or to the store of another point in the same place, where memory is folded:
-    two points lie in one place if their coordinates are equal modulo the extents of the memory."""
-    own = found.events[found.events.array == found.arrays.index(name)]
-    waiting: list[dict[tuple[int, ...], tuple[tuple[int, ...], int]]] = []  # by place, of each allocation
-    extents: list[tuple[int, ...]] = []
+    """The stretches of the values that an allocation holds, in numbers of `steps`."""
 
     def number(step: int) -> int:
         return int(np.searchsorted(steps, step)) + 1
 
+    for at, start, end in lifetimes(found, name):
+        if end is not None:
+            yield tuple(i - lo for i, lo in zip(at, low, strict=True)), number(start), number(end)
+
+
+def lifetimes(found: Trace, name: str) -> Iterator[tuple[tuple[int, ...], int, int | None]]:
+    """Each value of a stage: its point, the step of its first store, and the step that ends it: the end of its memory, or
+    the store of another point in the same place, where memory is folded; None for what is still there after the call.
+    Two points lie in one place if their coordinates are equal modulo the extents of the memory."""
+    array = found.arrays.index(name)
+    own, ndim = found.events[found.events.array == array], found.ndim[array]
+    kept: dict[tuple[int, ...], int] = {}  # outside of any allocation: an output
+    waiting: list[dict[tuple[int, ...], tuple[tuple[int, ...], int]]] = []  # by place, of each allocation
+    extents: list[tuple[int, ...]] = []
     for e in own[own.event != LOAD]:
-        at = tuple(e.at[: len(low)].tolist())
+        at = tuple(e.at[:ndim].tolist())
         if e.event == ALLOCATE:
             waiting.append({})
             extents.append(at)
         elif e.event == FREE:
             extents.pop()
-            yield from ((cell, start, number(e.step)) for cell, start in waiting.pop().values())
+            yield from ((point, start, int(e.step)) for point, start in waiting.pop().values())
         elif waiting:
             place = tuple(i % max(n, 1) for i, n in zip(at, extents[-1], strict=True))
-            cell = tuple(i - lo for i, lo in zip(at, low, strict=True))
             before = waiting[-1].get(place)
-            if before is not None and before[0] != cell:
-                yield *before, number(e.step)
-            if before is None or before[0] != cell:
-                waiting[-1][place] = cell, number(e.step)
+            if before is not None and before[0] != at:
+                yield *before, int(e.step)
+            if before is None or before[0] != at:
+                waiting[-1][place] = at, int(e.step)
+        else:
+            kept.setdefault(at, int(e.step))
+    yield from ((at, start, None) for at, start in kept.items())
 
 
 def plane(a: np.ndarray[Any, Any]) -> list[list[int]]:

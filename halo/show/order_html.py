@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
-from .assets import asset
+from .assets import asset, controls
 from .order import Grid, Order, plane
 
 __all__ = ["Animation", "tables"]
@@ -53,13 +53,12 @@ class Animation:
             for g in self.order.grids
         ]
         values = json.dumps(data, separators=(",", ":"))
-        script = f"{asset('order.js')}(document.currentScript.parentElement, {values}, {self.order.steps});"
-        controls = (
-            '<button type="button" aria-label="play or pause">play</button> '
-            f'<input type="range" min="0" max="{self.order.steps}" value="{self.order.steps}" aria-label="step"> '
-            f"<output>{self.order.steps}</output>"
+        steps = self.order.steps
+        script = f"{asset('player.js')}{asset('order.js')}order(root, {values}, {steps});"
+        return (
+            f"<div>{controls(steps, str(steps))}{tables(self.order)}"
+            f"<script>(function (root) {{{script}}})(document.currentScript.parentElement);</script></div>"
         )
-        return f"<div>{controls}{tables(self.order)}<script>{script}</script></div>"
 
     def _repr_html_(self) -> str:
         return str(self)

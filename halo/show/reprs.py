@@ -13,7 +13,9 @@ from typing import Any
 from ..errors import HaloError
 from .assets import asset
 
-__all__ = ["expression", "func", "kernel", "nest", "schedule", "snapshot"]
+__all__ = ["expression", "func", "kernel", "module", "nest", "schedule", "snapshot"]
+
+LETTERS = 100_000  # of a program that a notebook shows
 
 _MARK = r"parallel|vectorize|unroll|tensorize(?: (?!partition )\w+)?|partition \w+"
 _LOOP = re.compile(rf"^( *)for (\w+)(?: in (.*?))?((?: (?:{_MARK}))*):$")
@@ -73,6 +75,19 @@ def kernel(name: str, inputs: Iterable[tuple[str, str]], results: Iterable[str])
 def snapshot(loops: str, history: str, code: str) -> str:
     """What a saved notebook keeps of an explorer."""
     return _page([nest(loops), _code(history.split("\n")), _code(code.split("\n"), "halo-schedule")])
+
+
+def module(title: str, functions: Iterable[tuple[str, str]]) -> str:
+    """A program of a graph, each function folded but `main`. What is too long is cut, and says so."""
+    parts, room = [f"<b>{escape(title)}</b>"], LETTERS
+    for name, text in sorted(functions, key=lambda f: f[0] != "main"):
+        shown = text if len(text) <= room else f"{text[:room]}\n... {len(text) - room} letters more: print(module)"
+        room -= min(len(text), room)
+        opened = " open" if name == "main" else ""
+        parts.append(f"<details{opened}><summary>{escape(name)}</summary>{_code(shown.splitlines())}</details>")
+        if not room:
+            break
+    return _page(parts)
 
 
 def expression(text: str) -> str:

@@ -33,6 +33,15 @@ def program(body: str, *params: str) -> Module:
 X, Y = "%x: f32[1, 8, 4, 4]", "%y: f32[1, 8, 4, 4]"
 
 
+def test_a_notebook_shows_a_program_folded() -> None:
+    m = bottleneck().run_passes()
+    page = m._repr_html_()
+    assert len(page) < 300_000
+    assert page.count("<details open><summary>main") == 1
+    assert page.count("<details>") == len(m.functions) - 1
+    assert "conv2d" in page
+
+
 def test_text_parses_back() -> None:
     m = bottleneck()
     for stage in (m, m.run_passes()):
