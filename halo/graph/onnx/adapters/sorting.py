@@ -32,20 +32,21 @@ def _(n: Node) -> Any:
 
 @adapter("Unique")
 def _(n: Node) -> Any:
-    """By the values of the input: the results' shapes depend on them."""
+    """The values, or the slices along an axis, that differ: the results' shapes depend on what they are."""
     x = n.array(0)
     assert x is not None
-    if n.attrs.get("axis") is not None and x.ndim > 1:
-        raise n.wrong("slices that are different are not found, values are")
-    flat = nn.reshape(x, shape=(-1,))
-    total = len(flat)
-    order = nn.argsort(flat)
-    ordered = nn.take(flat, order)
-    one = np.ones(1, np.bool_)
-    later = nn.not_equal(
-        nn.strided_slice(ordered, begin=(1,), end=(total,)), nn.strided_slice(ordered, begin=(0,), end=(total - 1,))
-    )
-    new = nn.cast(nn.concatenate(one, later), dtype="i64")  # 1 where a value is the first of its kind
+    axis = n.attrs.get("axis")
+    front = x if axis is None else nn.transpose(x, axes=_to_front(x.ndim, axis))
+    total = x.size if axis is None else x.shape[axis]
+    rows = nn.reshape(front, shape=(total, 1 if axis is None else x.size // max(total, 1)))
+    order = nn.arange(np.int64(0), np.int64(1), length=total)
+    for column in reversed(range(rows.shape[1])):  # stable, so the first column decides in the end
+        key = nn.reshape(nn.strided_slice(rows, begin=(column,), end=(column + 1,), axes=(1,)), shape=(total,))
+        order = nn.take(order, nn.argsort(nn.take(key, order)))
+    ordered = nn.take(rows, order)
+    after = nn.strided_slice(ordered, begin=(1,), end=(total,))
+    later = nn.any(nn.not_equal(after, nn.strided_slice(ordered, begin=(0,), end=(total - 1,))), axes=(1,))
+    new = nn.cast(nn.concatenate(np.ones(1, np.bool_), later), dtype="i64")  # 1 where one is the first of its kind
     count = int(nn.sum(new))
     starts = nn.reshape(nn.nonzero(new, count=count), shape=(-1,))
     values, firsts = nn.take(ordered, starts), nn.take(order, starts)
@@ -56,7 +57,15 @@ def _(n: Node) -> Any:
         values, firsts, counts = (nn.take(v, appear) for v in (values, firsts, counts))
         rank = nn.take(nn.argsort(appear), rank)  # the inverse of an order is the order of it
     inverse = nn.scatter_elements(np.zeros(total, np.int64), order, rank)
-    return values, firsts, inverse, counts
+    if axis is None:
+        return nn.reshape(values, shape=(count,)), firsts, inverse, counts
+    moved = nn.reshape(values, shape=(count, *front.shape[1:]))
+    back = tuple(_to_front(x.ndim, axis).index(d) for d in range(x.ndim))
+    return nn.transpose(moved, axes=back), firsts, inverse, counts
+
+
+def _to_front(ndim: int, axis: int) -> tuple[int, ...]:
+    return (axis % ndim, *(d for d in range(ndim) if d != axis % ndim))
 
 
 @adapter("NonMaxSuppression")
