@@ -40,7 +40,7 @@ class Aliases:
 
     def _view(self, e: Call) -> None:
         calls = _calls(self.primitive[e.op.name])
-        source = e.args[0]
+        source = e.args[0] if e.args else None
         if not all(isinstance(c.op, nn.Op) and c.op.view for c in calls) or not isinstance(source, Call):
             return
         if id(self.owner(source)[0]) not in self.fixed:

@@ -71,6 +71,8 @@ def flops(f: Function, dims: Mapping[str, int]) -> int:
                 n *= 2 * math.prod(kernel.logical(weight)[1:])
             elif e.op is nn.dense:
                 n *= 2 * weight[1]
+            elif e.op is nn.matmul:
+                n *= 2 * weight[-2:][0]
             total += n
     return total
 

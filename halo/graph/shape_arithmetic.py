@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.errors import ArgumentError
 from halo.ir.shapes import Dim, DimExpr, dim_max, dim_min
 
 from .ir import Call, Constant, Expr, Global, walk
@@ -26,11 +27,11 @@ class _Unknown(Exception):
     """Only a call can tell."""
 
 
-def shape_vector(entries: Entries, dtype: Any, name: str = "c") -> Expr:
-    """The tensor of these entries: a Constant where all are integers."""
-    if not any(isinstance(v, DimExpr) for v in entries.reshape(-1)):
-        return Constant(entries.astype(dtype.dtype), name)
-    attrs = {"values": tuple(entries.reshape(-1)), "shape": entries.shape, "dtype": dtype.name}
+def shape_vector(entries: tuple[Any, ...], shape: tuple[int, ...], name: str = "c") -> Expr:
+    """The i64 tensor of these entries, integers and extents: a Constant where all are integers."""
+    if not any(isinstance(v, DimExpr) for v in entries):
+        return Constant(np.array(entries, np.int64).reshape(shape), name)
+    attrs = {"values": entries, "shape": shape, "dtype": "i64"}
     return Call(nn.extents, (), tuple(attrs.items()), name)
 
 
@@ -40,7 +41,7 @@ def values(e: Expr) -> Entries | None:
     try:
         for x in walk(e):
             made[id(x)] = _entries(x, made)
-    except _Unknown:
+    except (_Unknown, ArgumentError):  # the latter of a bound that only a call knows
         return None
     return made[id(e)]
 

@@ -13,7 +13,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, epilogues, tail, tasks, whole_tiles
+from .schedule import bound, epilogues, length, tail, tasks, whole_tiles
 from .shapes import Window, same_type
 from .tensor import Tensor, TensorType
 from .tiles import register_tile
@@ -98,11 +98,11 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     f.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
     for v in (y, x, co):
         f.unroll(v)
-    strips = -(-rows // tile.rows) if isinstance(rows, int) else f.shape[2]
+    strips = -(-rows // tile.rows) if isinstance(rows, int) else length(f, 2)
     channels, strips = ("coo", -(-blocks // tile.vectors)), ("yo", strips)
     in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips[1] >= 4)
     task = tasks(f, n, (strips,) if in_strips else (channels, strips), ("coo", "yo"))
-    whole_tiles(f, 3, tile.columns, columns)
+    whole_tiles(f, (3, tile.columns, columns))
     epilogues(f, conv)
     *inner, c = conv.definitions.vars
     conv.compute_at(f, "xo").vectorize(c, lanes)

@@ -93,9 +93,9 @@ def _transposed(
     extra = tuple(more) if isinstance(more, (tuple, list)) else (more,) * n
     found = tuple(
         (m - 1) * w.strides[d] + w.reach(d) + extra[d] - w.padding[d] - w.padding[n + d]
-        for d, m in enumerate(TensorType(x.shape[2:], x.dtype).static)
+        for d, m in enumerate(x.shape[2:])
     )
-    if any(m < 0 for m in found):
+    if any(isinstance(m, int) and m < 0 for m in found):
         raise ArgumentError(f"the padding leaves nothing of {x}", loc=here())
     return w, found
 

@@ -11,11 +11,14 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.jit.target import Target
 
-from .op import Kind, op
+from .op import Kind, Types, op
 from .reductions import accumulator, extent
-from .shapes import broadcast, same_type, takes
+from .schedule import bound, epilogues, tail, whole_tiles
+from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
+from .tiles import register_tile, registers
 
 __all__ = ["einsum", "matmul"]
 
@@ -113,7 +116,7 @@ def _matmul(a: Any, b: Any) -> Any:
     return np.asarray(a.astype(wide) @ b.astype(wide)).astype(a.dtype)
 
 
-@op(Kind.OPAQUE, reference=_matmul)
+@op(Kind.ANCHOR, reference=_matmul)
 def matmul(a: TensorType, b: TensorType) -> TensorType:
     """The product of the matrices in the last two axes, the others broadcast; a vector is a row of `a`, or a column of `b`:
     NumPy matmul, ONNX MatMul.
@@ -123,10 +126,55 @@ def matmul(a: TensorType, b: TensorType) -> TensorType:
     array([21, 43])
     """
     takes("matmul", "number", a, b)
-    if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2:][0]:
+    if not a.ndim or not b.ndim or not equal(a.shape[-1], b.shape[-2:][0]):
         raise ArgumentError(f"{a} and {b} do not multiply as matrices", loc=here())
     batch = broadcast(a.shape[:-2], b.shape[:-2])
     return TensorType((*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ())), same_type("matmul", a, b))
+
+
+def _of_floats(types: Types, attrs: Any, target: Target) -> bool:
+    return all(t is not None and t.ndim > 1 and 0 not in t.shape and t.dtype in (halo.f32, halo.f64) for t in types)
+
+
+def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """Sums of a tile of rows and columns in registers; a panel of columns is read from cache for all rows."""
+    f, sums = out.func, out.func["sums"]
+    *batch, i, j = f.definitions.vars
+    rows, columns = out.shape[-2:]
+    lanes = target.natural_lanes(out.dtype)
+    vectors = 2 if not isinstance(columns, int) or columns > lanes else 1
+    width, most = lanes * vectors, (registers(target) - 1 - vectors) // vectors
+    height = register_tile(target, 1, rows, 1).columns if isinstance(rows, int) and rows < most else most
+    bound(f, out)
+    f.split(j, "jo", j, width, tail(columns)).split(i, "io", i, height, tail(rows))
+    f.reorder(*batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i)
+    task = batch[0] if batch else "jo"
+    for v in batch[1:]:
+        f.fuse(task, v, f"{task}_{v}")
+        task = f"{task}_{v}"
+    f.parallel(task)
+    whole_tiles(f, (out.ndim - 2, height, rows), (out.ndim - 1, width, columns))
+    epilogues(f, sums)
+    *_, i, j = sums.definitions.vars
+    sums.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)
+    sums.update(0).reorder("k", i, j).vectorize(j, lanes).unroll(j).unroll(i)
+
+
+@matmul.strategy("tiled", when=_of_floats, schedule=_schedule_tiled)
+def _(a: Tensor, b: Tensor) -> Tensor:
+    shape = matmul.infer((a.type, b.type), {}).shape
+    *batch, i, j = indices(len(shape))
+    r: RDom = halo.rdom(extent(a, a.ndim - 1), names="k")
+    sums, f = Func("sums"), Func("matmul")
+
+    def at(x: Tensor, *last: Any) -> Any:
+        own = batch[len(batch) - (x.ndim - 2) :]
+        return x.func[(*(0 if n == 1 else v for v, n in zip(own, x.shape, strict=False)), *last)]
+
+    sums[(*batch, i, j)] = a.dtype(0)
+    sums[(*batch, i, j)] += at(a, i, r.k) * at(b, r.k, j)
+    f[(*batch, i, j)] = sums[(*batch, i, j)]
+    return Tensor(f, shape, a.dtype)
 
 
 @matmul.strategy("direct")

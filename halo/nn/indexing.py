@@ -317,7 +317,7 @@ def arange(start: TensorType, step: TensorType, *, length: int) -> TensorType:
     array([ 1,  4,  7, 10], dtype=int32)
     """
     takes("arange", "number", start, step)
-    if start.shape or step.shape or length < 0:
+    if start.shape or step.shape or (isinstance(length, int) and length < 0):
         raise ArgumentError(f"arange goes from one value by one step, not from {start} by {step}", loc=here())
     return TensorType((length,), same_type("arange", start, step))
 

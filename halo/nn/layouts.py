@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Dim, Func
+from halo import Dim, Func, Input
 from halo.errors import ArgumentError, here
 
 from .op import Kind, Types, op
@@ -80,9 +80,7 @@ class Layout:
 
 
 def _blocks(n: Any, block: int) -> Any:
-    if block == 1:
-        return n
-    return Dim(f"{n}_{block}") if isinstance(n, Dim) else -(-n // block)
+    return n if block == 1 else -(-n // block)
 
 
 def _general(types: Types, attrs: Mapping[str, Any], result: TensorType) -> tuple[Types, Mapping[str, Any]]:
@@ -128,10 +126,11 @@ def _(x: Tensor, *, src: str, dst: str, shape: tuple[int, ...] | None = None) ->
     of = b.coordinates(i)
     source = x.func
     if any(
-        b.block(letter) > 1 and (isinstance(n, Dim) or n % b.block(letter))
+        b.block(letter) > 1 and (not isinstance(n, int) or n % b.block(letter))
         for letter, n in zip(b.letters, logical, strict=True)
     ):
-        extents = (source.shape[d] if isinstance(n, Dim) else n for d, n in enumerate(x.shape))
+        ends = isinstance(source, Input)
+        extents = (source.shape[d] if ends and not isinstance(n, int) else n for d, n in enumerate(x.shape))
         bounds = [None if block else (0, n) for n, (_, block) in zip(extents, a.axes, strict=True)]
         source = halo.pad(source, "constant", 0, bounds=bounds)
     f[i] = source[a.index(of)]

@@ -67,7 +67,7 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
         "jo", "jt", "jo", max(-(-units // width) // 16, 1)
     )
     f.reorder("jt", *batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
-    whole_tiles(f, out.ndim - 2, tile.columns, rows)
+    whole_tiles(f, (out.ndim - 2, tile.columns, rows))
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
     product.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Func, RDom
+from halo import Func, Input, RDom
+from halo.ir.surface import as_expr
 from halo.types import bf16, f16, f32, i64
 
 from .elementwise import elementwise
@@ -26,7 +27,9 @@ Fold = Callable[[Any, RDom], Any]
 def extent(x: Tensor, axis: int) -> Any:
     """How long an axis is, as a number or an expression."""
     n = x.shape[axis]
-    return n if isinstance(n, int) else x.func.shape[axis]
+    if isinstance(n, int):
+        return n
+    return x.func.shape[axis] if isinstance(x.func, Input) else as_expr(n)
 
 
 def accumulator(x: Tensor) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from halo import Func
 
 from .tensor import Tensor
 
-__all__ = ["bound", "epilogues", "tail", "tasks", "whole_tiles"]
+__all__ = ["bound", "epilogues", "length", "tail", "tasks", "whole_tiles"]
 
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
 
@@ -40,17 +41,25 @@ def epilogues(f: Func, anchor: Func) -> None:
                 todo.append(g)
 
 
+def length(f: Func, axis: int) -> Any:
+    """The extent of what `f`, the last stage, computes along an axis, as directives take it."""
+    return halo.Input(f.program().graph.names[f]).shape[
+        axis
+    ]  # other stages may have its name, of which it has a longer one
+
+
 def tail(extent: Any) -> str:
     """How an axis of this extent is cut into tiles: where only a call knows it, the last tile slides back, so that all are
     whole (see `whole_tiles`)."""
     return "auto" if isinstance(extent, int) else "shift_inwards"
 
 
-def whole_tiles(f: Func, axis: int, tile: int, extent: Any) -> None:
-    """A nest of its own for the calls where one tile at least fits along `axis`, if only they know its extent: the sizes of
-    tiles are constants there."""
-    if not isinstance(extent, int) and tile > 1:
-        f.specialize(f.shape[axis] >= tile)
+def whole_tiles(f: Func, *axes: tuple[int, int, Any]) -> None:
+    """A nest of its own for the calls where one tile at least fits along each of `axes` (number, tile, extent) whose extent
+    only they know: the sizes of tiles are constants there."""
+    fits = [length(f, axis) >= tile for axis, tile, extent in axes if not isinstance(extent, int) and tile > 1]
+    if fits:
+        f.specialize(functools.reduce(lambda a, b: a & b, fits))
 
 
 def tasks(f: Func, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[str]) -> str:

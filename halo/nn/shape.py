@@ -10,13 +10,24 @@ import numpy as np
 import halo
 from halo import Func
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import shown
+from halo.ir.shapes import dim_max, dim_min, shown
 
 from .op import Kind, op
-from .shapes import axis_of, broadcast, indices, same_type
+from .shapes import axis_of, equal, indices, same_type
 from .tensor import Tensor, TensorType
 
-__all__ = ["broadcast_to", "concatenate", "flatten", "pad", "reshape", "strided_slice", "tile", "transpose", "trilu"]
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "flatten",
+    "pad",
+    "repeat",
+    "reshape",
+    "strided_slice",
+    "tile",
+    "transpose",
+    "trilu",
+]
 
 
 @op(Kind.INJECTIVE, reference=lambda x, *, shape: np.reshape(x, shape), view=True)
@@ -27,33 +38,39 @@ def reshape(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     >>> nn.reshape(np.arange(6, dtype=np.float32), shape=(2, -1)).shape
     (2, 3)
     """
-    size, known = math.prod(x.static), math.prod(n for n in shape if n != -1)
-    if shape.count(-1) > 1 or (-1 in shape and (not known or size % known)) or (-1 not in shape and known != size):
+    size, known = math.prod(x.shape), math.prod(n for n in shape if n != -1)
+    rest = 1
+    if shape.count(-1) == 1 and known != 0:
+        rest = size // known
+    if shape.count(-1) > 1 or not equal(known * rest, size) or (-1 in shape and known == 0):
         raise ArgumentError(f"{shown(x.shape)} does not reshape to {shown(shape)}", loc=here())
-    return TensorType(tuple(size // known if n == -1 else n for n in shape), x.dtype)
+    return TensorType(tuple(rest if n == -1 else n for n in shape), x.dtype)
 
 
 @reshape.strategy("direct")
 def _(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
-    extents = reshape.infer((x.type,), {"shape": shape}).static
+    extents = reshape.infer((x.type,), {"shape": shape}).shape
     f = Func("reshape")
     i = indices(len(extents))
     flat: Any = 0
     for v, n in zip(i, extents, strict=True):
         flat = flat * n + v
-    f[i] = x.dtype(0) if 0 in extents else x.func[_unravelled(flat, x.type.static)]
+    f[i] = x.dtype(0) if 0 in extents else x.func[_unravelled(flat, x.shape)]
     return Tensor(f, extents, x.dtype)
 
 
-def _unravelled(flat: Any, extents: tuple[int, ...]) -> tuple[Any, ...]:
+def _unravelled(flat: Any, extents: tuple[Any, ...]) -> tuple[Any, ...]:
     found: list[Any] = []
     for n in reversed(extents[1:]):
-        found.append(flat % n if n > 1 else 0)
+        at = flat % n if isinstance(n, int) else halo.clamp(flat % n, 0, n - 1)
+        found.append(at if n != 1 else 0)
         flat = flat // n
     if not extents:
         return ()
     # it is less than that in any case, but where reshapes follow each other nobody sees it
-    return (halo.min(flat, extents[0] - 1) if extents[0] > 1 else 0, *reversed(found))
+    known = all(isinstance(n, int) for n in extents)
+    first = halo.min(flat, extents[0] - 1) if known else halo.clamp(flat, 0, extents[0] - 1)
+    return (first if extents[0] != 1 else 0, *reversed(found))
 
 
 @op(Kind.INJECTIVE, reference=lambda x, *, axis=1: x.reshape(math.prod(x.shape[:axis]), -1), view=True)
@@ -67,7 +84,7 @@ def flatten(x: TensorType, *, axis: int = 1) -> TensorType:
     if not -x.ndim <= axis <= x.ndim:
         raise ArgumentError(f"flatten of {x} has no axis {axis}", loc=here())
     k = axis if axis >= 0 else axis + x.ndim
-    return TensorType((math.prod(x.static[:k]), math.prod(x.static[k:])), x.dtype)
+    return TensorType((math.prod(x.shape[:k]), math.prod(x.shape[k:])), x.dtype)
 
 
 @flatten.strategy("direct")
@@ -115,10 +132,11 @@ def concatenate(*xs: TensorType, axis: int = 0) -> TensorType:
     if not xs or not -xs[0].ndim <= axis < xs[0].ndim:
         raise ArgumentError(f"nothing to concatenate along axis {axis}", loc=here())
     d = axis % xs[0].ndim
-    rest = {(*t.shape[:d], *t.shape[d + 1 :]) for t in xs if t.ndim == xs[0].ndim}
-    if len(rest) > 1 or any(t.ndim != xs[0].ndim for t in xs):
+    if not all(
+        t.ndim == xs[0].ndim and all(equal(t.shape[k], xs[0].shape[k]) for k in range(t.ndim) if k != d) for t in xs
+    ):
         raise ArgumentError(f"{' and '.join(map(str, xs))} differ in more than axis {axis}", loc=here())
-    total = sum(TensorType((t.shape[d],), t.dtype).static[0] for t in xs)
+    total = sum(t.shape[d] for t in xs)
     return TensorType((*xs[0].shape[:d], total, *xs[0].shape[d + 1 :]), same_type("concatenate", *xs))
 
 
@@ -132,7 +150,7 @@ def _(*xs: Tensor, axis: int) -> Tensor:
         end += x.shape[d]
     for x in reversed(xs):
         start = end - x.shape[d]
-        if x.shape[d]:
+        if x.shape[d] != 0:
             part = x.func[(*i[:d], halo.clamp(i[d] - start, 0, x.shape[d] - 1), *i[d + 1 :])]
             value = part if value is None else halo.select(i[d] < end, part, value)
         end = start
@@ -150,7 +168,8 @@ def broadcast_to(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     array([[1, 1, 1],
            [2, 2, 2]])
     """
-    if broadcast(x.shape, tuple(shape)) != tuple(shape) or x.ndim > len(shape):
+    own = tuple(shape)[len(shape) - x.ndim :]
+    if x.ndim > len(shape) or not all(n == 1 or equal(n, m) for n, m in zip(x.shape, own, strict=True)):
         raise ArgumentError(f"{x} does not broadcast to {shown(tuple(shape))}", loc=here())
     return TensorType(tuple(shape), x.dtype)
 
@@ -175,19 +194,40 @@ def tile(x: TensorType, *, reps: tuple[int, ...]) -> TensorType:
         raise ArgumentError(
             f"{x} is repeated {x.ndim} counts of times, an entry an axis, not {tuple(reps)}", loc=here()
         )
-    return TensorType(tuple(n * k for n, k in zip(x.static, reps, strict=True)), x.dtype)
+    return TensorType(tuple(n * k for n, k in zip(x.shape, reps, strict=True)), x.dtype)
 
 
 @tile.strategy("direct")
 def _(x: Tensor, *, reps: tuple[int, ...]) -> Tensor:
     f, i = Func("tile"), indices(x.ndim)
-    f[i] = x.func[tuple(v if k == 1 else v % max(n, 1) for v, n, k in zip(i, x.shape, reps, strict=True))]
+    f[i] = x.func[tuple(v if k == 1 else v % dim_max(n, 1) for v, n, k in zip(i, x.shape, reps, strict=True))]
     return Tensor(f, tile.infer((x.type,), {"reps": reps}).shape, x.dtype)
 
 
-def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> list[range]:
-    """The indices that are taken along each axis."""
-    found = [range(n) for n in x.static]
+@op(Kind.INJECTIVE, reference=lambda x, *, repeats, axis: np.repeat(x, repeats, axis), follows=True)
+def repeat(x: TensorType, *, repeats: int, axis: int) -> TensorType:
+    """Each entry along an axis so many times: NumPy repeat. Two of them are a picture in a larger size, its nearest values.
+
+    >>> from halo import nn
+    >>> nn.repeat(np.array([1, 2]), repeats=2, axis=0)
+    array([1, 1, 2, 2])
+    """
+    d = axis_of("repeat", axis, x.ndim)
+    if not isinstance(repeats, int) or repeats < 1:
+        raise ArgumentError(f"an entry is there 1 time or more, not {repeats} times", loc=here())
+    return TensorType((*x.shape[:d], x.shape[d] * repeats, *x.shape[d + 1 :]), x.dtype)
+
+
+@repeat.strategy("direct")
+def _(x: Tensor, *, repeats: int, axis: int) -> Tensor:
+    d, f, i = axis_of("repeat", axis, x.ndim), Func("repeat"), indices(x.ndim)
+    f[i] = x.func[(*i[:d], i[d] // repeats, *i[d + 1 :])]
+    return Tensor(f, repeat.infer((x.type,), {"repeats": repeats, "axis": axis}).shape, x.dtype)
+
+
+def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> list[tuple[Any, Any, int]]:
+    """Of the indices that are taken along each axis the first, how many, and the step."""
+    found: list[tuple[Any, Any, int]] = [(0, n, 1) for n in x.shape]
     on = range(len(begin)) if axes is None else axes
     steps = (1,) * len(begin) if strides is None else strides
     if not len(begin) == len(end) == len(steps) == len(on):
@@ -196,8 +236,29 @@ def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> lis
         if not s:
             raise ArgumentError("a slice has no stride 0", loc=here())
         d = axis_of("strided_slice", axis, x.ndim)
-        found[d] = range(*slice(b, e, s).indices(len(found[d])))
+        n = x.shape[d]
+        if all(isinstance(v, int) for v in (b, e, n)):
+            taken = range(*slice(b, e, s).indices(n))
+            found[d] = taken.start, len(taken), s
+            continue
+        low, high = (0, n) if s > 0 else (-1, n - 1)
+        first, stop = (_within(v, n, low, high) for v in (b, e))
+        ahead = stop - first if s > 0 else first - stop
+        found[d] = first, dim_max((ahead + (abs(s) - 1)) // abs(s), 0), s
     return found
+
+
+def _within(v: Any, n: Any, low: Any, high: Any) -> Any:
+    """A bound of a slice of `n` entries, as Python has it: counted from the end if it is negative, and not beyond."""
+    if isinstance(v, int):
+        if v >= 2**31 - 1:
+            return high
+        if v <= -(2**31):
+            return low
+        v = v + n if v < 0 else v
+    if v == 0 and low == 0:
+        return 0
+    return dim_max(dim_min(v, high), low)
 
 
 def _strided_slice(x: Any, *, begin: Any, end: Any, strides: Any = None, axes: Any = None) -> Any:
@@ -217,15 +278,15 @@ def strided_slice(x: TensorType, *, begin: tuple[int, ...], end: tuple[int, ...]
     >>> nn.strided_slice(np.arange(10), begin=(-1,), end=(0,), strides=(-3,))
     array([9, 6, 3])
     """
-    return TensorType(tuple(map(len, _slices(x, begin, end, strides, axes))), x.dtype)
+    return TensorType(tuple(n for _, n, _ in _slices(x, begin, end, strides, axes)), x.dtype)
 
 
 @strided_slice.strategy("direct")
 def _(x: Tensor, *, begin: Any, end: Any, strides: Any, axes: Any) -> Tensor:
     taken = _slices(x.type, begin, end, strides, axes)
     f, i = Func("strided_slice"), indices(x.ndim)
-    f[i] = x.func[tuple(r.start + v * r.step for v, r in zip(i, taken, strict=True))]
-    return Tensor(f, tuple(map(len, taken)), x.dtype)
+    f[i] = x.func[tuple(first + v * step for v, (first, _, step) in zip(i, taken, strict=True))]
+    return Tensor(f, tuple(n for _, n, _ in taken), x.dtype)
 
 
 MODES = ("constant", "reflect", "edge", "wrap")
@@ -252,10 +313,9 @@ def pad(x: TensorType, *, before: tuple[int, ...], after: tuple[int, ...], mode:
         raise ArgumentError(f"pad has no mode {mode!r}", loc=here(), legal=MODES)
     if not len(before) == len(after) == x.ndim:
         raise ArgumentError(f"pad of {x} takes {x.ndim} entries before and after, an entry an axis", loc=here())
-    found = tuple(b + n + a for b, n, a in zip(before, x.static, after, strict=True))
-    if any(n < 0 for n in found) or (
-        mode != "constant" and any(not n and m for n, m in zip(x.static, found, strict=True))
-    ):
+    found = tuple(b + n + a for b, n, a in zip(before, x.shape, after, strict=True))
+    known = [(n, m) for n, m in zip(x.shape, found, strict=True) if isinstance(m, int)]
+    if any(m < 0 for _, m in known) or (mode != "constant" and any(not n and m for n, m in known)):
         raise ArgumentError(f"pad of {x} by {tuple(before)} before and {tuple(after)} after leaves nothing", loc=here())
     return TensorType(found, x.dtype)
 

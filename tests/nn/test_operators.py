@@ -247,6 +247,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "minimum": [((r(3, 4), r(4)), {})],
     "multiply": [((r(3, 1), r(1, 4)), {})],
     "relu": [((r(3, 4),), {}), ((np.float32(-1.0),), {})],
+    "repeat": [((r(2, 3, 4),), {"repeats": 3, "axis": 1}), ((r(2, 3),), {"repeats": 2, "axis": -1})],
     "reshape": [((r(2, 3, 4),), {"shape": (4, -1)})],
     "rsqrt": [((abs(r(3, 4)) + 1,), {})],
     "sigmoid": [((r(3, 4),), {})],

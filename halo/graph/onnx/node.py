@@ -13,6 +13,7 @@ from halo.types import Type, as_type
 
 from ..ir import Expr
 from ..passes.fold_constants import value_of
+from ..shape_arithmetic import values
 
 __all__ = ["ADAPTERS", "Adapter", "Node", "adapter", "adapter_of", "element_type"]
 
@@ -66,12 +67,20 @@ class Node:
         found = self.attrs.get(name, default)
         return found.decode() if isinstance(found, bytes) else str(found)
 
-    def ints(self, name: str, k: int | None = None, default: Any = None) -> tuple[int, ...] | Any:
-        """Integers: the attribute `name`, or input `k` where newer opsets have them there."""
+    def entries(self, k: int) -> np.ndarray[Any, Any] | None:
+        """The integers of input `k`, or extents where shapes decide them; None if it is left out."""
+        found = self.get(k)
+        known = None if found is None else values(found)
+        if found is None or known is not None:
+            return known
+        return self.value(found, f"input {k}").astype(object)
+
+    def ints(self, name: str, k: int | None = None, default: Any = None) -> tuple[Any, ...] | Any:
+        """Integers: the attribute `name`, or input `k` where newer opsets have them there; extents where shapes decide."""
         if name in self.attrs:
             return tuple(int(v) for v in self.attrs[name])
-        found = None if k is None else self.array(k)
-        return default if found is None else tuple(int(v) for v in found.reshape(-1))
+        found = None if k is None else self.entries(k)
+        return default if found is None else tuple(found.reshape(-1))
 
     def wrong(self, why: str) -> ArgumentError:
         return ArgumentError(f"the {self.op} node {self.name or '(without a name)'}: {why}")

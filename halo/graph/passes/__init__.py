@@ -11,6 +11,7 @@ from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
 from .fuse import fuse
 from .own_outputs import own_outputs
+from .recognise import recognise
 from .simplify import simplify
 
 __all__ = ["PASSES", "Pass", "run"]
@@ -27,6 +28,9 @@ class Pass:
 
 PASSES = (
     Pass("simplify", "what changes nothing goes; equal calls are one", simplify),
+    Pass(
+        "recognise", "what is written out becomes the operator that it is: products with constants are dense", recognise
+    ),
     Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
     Pass(
         "choose_layouts",

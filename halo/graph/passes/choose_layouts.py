@@ -122,14 +122,16 @@ class _Run:
 
     def _following(self, e: Call, block: int) -> Expr:
         attrs = e.attrs | ({"layout": f"NCHW{block}c"} if "layout" in e.attrs else {})
-        if e.op is nn.concatenate:
+        if e.op in (nn.concatenate, nn.repeat):
             attrs["axis"] %= 4  # the block is one axis more
         args = tuple(None if a is None else self.blocked(a, block) for a in e.args)
         return replace(e, args=args, attributes=tuple(attrs.items()))
 
 
 def _fits(e: Call, block: int) -> bool:
-    """Whether the parts of a concatenation along channels are whole blocks."""
+    """Whether the parts of a concatenation along channels are whole blocks; what is repeated are no channels."""
+    if e.op is nn.repeat:
+        return bool(e.attrs["axis"] % 4 != 1)
     if e.op is not nn.concatenate:
         return True
     axis = e.attrs["axis"] % 4

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from halo.ir.shapes import DimExpr
+from halo.nn import TensorType
+
 from ..ir import Call, Constant, Expr, Function, Global, Module, Var, rewrite, walk
 
 
@@ -14,13 +17,20 @@ def fold_constants(m: Module) -> Module:
     def step(e: Expr, old: Expr) -> Expr:
         if not isinstance(e, Call) or isinstance(e.op, Global) or not e.children:
             return e
-        if not all(isinstance(c, Constant) for c in e.children):
+        if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
             return e
         arrays = tuple(None if a is None else a.data for a in e.args if a is None or isinstance(a, Constant))
         name = next(c.name for c in e.children if isinstance(c, Constant))
         return Constant(e.op.eager(arrays, e.attrs), name)
 
     return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+
+
+def _known(e: Call) -> bool:
+    """Whether nothing in it depends on the extents of a call."""
+    shape = e.type.shape if isinstance(e.type, TensorType) else ()
+    given = (n for _, v in e.attributes for n in (v if isinstance(v, tuple) else (v,)))
+    return not any(isinstance(n, DimExpr) for n in (*shape, *given))
 
 
 def value_of(e: Expr, given: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:
@@ -31,7 +41,7 @@ def value_of(e: Expr, given: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:
             made[id(x)] = x.data
         elif isinstance(x, Var) and x.name in given:
             made[id(x)] = np.asarray(given[x.name])
-        elif isinstance(x, Call) and not isinstance(x.op, Global):
+        elif isinstance(x, Call) and not isinstance(x.op, Global) and _known(x):
             made[id(x)] = x.op.eager(tuple(None if a is None else made[id(a)] for a in x.args), x.attrs)
         else:
             return None

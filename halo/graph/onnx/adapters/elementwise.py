@@ -44,7 +44,7 @@ def _from_axis(n: Node) -> Any:
     if not n.attrs.get("broadcast") or axis is None:
         return b
     behind = a.type.ndim - (axis % a.type.ndim) - b.type.ndim
-    return nn.reshape(b, shape=(*b.type.static, *(1,) * behind))
+    return nn.reshape(b, shape=(*b.type.shape, *(1,) * behind))
 
 
 for _op, _f in (

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.ir.shapes import DimExpr, dim_max
 from halo.types import as_type
 
 from ...ir import Constant
@@ -62,6 +63,11 @@ def _(n: Node) -> Any:
 
 @adapter("Range")
 def _(n: Node) -> Any:
+    whole = None if n[0].type.dtype.is_float else [n.entries(k) for k in range(3)]
+    if whole is not None and all(v is not None for v in whole):
+        start, limit, step = (v.item() for v in whole if v is not None)
+        if any(isinstance(v, DimExpr) for v in (start, limit)) and isinstance(step, int) and step > 0:
+            return nn.arange(n[0], n[2], length=dim_max(-((start - limit) // step), 0))
     start, limit, step = (n.scalar(k) for k in range(3))
     return nn.arange(n[0], n[2], length=max(math.ceil((limit - start) / step), 0))
 

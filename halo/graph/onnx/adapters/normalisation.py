@@ -25,7 +25,7 @@ for _op, _f in (("Softmax", nn.softmax), ("LogSoftmax", nn.log_softmax), ("Hardm
     def _flat(n: Node, f: Any = _f) -> Any:
         x = n[0]
         rows = f(nn.flatten(x, axis=n.attrs.get("axis", 1)))  # the axes from `axis` on are one
-        return nn.reshape(rows, shape=x.type.static)
+        return nn.reshape(rows, shape=x.type.shape)
 
     def _along(n: Node, f: Any = _f) -> Any:
         return f(n[0], axis=n.attrs.get("axis", -1))
@@ -88,4 +88,4 @@ def _(n: Node) -> Any:
     x = n[0]
     if n.outputs == 1:
         return x
-    return x, nn.broadcast_to(np.ones((), np.bool_ if n.opset >= 10 else x.type.dtype.dtype), shape=x.type.static)
+    return x, nn.broadcast_to(np.ones((), np.bool_ if n.opset >= 10 else x.type.dtype.dtype), shape=x.type.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ __all__: list[str] = []
 def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
     """Resize with `scales` or a `size` for the axes that `axes` says."""
     x = n[0]
-    shape, rank = x.type.static, x.type.ndim
+    shape, rank = x.type.shape, x.type.ndim
     given = n.ints("axes")
     axes = tuple(range(rank)) if given is None else tuple(a % rank for a in given)
     factors, extents = [1.0] * rank, list(shape)
@@ -29,8 +30,26 @@ def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
             extents[a] = s if one is None else int(one * shape[a] + 0.5)
     else:
         for a, f in zip(axes, scales, strict=True):
-            factors[a], extents[a] = f, int(f * shape[a])
+            factors[a], extents[a] = f, _scaled(f, shape[a])
+    if _repeats(factors, **more):
+        for a, f in enumerate(factors):
+            x = nn.repeat(x, repeats=int(f), axis=a) if f != 1 else x
+        return x
     return nn.resize(x, size=tuple(extents), scales=tuple(factors), **more)
+
+
+def _scaled(f: float, extent: Any) -> Any:
+    """floor(f * extent)."""
+    if isinstance(extent, int):
+        return int(f * extent)
+    ratio = Fraction(f).limit_denominator(1024)
+    return extent * ratio.numerator // ratio.denominator
+
+
+def _repeats(factors: list[float], *, mode: str, coordinates: str, nearest: str, **_: Any) -> bool:
+    """Whether each value is repeated so often along each axis, which is what the nearest one comes to."""
+    how = {"asymmetric": nearest == "floor", "half_pixel": nearest.startswith("round")}
+    return mode == "nearest" and how.get(coordinates, False) and all(f >= 1 and f == int(f) for f in factors)
 
 
 def _floats(n: Node, k: int) -> list[float] | None:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.ir.shapes import DimExpr
 
 from ...ir import Constant
+from ...shape_arithmetic import shape_vector
 from ..node import Node, adapter
 
 __all__: list[str] = []
@@ -20,7 +22,7 @@ def _(n: Node) -> Any:
     x, shape = n[0], n.ints("shape", 1)
     if not n.attrs.get("allowzero"):
         shape = tuple(x.type.shape[d] if v == 0 else v for d, v in enumerate(shape))
-        if 0 in shape and -1 in shape and math.prod(x.type.static) == 0:  # what is left of nothing
+        if 0 in shape and -1 in shape and math.prod(x.type.shape) == 0:  # what is left of nothing
             shape = tuple(0 if v == -1 else v for v in shape)
     return nn.reshape(x, shape=shape)
 
@@ -46,7 +48,7 @@ def _(n: Node) -> Any:
     x, axes = n[0], n.ints("axes", 1)
     rank = x.type.ndim + len(axes)
     at = {a % rank for a in axes}
-    rest = iter(x.type.static)
+    rest = iter(x.type.shape)
     return nn.reshape(x, shape=tuple(1 if d in at else next(rest) for d in range(rank)))
 
 
@@ -56,9 +58,9 @@ def _(n: Node) -> Any:
     if axes is None:
         axes = tuple(d for d, extent in enumerate(x.type.static) if extent == 1)
     gone = {a % max(x.type.ndim, 1) for a in axes}
-    if any(x.type.shape[d] != 1 for d in gone):
+    if any(isinstance(x.type.shape[d], int) and x.type.shape[d] != 1 for d in gone):
         raise n.wrong(f"not all of the axes {axes} of {x.type} have extent 1")
-    return nn.reshape(x, shape=tuple(extent for d, extent in enumerate(x.type.static) if d not in gone))
+    return nn.reshape(x, shape=tuple(extent for d, extent in enumerate(x.type.shape) if d not in gone))
 
 
 @adapter("Constant")
@@ -74,25 +76,27 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     shape = n.ints("", 0)
     value = np.asarray(n.attrs.get("value", np.zeros(1, np.float32)))
+    if any(isinstance(extent, DimExpr) for extent in shape):
+        return nn.broadcast_to(Constant(value.reshape(()), n.name or "c"), shape=shape)
     return Constant(np.full(shape, value.reshape(-1)[0], value.dtype), n.name or "c")
 
 
 @adapter("Shape")
 def _(n: Node) -> Any:
-    shape = n[0].type.static[slice(n.attrs.get("start", 0), n.attrs.get("end"))]
-    return Constant(np.array(shape, np.int64), n.name or "c")
+    shape = n[0].type.shape[slice(n.attrs.get("start", 0), n.attrs.get("end"))]
+    return shape_vector(shape, (len(shape),), n.name or "c")
 
 
 @adapter("Size")
 def _(n: Node) -> Any:
-    return Constant(np.array(math.prod(n[0].type.static), np.int64), n.name or "c")
+    return shape_vector((math.prod(n[0].type.shape),), (), n.name or "c")
 
 
 @adapter("Expand")
 def _(n: Node) -> Any:
     x, shape = n[0], n.ints("", 1)
     rank = max(x.type.ndim, len(shape))
-    asked, own = (1,) * (rank - len(shape)) + shape, (1,) * (rank - x.type.ndim) + x.type.static
+    asked, own = (1,) * (rank - len(shape)) + shape, (1,) * (rank - x.type.ndim) + x.type.shape
     return nn.broadcast_to(x, shape=tuple(b if a == 1 else a for a, b in zip(asked, own, strict=True)))
 
 
@@ -141,7 +145,7 @@ def _(n: Node) -> Any:
 @adapter("DepthToSpace")
 def _(n: Node) -> Any:
     x, block = n[0], n.attrs["blocksize"]
-    b, c, h, w = x.type.static
+    b, c, h, w = x.type.shape
     if n.text("mode", "DCR") == "DCR":
         parts, order = (b, block, block, c // block**2, h, w), (0, 3, 4, 1, 5, 2)
     else:
@@ -153,7 +157,7 @@ def _(n: Node) -> Any:
 @adapter("SpaceToDepth")
 def _(n: Node) -> Any:
     x, block = n[0], n.attrs["blocksize"]
-    b, c, h, w = x.type.static
+    b, c, h, w = x.type.shape
     order = (0, 3, 5, 1, 2, 4) if n.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
     moved = nn.transpose(nn.reshape(x, shape=(b, c, h // block, block, w // block, block)), axes=order)
     return nn.reshape(moved, shape=(b, c * block**2, h // block, w // block))

@@ -32,10 +32,10 @@ def _padding(n: Node, spatial: Any, kernel: Any, strides: Any, dilation: Any) ->
 
 
 def _window(n: Node, kernel: tuple[int, ...]) -> dict[str, Any]:
-    return window_of(n, n[0].type.static[2:], kernel)
+    return window_of(n, n[0].type.shape[2:], kernel)
 
 
-def window_of(n: Node, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> dict[str, Any]:
+def window_of(n: Node, spatial: tuple[Any, ...], kernel: tuple[int, ...]) -> dict[str, Any]:
     """The strides, padding and dilation of a node over axes of these extents."""
     if len(kernel) != len(spatial):
         raise n.wrong(f"a window over {len(kernel)} axes is none of {n[0].type}")
@@ -47,7 +47,7 @@ def window_of(n: Node, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> dic
 
 def _of_rows(x: Any) -> Any:
     """A signal as a picture of one row."""
-    n, c, extent = x.type.static
+    n, c, extent = x.type.shape
     return nn.reshape(x, shape=(n, c, 1, extent))
 
 
@@ -55,7 +55,7 @@ def _of_rows(x: Any) -> Any:
 def _(n: Node) -> Any:
     x, weight, groups = n[0], n[1], n.attrs.get("group", 1)
     window = _window(n, weight.type.static[2:])
-    if x.type.dtype is not f32 or x.type.ndim > 4 or 0 in x.type.static:
+    if x.type.dtype is not f32 or x.type.ndim > 4 or 0 in x.type.shape:
         return nn.conv(x, weight, n.get(2), groups=groups, **window)
     if x.type.ndim == 4:
         return nn.conv2d(x, weight, n.get(2), groups=groups, **window)
@@ -75,7 +75,7 @@ def _(n: Node) -> Any:
     how = n.text("auto_pad", "NOTSET")
     full = tuple(
         (m - 1) * s + (k - 1) * d + 1 + e
-        for m, s, k, d, e in zip(x.type.static[2:], strides, kernel, dilation, more, strict=True)
+        for m, s, k, d, e in zip(x.type.shape[2:], strides, kernel, dilation, more, strict=True)
     )
     if asked is not None or how.startswith("SAME"):
         wanted = asked or tuple(m * s for m, s in zip(x.type.static[2:], strides, strict=True))
@@ -86,8 +86,21 @@ def _(n: Node) -> Any:
         padding = (*less, *rest) if how == "SAME_UPPER" else (*rest, *less)
     else:
         padding = n.ints("pads", default=(0,) * (2 * len(kernel))) if how == "NOTSET" else (0,) * (2 * len(kernel))
+    apart = tuple(strides) == tuple(kernel) and not any((*padding, *more)) and set(dilation) <= {1}
+    if apart and groups == 1 and x.type.ndim == 4 and x.type.dtype is f32:
+        return _spread(x, weight, n.get(2))
     return nn.conv_transpose(x, weight, n.get(2), strides=strides, padding=padding, dilation=dilation,
                              output_padding=more, groups=groups)  # fmt: skip
+
+
+def _spread(x: Any, weight: Any, bias: Any) -> Any:
+    """A transposed convolution whose windows do not overlap: at each point a product with the weights, spread out."""
+    (b, _, h, w), (i, o, kh, kw) = x.type.shape, weight.type.static
+    taps = nn.reshape(nn.transpose(weight, axes=(1, 2, 3, 0)), shape=(o * kh * kw, i, 1, 1))
+    if bias is not None:
+        bias = nn.reshape(nn.broadcast_to(nn.reshape(bias, shape=(o, 1)), shape=(o, kh * kw)), shape=(-1,))
+    parts = nn.reshape(nn.conv2d(x, taps, bias), shape=(b, o, kh, kw, h, w))
+    return nn.reshape(nn.transpose(parts, axes=(0, 1, 4, 2, 5, 3)), shape=(b, o, h * kh, w * kw))
 
 
 @adapter("ConvInteger")

@@ -1,0 +1,46 @@
+"""Recognise: what models write out becomes the operator that it is.
+
+matmul(x, w)            ->  dense(x, transpose(w))      where w is a constant matrix, whose panels are packed once
+add(dense(x, w), b)     ->  dense(x, w, b)              where b is a constant, an entry a column
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from halo import nn
+
+from ..ir import Call, Constant, Expr, Function, Module, rewrite, walk
+
+
+def recognise(m: Module) -> Module:
+    readers = Counter(id(c) for e in walk(m.main.body) for c in e.children)
+    once: set[int] = set()  # of the new expressions, those that one other reads
+
+    def step(e: Expr, old: Expr) -> Expr:
+        if isinstance(e, Call) and e.op is nn.matmul:
+            e = _dense(e)
+        elif isinstance(e, Call) and e.op is nn.add:
+            e = _biased(e, once)
+        if readers[id(old)] == 1:
+            once.add(id(e))
+        return e
+
+    return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+
+
+def _dense(e: Call) -> Expr:
+    x, w = e.children
+    if not isinstance(w, Constant) or w.type.ndim != 2 or x.type.ndim < 2 or not e.type.dtype.is_float:
+        return e
+    made = nn.dense(x, nn.transpose(w, axes=(1, 0)))
+    return Call(made.op, made.args, made.attributes, e.name)
+
+
+def _biased(e: Call, once: set[int]) -> Expr:
+    for product, bias in (e.children, e.children[::-1]):
+        plain = isinstance(product, Call) and product.op is nn.dense and product.args[2] is None and id(product) in once
+        if plain and isinstance(bias, Constant) and bias.type.shape == product.type.shape[-1:]:
+            assert isinstance(product, Call)
+            return Call(product.op, (*product.args[:2], bias), product.attributes, product.name)
+    return e
