@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,12 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.jit.target import Target
 
 from .elementwise import elementwise
-from .op import Kind, op
+from .op import Kind, Types, op
 from .reductions import accumulator, extent
+from .schedule import bound
 from .shapes import axis_of, broadcast, indices, takes
 from .tensor import Tensor, TensorType
 
@@ -78,6 +82,62 @@ def softmax(x: TensorType, *, axis: int = -1) -> TensorType:
     if not -x.ndim <= axis < x.ndim:
         raise ArgumentError(f"softmax of {x} has no axis {axis}", loc=here())
     return x
+
+
+# Rows: sums and maxima along the last axis in a vector of lanes, each over every so many entries --------------------------
+
+
+def _is_row(types: Types, attrs: Any, target: Target) -> bool:
+    x = types[0]
+    return x is not None and x.ndim > 1 and attrs["axis"] % x.ndim == x.ndim - 1 and x.dtype in (halo.f32, halo.f64)
+
+
+def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """A row at a time, with all that is found of it."""
+    f, lanes = out.func, target.natural_lanes(out.dtype)
+    bound(f, out)
+    row, *rest, k = f.definitions.vars
+    f.vectorize(k, lanes)
+    for v in rest:
+        f.fuse(row, v, f"{row}_{v}")
+        row = f"{row}_{v}"
+    f.parallel(row)
+    for name in ("tops", "top", "powers", "sums", "sum", "squares", "square", "deviation"):
+        g = next((g for g in f.program().graph.functions if g.name == name), None)
+        if g is None:
+            continue
+        g.compute_at(f, row)
+        if name in ("tops", "sums", "squares"):
+            g.vectorize("l")
+            g.update(0).vectorize("l")
+        elif name == "powers":
+            g.vectorize(g.definitions.vars[-1], lanes)
+
+
+def _lanes_folded(name: str, rest: Any, unit: Any, fold: Any, value: Any, n: Any, lanes: int) -> tuple[Func, Func]:
+    """The Funcs of `fold` of `value(k)` over k in 0..n rounded up, in lanes and of all of these."""
+    parts, whole, lane = Func(f"{name}s"), Func(name), halo.Var("l")
+    r: RDom = halo.rdom((n + (lanes - 1)) // lanes, names="s")
+    parts[(*rest, lane)] = unit
+    parts[(*rest, lane)] = fold(parts[(*rest, lane)], value(r.s * lanes + lane))
+    q: RDom = halo.rdom(lanes, names="q")
+    whole[rest] = unit
+    whole[rest] = fold(whole[rest], parts[(*rest, q.q)])
+    return parts, whole
+
+
+@softmax.strategy("rows", when=_is_row, schedule=_schedule_rows)
+def _(x: Tensor, *, axis: int) -> Tensor:
+    *rest, k = indices(x.ndim)
+    n, lanes = extent(x, x.ndim - 1), Target.host().natural_lanes(x.dtype)
+    none: list[Any] = [None] * (x.ndim - 1)
+    view = halo.pad(x.func, "constant", -math.inf, bounds=[*none, (0, n)])
+    _, top = _lanes_folded("top", tuple(rest), x.dtype(-math.inf), halo.max, lambda s: view[(*rest, s)], n, lanes)
+    powers, f = Func("powers"), Func("softmax")
+    powers[(*rest, k)] = halo.exp(view[(*rest, k)] - top[tuple(rest)])
+    _, total = _lanes_folded("sum", tuple(rest), x.dtype(0), operator.add, lambda s: powers[(*rest, s)], n, lanes)
+    f[(*rest, k)] = powers[(*rest, k)] / total[tuple(rest)]
+    return Tensor(f, x.shape, x.dtype)
 
 
 @softmax.strategy("direct")
@@ -206,6 +266,30 @@ def layer_norm(x: TensorType, scale: TensorType, bias: TensorType | None = None,
     array([[-1.,  1.]], dtype=float32)
     """
     return _scaled("layer_norm", x, axis, scale, bias)
+
+
+def _is_whole_row(types: Types, attrs: Any, target: Target) -> bool:
+    x = types[0]
+    if x is None or not _is_row(types, attrs, target) or not isinstance(x.shape[-1], int):
+        return False
+    return bool(x.shape[-1] % target.natural_lanes(x.dtype) == 0)
+
+
+@layer_norm.strategy("rows", when=_is_whole_row, schedule=_schedule_rows)
+def _(x: Tensor, scale: Tensor, bias: Tensor | None, *, axis: int, epsilon: float) -> Tensor:
+    *rest, k = indices(x.ndim)
+    n, lanes, row = x.shape[-1], Target.host().natural_lanes(x.dtype), tuple(rest)
+    _, total = _lanes_folded("sum", row, x.dtype(0), operator.add, lambda s: x.func[(*row, s)], n, lanes)
+
+    def squared(s: Any) -> Any:
+        v = x.func[(*row, s)] - total[row] / float(n)
+        return v * v
+
+    _, square = _lanes_folded("square", row, x.dtype(0), operator.add, squared, n, lanes)
+    deviation, centred = Func("deviation"), Func("centred")
+    deviation[row] = 1 / halo.sqrt(square[row] / float(n) + epsilon)
+    centred[(*row, k)] = (x.func[(*row, k)] - total[row] / float(n)) * deviation[row]
+    return _affine("layer_norm", Tensor(centred, x.shape, x.dtype), scale, bias, x.dtype)
 
 
 @layer_norm.strategy("direct")

@@ -130,3 +130,24 @@ def test_storages_are_shared_by_what_is_not_alive_at_once() -> None:
     assert max(share(lives, [10, 99, 5, 70, 3, 50])) == 1
     both = [Lifetime(1, 0, 5), Lifetime(1, 1, 5), Lifetime(1, 2, 5)]
     assert share(both, [1, 1, 1]) == [0, 1, 2]
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 40))
+def test_rows_of_any_length(attention: Net, n: int, length: int) -> None:
+    """Products, a softmax over a symbolic axis and a norm, as an encoder has them."""
+    x = np.random.default_rng(length).standard_normal((n, length, 32), np.float32)
+    scores = np.matmul(x.astype(np.float64), x.transpose(0, 2, 1))
+    weights_ = np.exp(scores - scores.max(-1, keepdims=True))
+    y = np.matmul(weights_ / weights_.sum(-1, keepdims=True), x) + x
+    y -= y.mean(-1, keepdims=True)
+    want = y / np.sqrt((y * y).mean(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(attention(x), want, atol=2e-5)
+
+
+@pytest.fixture(scope="module")
+def attention() -> Net:
+    x = Var("x", TensorType((Dim("n"), Dim("t"), 32), f32))
+    context = nn.matmul(nn.softmax(nn.matmul(x, nn.transpose(x, axes=(0, 2, 1)))), x)
+    normal = nn.layer_norm(nn.add(context, x), np.ones(32, np.float32), np.zeros(32, np.float32))
+    return Module({"main": Function((x,), normal)}).compile()
