@@ -20,7 +20,7 @@ from typing import Any
 
 from . import config
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "in_notebook"]
 
 LINES = 20  # plain ones in all, where it is known how much there is
 PAUSE = 10.0  # seconds between plain lines, where it is not
@@ -111,7 +111,7 @@ class _Bar:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                    TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
-        self.bar = rich.Progress(*columns, console=Console(stderr=not _in_notebook()), transient=True)
+        self.bar = rich.Progress(*columns, console=Console(stderr=not in_notebook()), transient=True)
         self.task: Any = None
         self.bar.start()
 
@@ -148,7 +148,7 @@ class _Lines:
 
 
 def _display() -> _Bar | _Lines:
-    if sys.stderr.isatty() or _in_notebook():
+    if sys.stderr.isatty() or in_notebook():
         try:
             from rich import progress as rich
         except ImportError:
@@ -157,7 +157,7 @@ def _display() -> _Bar | _Lines:
     return _Lines()
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Whether this is the kernel of a notebook."""
     shell = sys.modules.get("IPython")
     running = None if shell is None else shell.get_ipython()

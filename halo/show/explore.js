@@ -100,11 +100,11 @@ function render({ model, el }) {
     const head = make("h3", "", "schedule");
     head.append(" ", copy);
     code.append(head, make("pre", "code halo-schedule", view.code || "# without directives"));
-    left.append(make("h3", "", view.name), nest, code, numbers(view));
+    left.append(make("h3", "", view.name), nest, code);
     right.append(history(view), steps(view));
     const error = make("pre", "error", view.error);
     error.hidden = !view.error;
-    root.replaceChildren(error, left, right);
+    root.replaceChildren(error, left, right, numbers(view));
     if (view.waiting) setTimeout(() => model.send({ do: "more" }), 0);
   }
 

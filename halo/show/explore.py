@@ -9,6 +9,7 @@ e.code                  the Python of the schedule, to copy
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from ..errors import ArgumentError, HaloError, here
 from ..func.runnable import Runnable
+from ..progress import in_notebook
 from ..schedule.schedule import Schedule
 from .report import Report, report
 from .steps import Step, allowed, run, steps
@@ -49,7 +51,11 @@ class Explorer:
         self._checked = 0
         self._stage = ""
         self.reports: dict[int, Report] = {}
+        self._loops: dict[Schedule, str] = {}
         self.widget: Any = None
+        if in_notebook():  # what it is shown with is there when it is shown
+            with contextlib.suppress(ImportError):
+                from . import widget  # noqa: F401
 
     def _call(self) -> Any:
         return self.f(*self._args, out=self._out, shape=self._shape, **self._inputs)
@@ -80,7 +86,7 @@ class Explorer:
     def check(self, count: int | None = None) -> bool:
         """Ask the nest about the next `count` suggestions (all, if it is left out). False when all are known."""
         if self._steps is None:
-            self._steps, self._checked = tuple(steps(self.f, self._stage)), 0
+            self._steps, self._checked = tuple(steps(self.f, self.loops(), self._stage)), 0
         end = len(self._steps) if count is None else min(self._checked + count, len(self._steps))
         known = tuple(allowed(self.f, s) for s in self._steps[self._checked : end])
         self._steps = (*self._steps[: self._checked], *known, *self._steps[end:])
@@ -143,6 +149,13 @@ class Explorer:
         """The Python that gives the present schedule again."""
         return str(self.f.schedule())
 
+    def loops(self) -> str:
+        """The nest of the present schedule as text, made once."""
+        schedule = self.f.schedule()
+        if schedule not in self._loops:
+            self._loops[schedule] = self.f.loops()
+        return self._loops[schedule]
+
     def report(self) -> Report:
         """What the present schedule costs, stage by stage, and how far from the roof that is; `reports` has those that were
         made, by the number of the state."""
@@ -178,13 +191,13 @@ class Explorer:
     def __repr__(self) -> str:
         legal = [f"  {s.code}" for s in self.steps if s.legal]
         refused = [f"  {s.code}   # {s.reason}" for s in self.steps if not s.legal]
-        parts = (self.history(), self.f.loops(), "next:", *legal, "refused:" if refused else "", *refused)
+        parts = (self.history(), self.loops(), "next:", *legal, "refused:" if refused else "", *refused)
         return "\n".join(p for p in parts if p)
 
     def _repr_html_(self) -> str:
         from .reprs import snapshot
 
-        return snapshot(self.f.loops(), self.history(), self.code)
+        return snapshot(self.loops(), self.history(), self.code)
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
         """The widget where there is anywidget (the extra `notebook`), and in any case the snapshot that a saved notebook

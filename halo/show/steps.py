@@ -27,14 +27,15 @@ class Step:
         return not self.reason
 
 
-def steps(f: Any, only: str = "") -> Iterator[Step]:
-    """The suggestions for all stages of the pipeline that ends in `f` (or for the one named), readers first.
+def steps(f: Any, nest: str, only: str = "") -> Iterator[Step]:
+    """The suggestions for all stages of the pipeline that ends in `f` (or for the one named), readers first; `nest` is
+    its nest as text.
 
     Whether a place is round every reader the nest tells alone: `allowed` asks it.
     """
     stages = {name: g for name, g in f.program().stages().items() if hasattr(g, "definitions")}
     outputs = set(map(id, f.program().outputs))
-    produced = set(re.findall(r"produce ([\w.]+):", f.loops()))  # the others are inline and have no loops
+    produced = set(re.findall(r"produce ([\w.]+):", nest))  # the others are inline and have no loops
     for name, g in stages.items():
         if only and name != only:
             continue

@@ -36,6 +36,7 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.explorer = explorer
         self.on_msg(lambda _, content, __: self.receive(content))
         self.stage = explorer.f.name if len(explorer.stages) > MANY else ""
+        self._measured: tuple[int, dict[str, Any]] = -1, {}  # of which state
         explorer.look_at(self.stage)
         self.draw()
 
@@ -47,9 +48,10 @@ class ExplorerWidget(anywidget.AnyWidget):
                 e.check(AT_ONCE)
             case {"do": "report"}:
                 found = e.report()
-                self.draw(report=found.rows(), notes=found.notes(), roofline=roofline(found, e.report_before()),
-                          order=self._order())  # fmt: skip
-                return
+                self._measured = e.current.number, {
+                    "report": found.rows(), "notes": found.notes(), "roofline": roofline(found, e.report_before()),
+                    "order": self._order(),
+                }  # fmt: skip
             case {"do": "apply", "code": str(code)}:
                 error = self._try(lambda: e.apply(code))
             case {"do": "look", "stage": str(stage)}:
@@ -59,7 +61,7 @@ class ExplorerWidget(anywidget.AnyWidget):
                 error = self._try(e.undo)
             case {"do": "goto", "number": int(number)}:
                 error = self._try(lambda: e.goto(number))
-        self.draw(error=error)
+        self.draw(error)
 
     def _try(self, act: Any) -> str:
         try:
@@ -68,12 +70,14 @@ class ExplorerWidget(anywidget.AnyWidget):
             return str(error)
         return ""
 
-    def draw(self, **more: Any) -> None:
+    def draw(self, error: str = "") -> None:
         e = self.explorer
+        of, measured = self._measured
         waiting = e.check(0)
         self.view = {
+            "drawn": self.view.get("drawn", 0) + 1,  # what is the same as before is not sent, and the page waits
             "name": e.f.name,
-            "nest": nest(e.f.loops()),
+            "nest": nest(e.loops()),
             "steps": [{"code": s.code, "reason": s.reason} for s in e.suggested],
             "waiting": waiting,
             "stages": list(e.stages),
@@ -83,8 +87,8 @@ class ExplorerWidget(anywidget.AnyWidget):
                 for s, depth in e.tree()
             ],
             "code": e.code,
-            "error": "",
-            **more,
+            "error": error,
+            **(measured if of == e.current.number else {}),
         }
 
     def _order(self) -> str:
@@ -93,8 +97,12 @@ class ExplorerWidget(anywidget.AnyWidget):
         if f.ndim != len(GRID):
             return ""
         try:
-            shown = [n for n, g in f.program().stages().items() if getattr(g, "ndim", None) == 2 and n in f.loops()]
-            found = [n for n in reversed(shown) if f"produce {n}:" in f.loops()]
+            shown = [
+                n
+                for n, g in f.program().stages().items()
+                if getattr(g, "ndim", None) == 2 and n in self.explorer.loops()
+            ]
+            found = [n for n in reversed(shown) if f"produce {n}:" in self.explorer.loops()]
             return order(f, GRID, of=found)._repr_html_()
         except HaloError:
             return ""

@@ -33,6 +33,13 @@ photo = np.random.default_rng(0).integers(0, 255, (192, 256, 3), np.uint8)
 explorer = local_laplacian.local_laplacian.explore(img=photo)
 explorer
 """
+BLUR = """
+from examples import blur
+grey = np.random.default_rng(0).integers(0, 20000, (1024, 1026), np.uint16)
+tried = blur.blur_y.explore(img=halo.pad(grey, "edge"))
+"""
+BOOKS = {"explore": (CELL,), "blur": (f"import halo\nimport numpy as np{BLUR}", "tried")}
+MOST = 1000.0  # milliseconds to the first paint: 200 on a machine that does nothing else
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -46,13 +53,14 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab with one notebook; the address of that."""
+    """JupyterLab with the notebooks of BOOKS; the address of one, but for its name."""
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("jupyterlab")
     home = tmp_path_factory.mktemp("lab")
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(book, home / "explore.ipynb")
+    for name, cells in BOOKS.items():
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.strip()) for c in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(book, home / f"{name}.ipynb")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -64,7 +72,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api?token={token}")
-        yield f"http://127.0.0.1:{port}/lab/tree/explore.ipynb?token={token}"
+        yield f"http://127.0.0.1:{port}/lab/tree/{{}}.ipynb?token={token}"
     finally:
         server.terminate()
         server.wait(20)
@@ -83,7 +91,8 @@ def _wait_for(address: str, seconds: float = 90) -> None:
 
 
 @pytest.fixture
-def page(lab: str) -> Iterator[Any]:
+def page(lab: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One of the notebooks, open in Chromium."""
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium(), args=QUIET)
@@ -91,7 +100,7 @@ def page(lab: str) -> Iterator[Any]:
         page.said = []
         page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.goto(lab)
+        page.goto(lab.format(request.param))
         yield page
         browser.close()
 
@@ -101,11 +110,49 @@ def picture(page: Any, name: str) -> None:
     page.screenshot(path=str(PICTURES / f"{name}.png"))
 
 
-def test_two_steps_one_refused_undo_and_copy(page: Any) -> None:
+def run(page: Any, cell: int) -> None:
+    """Run a cell, when the kernel is there and does nothing else."""
     page.wait_for_selector(".jp-Notebook .cm-content", timeout=90_000)
-    page.get_by_text("| Idle").wait_for(timeout=90_000)  # the kernel is there
-    page.click(".jp-Notebook .cm-content")
+    page.get_by_text("| Idle").wait_for(timeout=90_000)
+    page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(cell).click()
     page.keyboard.press("Shift+Enter")
+
+
+FIRST_PAINT = """() => addEventListener("keydown", () => {
+  const start = performance.now();
+  const seen = new MutationObserver(() => {
+    if (!document.querySelector(".halo-explore .state")) return;
+    seen.disconnect();
+    requestAnimationFrame(() => setTimeout(() => (window.firstPaint = performance.now() - start)));
+  });
+  seen.observe(document.body, { subtree: true, childList: true });
+}, { capture: true, once: true })"""
+
+
+@pytest.mark.parametrize("page", ["blur"], indirect=True)
+def test_the_first_paint_of_a_blur_and_its_roofline(page: Any) -> None:
+    run(page, 0)
+    page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt", has_text=re.compile(r"\[\d+\]")).first.wait_for(
+        timeout=120_000
+    )
+    page.evaluate(FIRST_PAINT)
+    run(page, 1)
+    page.wait_for_function("window.firstPaint", timeout=60_000)
+    milliseconds = page.evaluate("window.firstPaint")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / "first_paint.txt").write_text(f"{milliseconds:.0f} ms\n")
+    assert milliseconds < MOST
+    page.click(".halo-explore .ask")
+    page.wait_for_selector(".halo-explore .halo-roofline", timeout=120_000)
+    page.wait_for_function("!document.querySelector('.halo-explore').textContent.includes('asking')", timeout=120_000)
+    page.locator(".halo-explore .halo-roofline").scroll_into_view_if_needed()
+    picture(page, "5_roofline")
+    assert page.locator(".halo-explore .halo-roofline .stage").count() == 2
+
+
+@pytest.mark.parametrize("page", ["explore"], indirect=True)
+def test_two_steps_one_refused_undo_and_copy(page: Any) -> None:
+    run(page, 0)
     page.wait_for_selector(".halo-explore .step", timeout=120_000)
 
     def states() -> int:

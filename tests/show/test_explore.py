@@ -163,6 +163,9 @@ def test_the_widget_does_what_the_page_asks(blur: halo.Func) -> None:
     assert w.view["code"] == 'out.vectorize("x", 16)'
     w.receive({"do": "apply", "code": "rows.store_root()"})
     assert "where values are kept" in w.view["error"]
+    drawn = w.view
+    w.receive({"do": "apply", "code": "rows.store_root()"})
+    assert w.view != drawn  # the page hears of it again
     for nonsense in ("out.nosuch()", "1 +", "nobody.vectorize('x')", "out.vectorize()"):
         w.receive({"do": "apply", "code": nonsense})
         assert w.view["error"]
@@ -178,7 +181,10 @@ def test_the_widget_does_what_the_page_asks(blur: halo.Func) -> None:
     assert w.view["report"][0][0] == "stage"
     assert w.view["roofline"].startswith("<svg")
     assert "before" not in w.view["roofline"]
+    w.receive({"do": "more"})
+    assert w.view["report"]  # of the same state still
     w.receive({"do": "apply", "code": 'out.parallel("y")'})
+    assert "report" not in w.view
     w.receive({"do": "report"})
     assert 'class="before"' in w.view["roofline"]
     assert "halo-order" in w.view["order"]
