@@ -11,7 +11,8 @@ from halo import Func, RDom
 from halo.errors import ArgumentError, here
 
 from .op import Kind, op
-from .reductions import accumulator, extent
+from .reductions import accumulator
+from .schedule import padded_stage
 from .shapes import Window, indices, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 
@@ -68,15 +69,13 @@ def _(
 ) -> Tensor:
     n, wide = x.ndim - 2, accumulator(x)
     w = Window.of(weight.shape[2:], strides, padding, dilation, n)
-    view = halo.pad(x.func, "constant", 0, bounds=[None, None, *((0, extent(x, 2 + d)) for d in range(n))])
+    padded = padded_stage(x, w, x.dtype(0))
     b, o, *at = indices(x.ndim)
     r: RDom = halo.rdom(*weight.shape[1:], names=["c", *(f"k{d}" for d in range(n))])
     first = o // (weight.shape[0] // groups) * weight.shape[1] if groups > 1 else 0
-    taps = (
-        v * w.strides[d] + k * w.dilation[d] - w.before[d] for d, (v, k) in enumerate(zip(at, list(r)[1:], strict=True))
-    )
+    taps = (v * w.strides[d] + k * w.dilation[d] for d, (v, k) in enumerate(zip(at, list(r)[1:], strict=True)))
     sums, f = Func("sums"), Func("conv")
-    product = view[(b, first + r.c, *taps)].astype(wide) * weight.func[(o, *r)].astype(wide)
+    product = padded[(b, first + r.c, *taps)].astype(wide) * weight.func[(o, *r)].astype(wide)
     sums[(b, o, *at)] = halo.sum(product, r)
     total = sums[(b, o, *at)]
     f[(b, o, *at)] = (total if bias is None else total + bias.func[o].astype(wide)).astype(x.dtype)

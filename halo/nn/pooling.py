@@ -18,11 +18,14 @@ from halo.types import i64
 
 from .layouts import Layout
 from .op import Kind, Types, op
-from .schedule import bound
+from .schedule import bound, padded_stage
 from .shapes import Window, takes
 from .tensor import Tensor, TensorType
 
 __all__ = ["average_pool", "global_average_pool", "lp_pool", "max_pool", "max_pool_indices"]
+
+
+WRITTEN_OUT = 128  # taps of a window: more are a loop
 
 
 def _spatial(x: TensorType | Tensor, layout: str) -> tuple[Any, ...]:
@@ -63,7 +66,16 @@ def _places(x: Tensor, w: Window, value: Any, i: tuple[Any, ...]) -> Iterator[tu
 def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, end: Any = None) -> Tensor:
     """`fold` of what the window has at each place, `value` outside; `end(total, i)` of that, if there is one."""
     f, i = Func(name), _variables(x, w)
-    total = functools.reduce(fold, (tap for tap, _ in _places(x, w, value, i)))
+    if math.prod(w.kernel) <= WRITTEN_OUT:
+        total = functools.reduce(fold, (tap for tap, _ in _places(x, w, value, i)))
+    else:
+        folded = Func("folded")
+        r: RDom = halo.rdom(*w.kernel, names=[f"k{d}" for d in range(len(w.kernel))])
+        padded = padded_stage(x, w, x.dtype(value))
+        at = (i[2 + d] * w.strides[d] + k * w.dilation[d] for d, k in enumerate(r))
+        tap = padded[(*i[:2], *at, *i[2 + len(w.kernel) :])]
+        folded[i] = halo.max(tap, r) if fold is halo.max else halo.sum(tap, r)
+        total = folded[i]
     f[i] = total if end is None else end(total, i)
     return Tensor(f, shape, x.dtype)
 

@@ -9,9 +9,10 @@ from typing import Any
 import halo
 from halo import Func
 
+from .shapes import Window, indices
 from .tensor import Tensor
 
-__all__ = ["bound", "epilogues", "length", "tail", "tasks", "whole_tiles"]
+__all__ = ["bound", "epilogues", "length", "padded_stage", "tail", "tasks", "whole_tiles"]
 
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
 
@@ -84,3 +85,16 @@ def tasks(f: Func, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[
         task = f"{task}_{name}"
     f.parallel(task)
     return task
+
+
+def padded_stage(x: Tensor, w: Window, value: Any) -> Func:
+    """`x`, [N, C, spatial...], with the padding of `w` around it, as a stage of its own: its first entries are at 0."""
+    n = len(w.kernel)
+    spatial = range(2, 2 + n)
+    view = halo.pad(
+        x.func, "constant", value, bounds=[(0, x.shape[d]) if d in spatial else None for d in range(x.ndim)]
+    )
+    f, i = Func("padded"), indices(x.ndim, "p")
+    f[i] = view[tuple(p - w.before[d - 2] if d in spatial else p for d, p in enumerate(i))]
+    f.compute_root()
+    return f

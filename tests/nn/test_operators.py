@@ -65,6 +65,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
                ((ints(1, 3, 4),), {"size": (8,), "kernel": (3,), "dilation": 2})],
     "conv": [
         ((r(2, 3, 9), r(4, 3, 3), r(4)), {"padding": (1, 2), "strides": 2}),
+        ((r(1, 2, 40), r(3, 2, 5)), {"padding": 3, "strides": 7, "dilation": 2}),
         ((r(1, 4, 5, 6, 4), r(6, 2, 2, 3, 1)), {"groups": 2, "dilation": (1, 2, 1), "padding": 1}),
         ((ints(1, 2, 5, 5), ints(3, 2, 3, 3)), {}),
         ((r(1, 1, 3, 3).astype(np.float64), r(1, 1, 2, 2).astype(np.float64)), {}),
@@ -210,6 +211,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(1, 2, 9, 9),), {"kernel": 2, "ceil": True}),
         ((r(1, 2, 5, 6, 7),), {"kernel": 3, "strides": 2, "padding": 1, "layout": "NCDHW"}),
         ((r(1, 2, 9),), {"kernel": 2, "ceil": True, "padding": 1, "count_include_pad": True, "layout": "NCW"}),
+        ((r(1, 2, 20, 20),), {"kernel": 12, "strides": 5, "padding": 2}),
     ],
     "batch_norm": [((r(2, 6, 4, 4), r(6), r(6), r(6), abs(r(6))), {})],
     "clip": [((r(3, 4),), {"low": -0.5, "high": 0.5})],
@@ -241,6 +243,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(1, 3, 9, 9),), {"kernel": 2, "ceil": True}),
         ((r(1, 3, 9, 9),), {"kernel": (2, 3), "padding": (0, 1, 1, 1), "dilation": 2}),
         ((r(2, 3, 7),), {"kernel": 3, "strides": 2, "padding": 1, "layout": "NCW"}),
+        ((r(1, 2, 40, 40),), {"kernel": (12, 13), "strides": 7, "dilation": 2, "padding": 3}),
         ((ints(1, 2, 5, 4, 6),), {"kernel": 2, "layout": "NCDHW"}),
     ],
     "maximum": [((r(3, 4), r(4)), {})],
