@@ -23,7 +23,7 @@ from . import models
 from .measure import Result
 
 WORST, CONVOLUTIONS = 1.5, 0.75  # the bars: a network's time to ONNX Runtime's, a convolution's share of the peak
-NETWORKS = ("efficientnet-lite0", "ocr-classifier", "minilm", "magika", *models.LIGHT)
+NETWORKS = ("efficientnet-lite0", "ocr-classifier", "ocr-recogniser", "ocr-detector", "minilm", "magika", *models.LIGHT)
 ROUNDS, WARM, COUNTED = 8, 2, 4
 RESNET = (  # channels in and out, size, kernel, stride
     (3, 64, 224, 7, 2), (64, 64, 56, 1, 1), (64, 64, 56, 3, 1), (64, 256, 56, 1, 1), (256, 64, 56, 1, 1), (256, 128, 56, 1, 2),

@@ -107,7 +107,19 @@ from .recurrent import gru, lstm, rnn
 from .reductions import all, any, argmax, argmin, cumprod, cumsum, logsumexp, max, mean, min, prod, sum
 from .resize import resize
 from .sampling import affine_grid, col2im, dft, grid_sample
-from .shape import broadcast_to, concatenate, flatten, pad, repeat, reshape, strided_slice, tile, transpose, trilu
+from .shape import (
+    broadcast_to,
+    concatenate,
+    depth_to_space,
+    flatten,
+    pad,
+    repeat,
+    reshape,
+    strided_slice,
+    tile,
+    transpose,
+    trilu,
+)
 from .sorting import argsort, overlap_suppression, sort
 from .tensor import Tensor, TensorType, tensor
 
@@ -156,6 +168,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "dense",
+    "depth_to_space",
     "dft",
     "divide",
     "einsum",

@@ -19,6 +19,7 @@ from .tensor import Tensor, TensorType
 __all__ = [
     "broadcast_to",
     "concatenate",
+    "depth_to_space",
     "flatten",
     "pad",
     "repeat",
@@ -223,6 +224,43 @@ def _(x: Tensor, *, repeats: int, axis: int) -> Tensor:
     d, f, i = axis_of("repeat", axis, x.ndim), Func("repeat"), indices(x.ndim)
     f[i] = x.func[(*i[:d], i[d] // repeats, *i[d + 1 :])]
     return Tensor(f, repeat.infer((x.type,), {"repeats": repeats, "axis": axis}).shape, x.dtype)
+
+
+def _depth_to_space(x: Any, *, block: Any, mode: str = "DCR") -> Any:
+    (b, c, h, w), (kh, kw) = x.shape, block
+    if mode == "CRD":
+        moved = x.reshape(b, c // (kh * kw), kh, kw, h, w).transpose(0, 1, 4, 2, 5, 3)
+    else:
+        moved = x.reshape(b, kh, kw, c // (kh * kw), h, w).transpose(0, 3, 4, 1, 5, 2)
+    return np.ascontiguousarray(moved).reshape(b, c // (kh * kw), h * kh, w * kw)
+
+
+@op(Kind.OPAQUE, reference=_depth_to_space)
+def depth_to_space(x: TensorType, *, block: tuple[int, int], mode: str = "DCR") -> TensorType:
+    """Channels become the points of a `block` of rows and columns: TOPI depth_to_space, ONNX DepthToSpace. `x`: [N, C, H, W].
+    `mode`: the channels of a point lie together ("DCR"), or the points of a channel ("CRD").
+
+    >>> from halo import nn
+    >>> nn.depth_to_space(np.arange(4, dtype=np.float32).reshape(1, 4, 1, 1), block=(2, 2))[0, 0]
+    array([[0., 1.],
+           [2., 3.]], dtype=float32)
+    """
+    kh, kw = block
+    if x.ndim != 4 or mode not in ("DCR", "CRD") or min(kh, kw) < 1 or x.shape[1] % (kh * kw):
+        raise ArgumentError(
+            f"{x} has no channels for blocks of {kh} x {kw} in mode {mode!r}", loc=here(), legal=("DCR", "CRD")
+        )
+    b, c, h, w = x.shape
+    return TensorType((b, c // (kh * kw), h * kh, w * kw), x.dtype)
+
+
+@depth_to_space.strategy("direct")
+def _(x: Tensor, *, block: tuple[int, int], mode: str) -> Tensor:
+    shape = depth_to_space.infer((x.type,), {"block": block, "mode": mode}).shape
+    (kh, kw), f, (n, c, y, v) = block, Func("depth_to_space"), indices(4)
+    point = y % kh * kw + v % kw
+    f[n, c, y, v] = x.func[n, c * (kh * kw) + point if mode == "CRD" else point * shape[1] + c, y // kh, v // kw]
+    return Tensor(f, shape, x.dtype)
 
 
 def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> list[tuple[Any, Any, int]]:

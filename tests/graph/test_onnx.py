@@ -139,3 +139,23 @@ def test_resnet50_is_right() -> None:
     got = net(x)
     assert np.abs(got - want).max() / np.abs(want).max() < 1e-3
     assert got.argmax() == want.argmax()
+
+
+def test_a_transposed_convolution_without_overlap_is_a_product() -> None:
+    from onnx import helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    w, b = (
+        numpy_helper.from_array(rng.standard_normal(s, np.float32), name)
+        for name, s in (("w", (5, 7, 2, 3)), ("b", (7,)))
+    )
+    node = helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], strides=[2, 3], kernel_shape=[2, 3])
+    x, y = (helper.make_tensor_value_info(n, 1, s) for n, s in (("x", ["n", 5, "h", "v"]), ("y", None)))
+    made = helper.make_model(
+        helper.make_graph([node], "g", [x], [y], [w, b]), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    net = graph.from_onnx(made).compile()
+    for shape in ((1, 5, 4, 6), (2, 5, 9, 3)):
+        a = rng.standard_normal(shape, np.float32)
+        (want,) = ReferenceEvaluator(made).run(None, {"x": a})
+        np.testing.assert_allclose(net(a), want, rtol=1e-4, atol=1e-5)

@@ -224,6 +224,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(1, 32, 7, 7), r(32, 32, 1, 1)), {}),
         ((r(2, 12, 9, 9), r(24, 4, 3, 3), r(24)), {"groups": 3, "padding": 1}),
     ],
+    "depth_to_space": [((r(2, 12, 3, 5),), {"block": (2, 3)}), ((r(1, 8, 4, 4),), {"block": (2, 2), "mode": "CRD"})],
     "dense": [((r(1, 70), r(100, 70), r(100)), {}), ((r(33, 70), r(32, 70)), {}), ((r(2, 3), r(5, 3)), {})],
     "divide": [((r(3, 4), abs(r(4)) + 1), {}),
                ((np.arange(-6, 6, dtype=np.int32).reshape(3, 4), np.array([2, -3, 5, -1], np.int32)), {})],

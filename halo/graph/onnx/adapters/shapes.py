@@ -144,14 +144,8 @@ def _(n: Node) -> Any:
 
 @adapter("DepthToSpace")
 def _(n: Node) -> Any:
-    x, block = n[0], n.attrs["blocksize"]
-    b, c, h, w = x.type.shape
-    if n.text("mode", "DCR") == "DCR":
-        parts, order = (b, block, block, c // block**2, h, w), (0, 3, 4, 1, 5, 2)
-    else:
-        parts, order = (b, c // block**2, block, block, h, w), (0, 1, 4, 2, 5, 3)
-    moved = nn.transpose(nn.reshape(x, shape=parts), axes=order)
-    return nn.reshape(moved, shape=(b, c // block**2, h * block, w * block))
+    block = n.attrs["blocksize"]
+    return nn.depth_to_space(n[0], block=(block, block), mode=n.text("mode", "DCR"))
 
 
 @adapter("SpaceToDepth")

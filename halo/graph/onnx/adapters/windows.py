@@ -95,12 +95,11 @@ def _(n: Node) -> Any:
 
 def _spread(x: Any, weight: Any, bias: Any) -> Any:
     """A transposed convolution whose windows do not overlap: at each point a product with the weights, spread out."""
-    (b, _, h, w), (i, o, kh, kw) = x.type.shape, weight.type.static
+    i, o, kh, kw = weight.type.static
     taps = nn.reshape(nn.transpose(weight, axes=(1, 2, 3, 0)), shape=(o * kh * kw, i, 1, 1))
     if bias is not None:
         bias = nn.reshape(nn.broadcast_to(nn.reshape(bias, shape=(o, 1)), shape=(o, kh * kw)), shape=(-1,))
-    parts = nn.reshape(nn.conv2d(x, taps, bias), shape=(b, o, kh, kw, h, w))
-    return nn.reshape(nn.transpose(parts, axes=(0, 1, 4, 2, 5, 3)), shape=(b, o, h * kh, w * kw))
+    return nn.depth_to_space(nn.conv2d(x, taps, bias), block=(kh, kw), mode="CRD")
 
 
 @adapter("ConvInteger")
