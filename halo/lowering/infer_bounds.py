@@ -537,6 +537,7 @@ def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
             r = narrow(c, Range(v, None, None))
             ends = [None if end is None else A.substitute(i, {v: end}) for end in (r.lo, r.hi)]
             said.append((ends[0], ends[1]) if direction > 0 else (ends[1], ends[0]))
+    said += [_of_multiple(i, slack) for slack in slacks(c)]
     closed = [
         ends
         for ends in said
@@ -552,6 +553,19 @@ def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
             low, high = solve(slack, atom)
             ends = [None if e is None else A.add(rest, A.mul(e, Const(k, index))) for e in (low, high)]
             yield (ends[0], ends[1]) if k > 0 else (ends[1], ends[0])
+
+
+def _of_multiple(i: Expr, slack: Expr) -> tuple[End, End]:
+    """Ends of `i` where 0 <= slack, as far as that is about a multiple of it: 0 <= k*i + rest."""
+    terms = dict(parts(slack)[0])
+    atom, q = next(((atom, q) for atom, q in parts(i)[0] if atom in terms), (i, 0))
+    if q == 0:
+        return None, None
+    k = terms[atom] * (1 if q > 0 else -1)
+    rest = A.sub(A.mul(slack, Const(abs(q), index)), A.mul(i, Const(k, index)))
+    if k > 0:
+        return A.neg(A.floordiv(rest, Const(k, index))), None
+    return None, A.floordiv(rest, Const(-k, index))
 
 
 def _data_bounds(i: Expr) -> tuple[End, End]:

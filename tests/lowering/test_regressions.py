@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import halo
 
@@ -139,3 +140,19 @@ def test_a_stage_is_computed_though_the_one_that_it_runs_with_is_not_needed():
         for given in (0, 1, 0):
             want = values[needed] + values[maybe] * given
             np.testing.assert_array_equal(out(shape=(8, 9), k=given), want)
+
+
+@pytest.mark.parametrize(("stride", "dilation", "padding"), [(7, 2, 3), (3, 2, 2), (4, 6, 3), (2, 1, 1), (5, 5, 4)])
+def test_a_guard_says_of_an_index_what_it_says_of_a_multiple(stride: int, dilation: int, padding: int) -> None:
+    """`0 <= 7*x + 2*k - 3` was said of x and of k, rounded up: the index seemed to go down to -3."""
+    x = halo.Var("x")
+    a, f = halo.Input("a", halo.f32, ndim=1), halo.Func("f")
+    r = halo.rdom(3, names="k")
+    at = stride * x + dilation * r[0] - padding
+    f[x] = 0.0
+    f[x] += halo.select((at >= 0) & (at < a.shape[0]), a[at], 0.0)
+    values = np.arange(1, 31, dtype=np.float32)
+    n = (30 + 2 * padding - 2 * dilation - 1) // stride + 1
+    padded = np.pad(values, padding)
+    want = sum(padded[dilation * k :][: stride * n : stride][:n] for k in range(3))
+    np.testing.assert_array_equal(f(a=values, shape=(n,)), want)
