@@ -37,6 +37,7 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.on_msg(lambda _, content, __: self.receive(content))
         self.stage = explorer.f.name if len(explorer.stages) > MANY else ""
         self._measured: tuple[int, dict[str, Any]] = -1, {}  # of which state
+        self._error = ""
         explorer.look_at(self.stage)
         self.draw()
 
@@ -46,6 +47,7 @@ class ExplorerWidget(anywidget.AnyWidget):
         match message:
             case {"do": "more"}:
                 e.check(AT_ONCE)
+                error = self._error  # until something else is done
             case {"do": "report"}:
                 found = e.report()
                 self._measured = e.current.number, {
@@ -61,6 +63,7 @@ class ExplorerWidget(anywidget.AnyWidget):
                 error = self._try(e.undo)
             case {"do": "goto", "number": int(number)}:
                 error = self._try(lambda: e.goto(number))
+        self._error = error
         self.draw(error)
 
     def _try(self, act: Any) -> str:

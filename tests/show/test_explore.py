@@ -166,6 +166,8 @@ def test_the_widget_does_what_the_page_asks(blur: halo.Func) -> None:
     drawn = w.view
     w.receive({"do": "apply", "code": "rows.store_root()"})
     assert w.view != drawn  # the page hears of it again
+    w.receive({"do": "more"})
+    assert "where values are kept" in w.view["error"]  # until something else is done
     for nonsense in ("out.nosuch()", "1 +", "nobody.vectorize('x')", "out.vectorize()"):
         w.receive({"do": "apply", "code": nonsense})
         assert w.view["error"]
