@@ -6,6 +6,7 @@ Inputs and outputs take their strides from the call; in the fast variant the las
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -280,8 +281,8 @@ class _Flatten:
             self.layouts[s.what] = outer
             self.memo = {}
         if hoisted is None and f.memoized is None:
-            shared = (None,) * len(buffers) if same is None else self.layouts[self.copied[s.what]].buffers
-            body = _allocate(buffers, size, body, shared, same)
+            shared = [] if same is None else [(b, same) for b in self.layouts[self.copied[s.what]].buffers]
+            body = _allocate(buffers, size, body, shared)
         for var, value in reversed(lets):
             body = Let(var, value, body)
         return body
@@ -360,17 +361,11 @@ def _sized(size: Expr) -> Expr:
     return A.maximum(size, Const(0, index)) if low is None or low < 0 else size  # of an empty region
 
 
-def _allocate(
-    buffers: tuple[Buffer, ...],
-    size: Expr,
-    body: Stmt,
-    outputs: tuple[Buffer | None, ...] = (),
-    same: Expr | None = None,
-) -> Stmt:
+def _allocate(buffers: tuple[Buffer, ...], size: Expr, body: Stmt, shared: Sequence[tuple[Buffer, Expr]] = ()) -> Stmt:
     _, bound = const_bounds(size)
     size = _sized(size)
-    for b, output in reversed(list(zip_longest(buffers, outputs))):
-        body = Allocate(b, size, body, bound, None if output is None or same is None else (output, same))
+    for b, where in reversed(list(zip_longest(buffers, shared))):
+        body = Allocate(b, size, body, bound, where)
     return body
 
 

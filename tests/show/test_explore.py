@@ -109,12 +109,7 @@ def test_one_stage_at_a_time(blur: halo.Func) -> None:
 
 
 def test_updates_and_reductions_have_steps() -> None:
-    i, j = halo.vars("i j")
-    a, b = halo.Input("a", halo.f32, ndim=2), halo.Input("b", halo.f32, ndim=2)
-    f, r = halo.Func("f"), halo.rdom(16, names="k")
-    f[i, j] = 0.0
-    f[i, j] += a[i, r.k] * b[r.k, j]
-    m = np.ones((16, 16), np.float32)
+    f, m = stages.product(16), np.ones((16, 16), np.float32)
     e = f.explore(a=m, b=m, shape=(16, 16))
     assert 'f.update(0).vectorize("j", 16)' in codes(e)
     e.apply('f.update(0).reorder("i", "k", "j")')

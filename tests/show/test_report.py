@@ -17,7 +17,7 @@ from halo.show.peaks import Machine, machine
 from halo.show.report import Report, StageReport
 from halo.show.roofline import roofline
 
-from .stages import IMG, SHAPE, blur
+from .stages import IMG, SHAPE, blur, product
 
 
 def test_bytes_and_flops_of_a_blur() -> None:
@@ -69,12 +69,7 @@ def test_counts_are_those_of_a_trace(tile: tuple[int, int], tail: str, where: st
 
 
 def test_a_product_of_matrices_counts_its_updates() -> None:
-    i, j = halo.vars("i j")
-    a, b = halo.Input("a", halo.f32, ndim=2), halo.Input("b", halo.f32, ndim=2)
-    f, r = halo.Func("f"), halo.rdom(96, names="k")
-    f[i, j] = 0.0
-    f[i, j] += a[i, r.k] * b[r.k, j]
-    m = np.ones((96, 96), np.float32)
+    f, m = product(96), np.ones((96, 96), np.float32)
     found = f.report(a=m, b=m, shape=(96, 96))
     assert found.whole.flops == 2 * 96
     assert found.whole.outside == 3 * m.nbytes
