@@ -14,15 +14,17 @@ import halo
 from .case import Case
 
 HEIGHT, WIDTH, STAGES = 1536, 2560, 32
-ROWS = 32  # a task
+ROWS = 32  # a task; four of them at once share the rows that they load
 WEIGHTS = [(dy, dx, (dy + 3) * (dx + 3)) for dy in range(-2, 3) for dx in range(-2, 3)]
 
 
 def case() -> Case:
     # A picture that has the border of all stages, so that all peers do the same.
     padded = np.random.default_rng(0).integers(0, 65536, (HEIGHT + 4 * STAGES, WIDTH + 4 * STAGES), np.uint16)
+    pixels = sum((HEIGHT + 4 * k) * (WIDTH + 4 * k) for k in range(STAGES))
     return Case("stencil_chain", {"img": padded}, (HEIGHT, WIDTH), np.uint16, func, schedule, numpy_chain,
-                bytes=4 * HEIGHT * WIDTH, peers={"halide": halide_chain, "numba": numba_chain})  # fmt: skip
+                bytes=4 * HEIGHT * WIDTH, flops=(2 * len(WEIGHTS) - 1) * pixels,
+                peers={"halide": halide_chain, "numba": numba_chain})  # fmt: skip
 
 
 def func() -> halo.Func:
@@ -44,6 +46,7 @@ def schedule(last: halo.Func) -> None:
     for k, width in enumerate(widths()):
         stage = last[f"stage_{k}" if k else "stage"]
         stage.compute_root().bound("x", 0, width).parallel("y", ROWS)
+        stage.split("y_p", "y_p", "row", 4).reorder("y", "y_p", "x", "row").unroll("row")
         stage.vectorize("x", 32, tail="shift_inwards").partition("x", "never")
 
 
@@ -54,7 +57,7 @@ def widths() -> list[int]:
 def halide_chain() -> Any:
     import halide as hl
 
-    x, y = map(hl.Var, ("x", "y"))
+    x, y, xi, rows, row = map(hl.Var, ("x", "y", "xi", "rows", "row"))
     img = hl.ImageParam(hl.UInt(16), 2, "img")
     stages = [img]
     for k in range(STAGES):
@@ -63,7 +66,9 @@ def halide_chain() -> Any:
         stages.append(stage)
     del stages[0]
     for stage, width in zip(stages, widths(), strict=True):
-        stage.compute_root().bound(x, 0, width).parallel(y, ROWS).vectorize(x, 32, hl.TailStrategy.ShiftInwards)
+        stage.compute_root().bound(x, 0, width).split(y, y, rows, ROWS).split(rows, rows, row, 4)
+        stage.split(x, x, xi, 32, hl.TailStrategy.ShiftInwards).reorder(xi, row, x, rows, y)
+        stage.vectorize(xi).unroll(row).parallel(y)
     return stages[-1].compile_to_callable([img], hl.get_jit_target_from_environment())
 
 
