@@ -32,6 +32,7 @@ from .expr import (
 from .facts import const_bounds, free_vars
 from .fold import fold
 from .linear import common_part, linear, parity, parts, shifted
+from .node import remembered
 
 
 def const(value: float, type: Type = index) -> Const:
@@ -76,6 +77,7 @@ def add(a: Expr, b: Expr) -> Expr:
     return _op("add", a, b)
 
 
+@remembered
 def sub(a: Expr, b: Expr) -> Expr:
     if a.lanes > 1:
         return _ring("sub", a, b, sub)
@@ -141,6 +143,7 @@ def floordiv(a: Expr, b: Expr) -> Expr:
     return _op("floordiv", a, b)
 
 
+@remembered
 def _index_floordiv(a: Expr, c: int) -> Expr:
     # (c*q + r) // c = q + r // c
     quotient, rest = _split_multiples(a, c)
@@ -194,6 +197,7 @@ def maximum(a: Expr, b: Expr) -> Expr:
     return _extreme("max", a, b)
 
 
+@remembered
 def _extreme(name: str, a: Expr, b: Expr) -> Expr:
     if a is b:
         return a
@@ -317,7 +321,7 @@ def _index_compare(name: str, d: Expr) -> Expr:
 
 def _compare(name: str, a: Expr, b: Expr) -> Expr:
     if a is b and not a.type.is_float:
-        return _wide(Const(int(name in ("eq", "le")), bool_), a.lanes)
+        return broadcast(Const(int(name in ("eq", "le")), bool_), a.lanes)
     return _broadcasting(name, a, b, _BINARY[name], bool_)
 
 
@@ -475,9 +479,6 @@ def broadcast(e: Expr, lanes: int) -> Expr:
     return e if e.lanes == lanes else Broadcast(e, lanes // e.lanes)
 
 
-_wide = broadcast
-
-
 def ramp(base: Expr, stride: Expr, n: int) -> Expr:
     return broadcast(base, base.lanes * n) if _uniform(stride, 0) else Ramp(base, stride, n)
 
@@ -560,9 +561,7 @@ def map_children(e: Expr, f: Callable[[Expr], Expr]) -> Expr:
         return Shuffle(tuple(f(v) for v in e.vectors), e.picks)
     if isinstance(e, Reduce):
         return Reduce(e.name, f(e.value), e.n)
-    if isinstance(e, Instruction):
-        return e.replace(args=tuple(f(a) for a in e.args))
-    return e
+    return e.replace(args=tuple(f(a) for a in e.args)) if isinstance(e, Instruction) else e
 
 
 def rewrite(e: Expr, f: Callable[[Expr], Expr | None], memo: dict[Expr, Expr]) -> Expr:

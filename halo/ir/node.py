@@ -7,12 +7,13 @@ One compilation owns one table (`with interning():`) and drops it.
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ else:
 
 T = TypeVar("T", bound=type)
 N = TypeVar("N", bound="Node")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class _Local(threading.local):
@@ -103,6 +105,20 @@ def uncollected() -> Iterator[None]:
 def node_count() -> int:
     """Interned nodes made so far by this thread: the tests' measure of compile time."""
     return _local.count
+
+
+def remembered(f: F) -> F:
+    """A function of nodes that gives, for the same ones, what it gave before: one dictionary serves it and the nodes."""
+
+    @functools.wraps(f)
+    def recall(*args: Any) -> Any:
+        table, key = _local.table, (f, args)
+        found = table.get(key)
+        if found is None:
+            found = table[key] = f(*args)
+        return found
+
+    return recall  # type: ignore[return-value]  # the same signature, without keywords
 
 
 _INTERNED = """
