@@ -14,7 +14,7 @@ from .node import Node, node
 
 __all__ = ["Acquire", "Allocate", "Atomic", "Block", "CallExtern", "Check", "Evaluate", "Extern", "Fetch", "For", "Fork",
            "Free", "Hoist", "If", "Keep", "Let", "Memoize", "Prefetch", "Produce", "Provide", "Realize", "Recall", "Release",
-           "Semaphore", "Stmt", "Store", "Stream", "View", "block"]  # fmt: skip
+           "Semaphore", "Stmt", "Store", "Stream", "View", "block", "substmts"]  # fmt: skip
 
 
 class Stmt(Node):
@@ -316,3 +316,17 @@ def block(*stmts: Stmt | None) -> Stmt:
         elif s is not None:
             flat.append(s)
     return flat[0] if len(flat) == 1 else Block(tuple(flat))
+
+
+def substmts(s: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside of `s`."""
+    match s:
+        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic() | Stream():
+            return (s.body,)
+        case If():
+            return (s.then,) if s.orelse is None else (s.then, s.orelse)
+        case Block():
+            return s.stmts
+        case Fork():
+            return (s.producer, s.consumer, s.alone)
+    return ()

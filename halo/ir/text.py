@@ -70,6 +70,7 @@ from .stmt import (
     Stmt,
     Store,
     Stream,
+    substmts,
 )
 
 __all__ = ["loops_text", "printed_name", "to_text"]
@@ -439,7 +440,7 @@ class _LoopPrinter(_Printer):
         todo, outside_in = [nest], []
         while todo:
             outside_in.append(todo.pop())
-            todo += _children(outside_in[-1])
+            todo += _shown(outside_in[-1])
         for s in outside_in:
             if isinstance(s, Produce | Realize):
                 self.regions.update(zip(s.what.mins, s.what.extents, strict=True))
@@ -555,11 +556,6 @@ def _flattened(e: Op) -> list[Expr]:
     return [first, second]
 
 
-def _children(s: Stmt) -> tuple[Stmt, ...]:
-    if isinstance(s, Block):
-        return s.stmts
-    if isinstance(s, If):
-        return (s.then,) if s.orelse is None else (s.then, s.orelse)
-    if isinstance(s, Fork):
-        return (s.producer, s.consumer)
-    return (s.body,) if isinstance(s, For | Let | Realize | Hoist | Memoize | Produce | Allocate | Stream) else ()
+def _shown(s: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside of `s` that are printed: of what is forked, both threads'."""
+    return (s.producer, s.consumer) if isinstance(s, Fork) else substmts(s)

@@ -41,6 +41,7 @@ from ..ir.stmt import (
     Realize,
     Stmt,
     Stream,
+    substmts,
 )
 from ..types import Type, bf16, f16, index
 from .python_code import Code, Comment, call, item, literal, name, np_, ref_
@@ -189,13 +190,7 @@ def _scalar(value: Any, type: Type, backend: str) -> Any:
 
 def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements directly inside of `s` that Python runs: of what is forked, the nest of one thread."""
-    if isinstance(s, Block):
-        return s.stmts
-    if isinstance(s, If):
-        return (s.then,) if s.orelse is None else (s.then, s.orelse)
-    if isinstance(s, (For, Hoist, Let, Memoize, Produce, Realize, Stream)):
-        return (s.body,)
-    return (s.alone,) if isinstance(s, Fork) else ()
+    return (s.alone,) if isinstance(s, Fork) else substmts(s)
 
 
 def _walk(s: Stmt) -> Iterator[Stmt]:

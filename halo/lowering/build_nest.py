@@ -15,14 +15,29 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Var, reads
 from ..ir.pipeline import Definition, Function, Pipeline, Place
 from ..ir.sorting import sorts_rows
-from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Prefetch, Produce, Provide, Realize, Stmt, Stream, block
+from ..ir.stmt import (
+    Block,
+    Extern,
+    For,
+    Hoist,
+    If,
+    Let,
+    Prefetch,
+    Produce,
+    Provide,
+    Realize,
+    Stmt,
+    Stream,
+    block,
+    substmts,
+)
 from ..schedule.loops import Fetching, Loops, Streaming
 from ..schedule.rewrite import arrays_of
 from ..types import index
 from .compute_with import Step, alignment, fused_groups, shared_depth, stage_order
 from .placement import check_placed
 from .stage_loops import LoopRange, StageLoops
-from .walk import exprs, substmts
+from .walk import exprs
 
 
 def build_nest(p: Pipeline) -> Stmt:

@@ -7,10 +7,9 @@ from typing import NoReturn
 from ..errors import ScheduleError
 from ..ir.expr import Expr, reads
 from ..ir.facts import free_vars
-from ..ir.stmt import Block, For, Produce, Provide, Realize, Stmt
+from ..ir.stmt import Block, For, Produce, Provide, Realize, Stmt, substmts
 from ..ir.text import to_text
 from .match import Difference, Tile, fit, is_injective, tile_of
-from .walk import substmts
 
 __all__ = ["check_tensors"]
 

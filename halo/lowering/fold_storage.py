@@ -17,10 +17,10 @@ from ..ir.expr import Array, Const, Expr, reads
 from ..ir.facts import arrays_read, const_bounds, free_vars
 from ..ir.interval import Range, monotonic, upper
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, substmts
 from ..types import index
 from .infer_bounds import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
-from .walk import exprs, map_stmt, substmts
+from .walk import exprs, map_stmt
 
 _FURTHEST = 64  # iterations in front of its readers: more does not pay
 _WIDEST = 2**16  # what is only known to be below the largest extent of an array is no window

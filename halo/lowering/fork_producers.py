@@ -42,9 +42,10 @@ from ..ir.stmt import (
     Semaphore,
     Stmt,
     block,
+    substmts,
 )
 from .compute_with import fused_groups
-from .walk import exprs, map_stmt, substmts
+from .walk import exprs, map_stmt
 
 Unit = frozenset[Array]  # what is computed together
 

@@ -17,14 +17,14 @@ from ..errors import ScheduleError
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Var, walk
 from ..ir.pipeline import ROOT, Definition, Function, Pipeline
-from ..ir.stmt import Block, For, Hoist, If, Keep, Let, Memoize, Produce, Realize, Stmt, block
+from ..ir.stmt import Block, For, Hoist, If, Keep, Let, Memoize, Produce, Realize, Stmt, block, substmts
 from ..schedule.loops import Loops
 from ..schedule.rewrite import read_by
 from ..types import bool_, index
 from .build_nest import build_nest
 from .checks import closed_boxes
 from .infer_bounds import extent_of, infer_bounds
-from .walk import exprs, map_stmt, substmts
+from .walk import exprs, map_stmt
 
 Box = tuple[tuple[Expr, Expr], ...]
 

@@ -7,6 +7,7 @@ loop variable can now be seen, which `partition` and `vectorize` need. Loops of 
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
@@ -54,10 +55,27 @@ class Values(dict[Var, Expr]):
         return A.substitute(e, self, self.memo) if self else e
 
     def without(self, v: Var) -> Values:
-        return Values({k: e for k, e in self.items() if k is not v}, self.zeros, self.positive) if v in self else self
+        return self._now({k: e for k, e in self.items() if k is not v}) if v in self else self
 
     def having(self, v: Var, e: Expr) -> Values:
-        return Values({**self, v: e}, self.zeros, self.positive)
+        return self._now({**self, v: e})
+
+    def knowing(self, c: Expr) -> Values:
+        """These, and what the truth of `c` says of them: `width == 3` makes the width 3."""
+        match c:
+            case Op(name="eq", args=(Var() as v, Const() as value)):
+                fact: dict[Var, Expr] = {v: value}
+                return self._now({**{k: A.substitute(e, fact) for k, e in self.items()}, **fact})
+            case Op(name="eq", args=(a, b)) if a.type is index:
+                return self._now(self, zeros=(A.sub(a, b),))
+            case Op(name="le", args=(a, b)) if a.type is index:
+                return self._now(self, positive=(A.sub(b, a),))
+            case Op(name="lt", args=(a, b)) if a.type is index:
+                return self._now(self, positive=(A.sub(A.sub(b, a), Const(1, index)),))
+        return self
+
+    def _now(self, values: dict[Var, Expr], zeros: tuple[Expr, ...] = (), positive: tuple[Expr, ...] = ()) -> Values:
+        return Values(values, (*self.zeros, *zeros), (*self.positive, *positive))
 
     def extent(self, e: Expr) -> Expr:
         """`e` with its variables replaced; a constant where what is known makes it one."""
@@ -124,7 +142,7 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
             orelse = None if s.orelse is None else _visit(s.orelse, values, keep)
             if is_false(cond):
                 return orelse or Block(())
-            then = _visit(s.then, _known(cond, values), keep)
+            then = _visit(s.then, reduce(Values.knowing, A.conjuncts(cond), values), keep)
             if orelse is None and isinstance(then, Block) and not then.stmts:
                 return then
             return If(cond, then, orelse, s.likely)
@@ -175,24 +193,6 @@ def _variable(v: Var, lo: Expr, extent: Expr) -> Var:
     if end is None or end > LOOSE:
         return Var(v.name, v.type, least, v.hi)
     return Var(v.name, v.type, least, end - 1 if v.hi is None else min(v.hi, end - 1))
-
-
-def _known(cond: Expr, values: Values) -> Values:
-    """`values`, and what `cond` says that variables are: `if width == 3` makes the width 3 inside."""
-    for c in A.conjuncts(cond):
-        if isinstance(c, Op) and c.name == "eq" and isinstance(c.args[0], Var) and isinstance(c.args[1], Const):
-            fact: dict[Var, Expr] = {c.args[0]: c.args[1]}
-            values = Values(
-                {**{v: A.substitute(e, fact) for v, e in values.items()}, **fact}, values.zeros, values.positive
-            )
-        elif isinstance(c, Op) and c.name == "eq" and c.args[0].type is index:
-            values = Values(values, (*values.zeros, A.sub(*c.args)), values.positive)
-        elif isinstance(c, Op) and c.name in ("le", "lt") and c.args[0].type is index:
-            apart = A.sub(c.args[1], c.args[0])
-            values = Values(
-                values, values.zeros, (*values.positive, apart if c.name == "le" else A.sub(apart, Const(1, index)))
-            )
-    return values
 
 
 def is_plain(e: Expr) -> bool:

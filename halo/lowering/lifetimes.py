@@ -9,8 +9,8 @@ So a chain of stages at the root needs room for two of them at a time, not for a
 from __future__ import annotations
 
 from ..ir.expr import Buffer, Load, walk
-from ..ir.stmt import Allocate, Block, CallExtern, Fetch, Free, Let, Produce, Recall, Stmt, Store, block
-from .walk import exprs, map_stmt, substmts
+from ..ir.stmt import Allocate, Block, CallExtern, Fetch, Free, Let, Produce, Recall, Stmt, Store, block, substmts
+from .walk import exprs, map_stmt
 
 Uses = dict[int, tuple[Stmt, frozenset[Buffer]]]  # of a statement, by its identity
 

@@ -17,11 +17,11 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var, children, is_false, is_true
 from ..ir.facts import arrays_read, const_bounds, free_vars
 from ..ir.interval import Range, lower, slacks, solve
-from ..ir.stmt import Block, For, If, Memoize, Prefetch, Realize, Stmt, block
+from ..ir.stmt import Block, For, If, Memoize, Prefetch, Realize, Stmt, block, substmts
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import SIZE, probe
-from .walk import exprs, map_exprs, map_stmt, substmts
+from .walk import exprs, map_exprs, map_stmt
 
 Loops = dict[Var, tuple[Expr, Expr]]  # the loops around: lo and extent
 FAR = 3 * SIZE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..errors import ScheduleError
 from ..ir.expr import Array, reads
 from ..ir.pipeline import Function, Pipeline
-from ..ir.stmt import Block, Extern, For, Hoist, Produce, Realize, Stmt
+from ..ir.stmt import Block, Extern, For, Hoist, Produce, Realize, Stmt, substmts
 from .outputs import reads_of
-from .walk import exprs, substmts
+from .walk import exprs
 
 
 def check_placed(p: Pipeline, nest: Stmt) -> None:

@@ -13,10 +13,10 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Read, Var, children, is_false, is_true, reads
 from ..ir.facts import arrays_read, free_vars
 from ..ir.pipeline import Pipeline
-from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Memoize, Produce, Realize, Stmt, block
+from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Memoize, Produce, Realize, Stmt, block, substmts
 from ..types import index
 from .compute_with import fused_groups
-from .walk import exprs, map_stmt, substmts
+from .walk import exprs, map_stmt
 
 
 def skip_stages(s: Stmt, p: Pipeline) -> Stmt:

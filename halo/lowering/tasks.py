@@ -11,9 +11,9 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Var
 from ..ir.facts import const_bounds, free_vars
 from ..ir.sorting import Sorter
-from ..ir.stmt import Block, Extern, For, Let, Stmt
+from ..ir.stmt import Block, Extern, For, Let, Stmt, substmts
 from ..types import index
-from .walk import map_stmt, substmts
+from .walk import map_stmt
 
 GRAIN = 1 << 14
 SORTED = 16  # points that a value of a sorted row is worth

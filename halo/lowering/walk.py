@@ -1,4 +1,4 @@
-"""Walking statements: the children of a statement, and the statement with its children or expressions mapped."""
+"""Walking statements: the expressions of a statement, and the statement with those, or the statements inside it, mapped."""
 
 from __future__ import annotations
 
@@ -31,19 +31,6 @@ from ..ir.stmt import (
     View,
     block,
 )
-
-
-def substmts(s: Stmt) -> tuple[Stmt, ...]:
-    match s:
-        case For() | Let() | Produce() | Realize() | Hoist() | Memoize() | Allocate() | Recall() | Atomic() | Stream():
-            return (s.body,)
-        case If():
-            return (s.then,) if s.orelse is None else (s.then, s.orelse)
-        case Block():
-            return s.stmts
-        case Fork():
-            return (s.producer, s.consumer, s.alone)
-    return ()
 
 
 def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:

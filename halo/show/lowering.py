@@ -14,12 +14,11 @@ from ..func.inspect import typed_call
 from ..func.passes import Passes, observed
 from ..func.runnable import Runnable
 from ..ir.node import interning
-from ..ir.stmt import For, Stmt
+from ..ir.stmt import For, Stmt, substmts
 from ..jit.emit import emit
 from ..jit.llvm import asm
 from ..jit.target import Target
 from ..lowering import PASSES
-from ..lowering.walk import substmts
 from .lowering_html import page
 
 __all__ = ["Lowering", "Step", "lowering"]
