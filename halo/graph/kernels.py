@@ -12,6 +12,7 @@ from halo.errors import CompileError
 from halo.jit.target import Target
 from halo.nn.op import Kind
 from halo.nn.op import scheduled as by_anchor
+from halo.nn.schedule import points
 
 from .ir import Call, Function, walk
 
@@ -41,6 +42,8 @@ def pipeline(f: Function) -> nn.Tensor:
         types = tuple(None if a is None else a.type for a in anchor.args)
         assert isinstance(anchor.op, nn.Op)
         out = by_anchor(anchor.op, out, target, None, types, anchor.attrs)
+    elif all(e.op.kind <= Kind.INJECTIVE for e in walk(f.body) if isinstance(e, Call) and isinstance(e.op, nn.Op)):
+        points(out, target)
     return out
 
 

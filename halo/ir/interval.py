@@ -171,7 +171,7 @@ class _Elimination:
         if isinstance(b, Const):
             low, high = self.bound(a, -1), self.bound(a, +1)
             if low is not None and high is not None and A.floordiv(low, b) is A.floordiv(high, b):
-                return A.sub(low if sign < 0 else high, A.mul(A.floordiv(low, b), b))
+                return A.mod(low if sign < 0 else high, b)
         return Const(0, index) if sign < 0 else A.maximum(A.sub(b, Const(1, index)), Const(0, index))
 
     def _mul(self, e: Op, sign: int) -> Expr | None:

@@ -149,8 +149,10 @@ def dims_of(n: Any) -> Iterator[str]:
 
 def dim_max(a: Any, b: Any) -> Any:
     """The larger one of two extents."""
-    if isinstance(difference := a - b, int):
-        return a if difference >= 0 else b
+    if _never_negative(difference := a - b):
+        return a
+    if _never_negative(-difference):
+        return b
     a, b = sorted((a, b), key=str)
     return _one(_Fold("max", a, b))
 
@@ -158,6 +160,11 @@ def dim_max(a: Any, b: Any) -> Any:
 def dim_min(a: Any, b: Any) -> Any:
     """The smaller one of two extents."""
     return -dim_max(-a, -b)
+
+
+def _never_negative(n: Any) -> bool:
+    """Whether that is plain to see: extents are none."""
+    return all(c >= 0 and all(isinstance(a, Dim) for a in atoms) for atoms, c in _terms(n))
 
 
 def _terms(n: Any) -> Any:

@@ -99,9 +99,29 @@ class Values(dict[Var, Expr]):
             return b if e.name == "min" else a
         return None
 
+    def condition(self, e: Expr) -> Expr:
+        """`e` with its variables replaced, without what is known to hold."""
+        e = self(e)
+        if not self.positive:
+            return e
+        return A.all_of(c for c in A.conjuncts(e) if not self._holds(c))
+
+    def _holds(self, c: Expr) -> bool:
+        return isinstance(c, Op) and c.name == "le" and c.args[0].type is index and self._never_more(*c.args)
+
     def _never_more(self, a: Expr, b: Expr) -> bool:
-        above = A.sub(b, a)
-        return any(_least(A.sub(above, p)) >= 0 for p in self.positive)
+        return self._not_negative(A.sub(b, a))
+
+    def _not_negative(self, e: Expr) -> bool:
+        """Whether `e` is known to be 0 or more: `k*min(a, b) + rest` is if both of `k*a + rest` and `k*b + rest` are."""
+        if _least(e) >= 0 or any(_least(A.sub(e, p)) >= 0 for p in self.positive):
+            return True
+        for atom, k in e.terms if isinstance(e, Lin) else ((e, 1),):
+            if isinstance(atom, Op) and atom.name in ("min", "max") and abs(k) == 1:
+                rest = A.sub(e, A.mul(atom, Const(k, index)))
+                arms = (self._not_negative(A.add(A.mul(a, Const(k, index)), rest)) for a in atom.args)
+                return all(arms) if (atom.name == "min") == (k > 0) else any(arms)
+        return False
 
 
 def _least(e: Expr) -> float:
@@ -136,7 +156,7 @@ def _visit(s: Stmt, values: Values, keep: bool) -> Stmt:
                 return Let(s.var, value, _visit(s.body, values.without(s.var), keep))
             return _visit(s.body, values.having(s.var, value), keep)
         case If():
-            cond = values(s.cond)
+            cond = values.condition(s.cond)
             if is_true(cond):
                 return _visit(s.then, values, keep)
             orelse = None if s.orelse is None else _visit(s.orelse, values, keep)

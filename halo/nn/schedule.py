@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import halo
 from halo import Func
+from halo.jit.target import Target
 
 from .shapes import Window, indices
 from .tensor import Tensor
+from .tiles import Tile, cycles
 
-__all__ = ["bound", "epilogues", "length", "padded_stage", "tail", "tasks", "whole_tiles"]
+__all__ = ["bound", "by_height", "epilogues", "length", "padded_stage", "points", "tail", "tasks", "whole_tiles"]
 
+FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
 
 
@@ -63,11 +66,55 @@ def whole_tiles(f: Func, *axes: tuple[int, int, Any]) -> None:
         f.specialize(functools.reduce(lambda a, b: a & b, fits))
 
 
+def by_height(f: Func, axis: int, rows: Any, tile: Tile) -> Iterator[tuple[Any, int]]:
+    """The stages of `f` (one for the calls that each height of tiles suits) and the heights of their tiles of `rows`.
+
+    Where only a call knows how many rows there are, the last tile slides back over the one before it, and lower tiles
+    compute less twice: 16 rows are two tiles of 8, and not two of 13."""
+    if isinstance(rows, int):
+        yield f, tile.columns
+        return
+    n = length(f, axis)
+
+    def cost(height: int) -> Any:
+        return halo.max((n + (height - 1)) // height, 1) * round(
+            10 * cycles(height * tile.vectors, height + tile.vectors)
+        )
+
+    heights = [tile.columns, *(h for h in (8, 4, 2) if h < tile.columns)]
+    for height, lower in zip(heights, [*heights[1:], 1], strict=True):
+        yield f.specialize((n >= height) & (cost(height) <= cost(lower))), height
+    yield f, 1
+
+
+def points(out: Tensor, target: Target) -> None:
+    """`out`, whose values follow one by one from those of its arguments: vectors along its innermost axis, or where that
+    has few entries along the one before it, with all of these entries."""
+    f, lanes = out.func, target.natural_lanes(out.dtype)
+    bound(f, out)
+    axes = zip(f.definitions.vars, out.shape, strict=True)
+    loops = [(v, n if isinstance(n, int) else length(f, d)) for d, (v, n) in enumerate(axes) if n != 1]
+    if not loops:
+        return
+    (*outer, (v, n)), few = loops, []
+    if outer and isinstance(n, int) and n < min(FEW, lanes):
+        few, (*outer, (v, _)) = [v], outer
+        f.unroll(few[0])
+    f.vectorize(v, lanes)
+    names = [name for name, _ in outer]
+    if not outer:
+        f.parallel(v)
+        return
+    tasks(f, names[0], outer[1:], [*names[1:], v, *few, f"{v}_v"])
+
+
 def tasks(f: Func, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[str]) -> str:
     """Cut the loops `axes` (name, extent, an expression of what only a call knows) into parallel tasks, outermost first;
     the name of the loop over them. `loops` are the loops below `batch`, in the order that they have inside a task."""
     names, left = [batch], TASKS
     for name, extent in axes:
+        if left == 1:
+            break
         if not isinstance(extent, int):
             f.split(name, f"{name}_t", name, halo.max((extent + (left - 1)) // left, 1))
             names.append(f"{name}_t")

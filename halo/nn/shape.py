@@ -53,11 +53,33 @@ def _(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     extents = reshape.infer((x.type,), {"shape": shape}).shape
     f = Func("reshape")
     i = indices(len(extents))
-    flat: Any = 0
-    for v, n in zip(i, extents, strict=True):
-        flat = flat * n + v
-    f[i] = x.dtype(0) if 0 in extents else x.func[_unravelled(flat, x.shape)]
+    if 0 in extents:
+        f[i] = x.dtype(0)
+        return Tensor(f, extents, x.dtype)
+    at: list[Any] = []
+    k = d = 0
+    for k_end, d_end in _boundaries(x.shape, extents):
+        if (k_end - k, d_end - d) == (1, 1):
+            at.append(0 if x.shape[k] == 1 else i[d])
+        else:
+            flat: Any = 0
+            for v, n in zip(i[d:d_end], extents[d:d_end], strict=True):
+                flat = flat * n + v
+            at += _unravelled(flat, x.shape[k:k_end])
+        k, d = k_end, d_end
+    f[i] = x.func[tuple(at)]
     return Tensor(f, extents, x.dtype)
+
+
+def _boundaries(old: tuple[Any, ...], new: tuple[Any, ...]) -> list[tuple[int, int]]:
+    """Where so many axes of `old` hold as much as so many of `new`: between these, axes are reshaped on their own."""
+    found, last = [], (0, 0)
+    for k in range(1, len(old) + 1):
+        for d in range(last[1] + 1, len(new) + 1):
+            if math.prod(old[:k]) == math.prod(new[:d]) or math.prod(old[k:]) == math.prod(new[d:]):
+                found.append(last := (k, d))
+                break
+    return [*found[:-1], (len(old), len(new))] if found else [(len(old), len(new))]
 
 
 def _unravelled(flat: Any, extents: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -263,6 +285,9 @@ def _(x: Tensor, *, block: tuple[int, int], mode: str) -> Tensor:
     return Tensor(f, shape, x.dtype)
 
 
+MEMORY = 1 << 47  # bytes that a process can address
+
+
 def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> list[tuple[Any, Any, int]]:
     """Of the indices that are taken along each axis the first, how many, and the step."""
     found: list[tuple[Any, Any, int]] = [(0, n, 1) for n in x.shape]
@@ -280,6 +305,9 @@ def _slices(x: TensorType, begin: Any, end: Any, strides: Any, axes: Any) -> lis
             found[d] = taken.start, len(taken), s
             continue
         low, high = (0, n) if s > 0 else (-1, n - 1)
+        entry = math.prod(m if isinstance(m, int) else 0 for k, m in enumerate(x.shape) if k != d) * x.dtype.bytes
+        if isinstance(e, int) and e * entry >= MEMORY:
+            e = 2**31 - 1  # there are not so many
         first, stop = (_within(v, n, low, high) for v in (b, e))
         ahead = stop - first if s > 0 else first - stop
         found[d] = first, dim_max((ahead + (abs(s) - 1)) // abs(s), 0), s

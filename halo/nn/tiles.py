@@ -7,7 +7,7 @@ from typing import Any
 
 from halo.jit.target import Target
 
-__all__ = ["Tile", "register_tile"]
+__all__ = ["Tile", "cycles", "register_tile"]
 
 PER_STEP = 3.0  # cycles that a step of the reduction takes beside its arithmetic, as measured on AVX-512
 LATENCY = 8  # sums in flight that keep two units of four cycles busy
@@ -43,11 +43,15 @@ def register_tile(target: Target, rows: int, columns: int, vectors: int) -> Tile
                 if r > rows or c > columns:
                     continue
                 sums = r * c * v
-                cycles = max(sums, r * c + v, LATENCY) / 2 + PER_STEP
-                used = _share(rows, r) * _share(columns, c)
-                if sums / cycles * used > best:
-                    best, found = sums / cycles * used, Tile(r, c, v)
+                rate = sums / cycles(sums, r * c + v) * _share(rows, r) * _share(columns, c)
+                if rate > best:
+                    best, found = rate, Tile(r, c, v)
     return found
+
+
+def cycles(sums: int, loads: int) -> float:
+    """What a step of the reduction takes."""
+    return max(sums, loads, LATENCY) / 2 + PER_STEP
 
 
 def _share(n: int, tile: int) -> float:

@@ -14,6 +14,7 @@ from halo.graph.passes.fold_batch_norm import fold_batch_norm
 from halo.graph.passes.fold_constants import fold_constants
 from halo.graph.passes.fuse import fuse
 from halo.graph.passes.simplify import simplify
+from halo.graph.passes.sink_reshapes import sink_reshapes
 from halo.nn import TensorType
 from halo.types import f32
 
@@ -79,6 +80,30 @@ def test_equal_calls_are_one_and_reshapes_collapse() -> None:
         "%0 = flatten(%x); %1 = reshape(%0, shape=(8, 16)); %2 = reshape(%1, shape=(1, 8, 4, 4)); %3 = relu(%2); %3", X
     )
     assert str(simplify(m)) == "def main(%x: f32[1, 8, 4, 4]) -> f32[1, 8, 4, 4] {\n  %0 = relu(%x);\n  %0\n}"
+
+
+def test_slices_of_everything_go() -> None:
+    m = program("%0 = strided_slice(%x, begin=(0, 0), end=(4, 9), axes=(2, 3)); %1 = relu(%0); %1", X)
+    assert "slice" not in str(simplify(m))
+    m = program("%0 = strided_slice(%x, begin=(3,), end=(-9,), strides=(-1,), axes=(2,)); %1 = relu(%0); %1", X)
+    assert "slice" in str(simplify(m))
+    x = Var("x", TensorType((halo.Dim("n"), 512, 1 << 10), f32))
+    ends = nn.strided_slice(x, begin=(0, 0), end=(10**9, 512), axes=(0, 1))  # there is no memory for more
+    assert simplify(Module({"main": Function((x,), ends)})).main.body is x
+
+
+def test_reshapes_sink_below_what_works_on_each_value() -> None:
+    x = Var("x", TensorType((halo.Dim("n"), 8, 5, 1), f32))
+    w, b = np.ones((16, 8, 1, 1), np.float32), np.arange(16, dtype=np.float32).reshape(16, 1)
+    flat = nn.reshape(nn.conv2d(x, w), shape=(halo.Dim("n"), 16, 5))
+    m = Module({"main": Function((x,), nn.relu(nn.add(b, nn.tanh(flat))))})
+    ops = [e.op.name for e in walk(sink_reshapes(m).main.body) if isinstance(e, Call)]
+    assert ops == ["reshape", "conv2d", "tanh", "add", "relu", "reshape"]
+    a = np.random.default_rng(0).standard_normal((2, 8, 5, 1), np.float32)
+    got = m.compile()(a)
+    want = np.maximum(np.tanh(a.sum(1))[..., 0][:, None] + b, 0)
+    assert got.shape == (2, 16, 5)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
 def test_batch_norm_goes_into_the_weights() -> None:

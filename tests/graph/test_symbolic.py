@@ -151,3 +151,30 @@ def attention() -> Net:
     context = nn.matmul(nn.softmax(nn.matmul(x, nn.transpose(x, axes=(0, 2, 1)))), x)
     normal = nn.layer_norm(nn.add(context, x), np.ones(32, np.float32), np.zeros(32, np.float32))
     return Module({"main": Function((x,), normal)}).compile()
+
+
+@pytest.mark.parametrize(("depth", "units"), [(40, 96), (33, 130), (7, 10)])
+def test_products_of_any_number_of_rows(depth: int, units: int) -> None:
+    """Tiles of every height: what is left of the rows slides back over the tile before it, or is a lower tile."""
+    w, b = Constant(weights(units, depth), "w"), Constant(weights(units), "b")
+    x = Var("x", TensorType((Dim("n"), Dim("m"), depth), f32))
+    net = Module({"main": Function((x,), nn.relu(nn.dense(x, w, b)))}).compile()
+    for rows in (0, 1, 2, 3, 5, 7, 8, 9, 13, 14, 16, 27, 31, 49, 70):
+        a = np.random.default_rng(rows).standard_normal((2, rows, depth), np.float32)
+        want = np.maximum(a.astype(np.float64) @ w.data.T.astype(np.float64) + b.data, 0)
+        np.testing.assert_allclose(net(a), want, atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_what_moves_values_has_any_extents(data: st.DataObject) -> None:
+    """Axes are split, ordered anew and joined, as heads of an attention are, and each value follows from one."""
+    heads, width = data.draw(st.sampled_from([(3, 4), (2, 16), (1, 5), (4, 1), (2, 33)]))
+    order = tuple(data.draw(st.permutations(range(4))))
+    x = Var("x", TensorType((Dim("n"), Dim("t"), heads * width), f32))
+    moved = nn.transpose(nn.reshape(nn.exp(x), shape=(Dim("n"), Dim("t"), heads, width)), axes=order)
+    net = Module({"main": Function((x,), nn.add(moved, 1.0))}).compile()
+    for n, t in ((1, 1), (2, 7), (3, 40), (0, 3)):
+        a = np.random.default_rng(t).standard_normal((n, t, heads * width), np.float32)
+        want = np.exp(a).reshape(n, t, heads, width).transpose(order) + 1
+        np.testing.assert_allclose(net(a), want, rtol=1e-5)

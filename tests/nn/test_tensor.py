@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import halo
 from halo import nn
@@ -77,3 +81,21 @@ def test_tiles_fit_into_the_registers(target: halo.Target, shape: tuple[int, int
 def test_tiles_that_were_measured() -> None:
     assert str(register_tile(AVX512, 56, 56, 16)) == "Tile(rows=1, columns=14, vectors=2)"
     assert str(register_tile(AVX512, 7, 7, 32)) == "Tile(rows=2, columns=7, vectors=2)"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([1, 2, 3, 4, 6]), max_size=4), st.randoms(use_true_random=False))
+def test_reshapes_go_axis_by_axis(old: list[int], random: Any) -> None:
+    """Whatever axes of the one shape make those of the other."""
+    primes = [p for n in old for p in {1: [1], 4: [2, 2], 6: [3, 2]}.get(n, [n])]
+    new: list[int] = []
+    for p in primes:
+        if new and random.random() < 0.5:
+            new[-1] *= p
+        else:
+            new += [1] * (random.random() < 0.2) + [p]
+    a = np.arange(np.prod(old, dtype=int), dtype=np.float32).reshape(old)
+    t = nn.reshape(halo.Input("x", halo.f32, shape=tuple(old)), shape=tuple(new))
+    np.testing.assert_array_equal(t(x=a), a.reshape(new))
+    t = nn.reshape(nn.reshape(halo.Input("x", halo.f32, shape=tuple(old)), shape=tuple(new)), shape=(1, *old, 1))
+    np.testing.assert_array_equal(t(x=a), a[None, ..., None])

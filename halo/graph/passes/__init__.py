@@ -13,6 +13,7 @@ from .fuse import fuse
 from .own_outputs import own_outputs
 from .recognise import recognise
 from .simplify import simplify
+from .sink_reshapes import sink_reshapes
 
 __all__ = ["PASSES", "Pass", "run"]
 
@@ -31,6 +32,7 @@ PASSES = (
     Pass(
         "recognise", "what is written out becomes the operator that it is: products with constants are dense", recognise
     ),
+    Pass("sink_reshapes", "axes of one entry come and go after elementwise operators", sink_reshapes),
     Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
     Pass(
         "choose_layouts",

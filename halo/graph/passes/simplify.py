@@ -1,4 +1,4 @@
-"""Simplify: equal calls become one; reshapes of reshapes, and those that change nothing, go."""
+"""Simplify: equal calls become one; reshapes of reshapes, and reshapes and slices that change nothing, go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Module, Var, rewrite
+from ..ir import Call, Expr, Function, Module, rewrite
 
 
 def simplify(m: Module) -> Module:
@@ -16,24 +16,26 @@ def simplify(m: Module) -> Module:
         if not isinstance(e, Call):
             return e
         if isinstance(e.op, nn.Op) and e.op.view:
-            e = _reshaped(e)
-        if not isinstance(e, Call):
-            return e
-        return seen.setdefault(_key(e), e)
+            e = reshaped(e.children[0], e.type.shape, e.name)
+        elif _takes_all(e):
+            e = e.children[0]
+        return seen.setdefault(_key(e), e) if isinstance(e, Call) else e
 
     return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
 
 
-def _reshaped(e: Call) -> Expr:
-    source = e.args[0]
-    while isinstance(source, Call) and isinstance(source.op, nn.Op) and source.op.view:
-        source = source.args[0]
-    assert source is not None
-    if source.type == e.type:
-        return source
-    if isinstance(source, (Var, Constant, Call)) and source is not e.args[0]:
-        return Call(nn.reshape, (source,), (("shape", e.type.shape),), e.name)
-    return e
+def reshaped(e: Expr, shape: tuple[Any, ...], name: str = "") -> Expr:
+    """`e` in another shape: of what was reshaped before, only once."""
+    while isinstance(e, Call) and isinstance(e.op, nn.Op) and e.op.view:
+        e = e.children[0]
+    return e if e.type.shape == shape else Call(nn.reshape, (e,), (("shape", shape),), name)
+
+
+def _takes_all(e: Call) -> bool:
+    """Whether it is its argument: a slice that leaves out nothing."""
+    if e.op is not nn.strided_slice or e.type != e.children[0].type:
+        return False
+    return all(step == 1 for step in e.attrs["strides"] or ())
 
 
 def _key(e: Call) -> Any:
