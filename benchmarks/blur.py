@@ -17,7 +17,7 @@ def case(height: int = HEIGHT, width: int = WIDTH, name: str = "blur") -> Case:
     # A picture that has its border already, so that all peers do the same.
     padded = np.random.default_rng(0).integers(0, 21845, (height + 2, width + 2), np.uint16)
     return Case(name, {"img": padded}, (height, width), np.uint16, func, schedule, numpy_blur,
-                bytes=4 * height * width, flops=6 * height * width,
+                bytes=4 * height * width, flops=6 * height * width, computes="i16",
                 peers={"halide": halide_blur, "numba": numba_blur, "opencv": opencv_blur},
                 differs={"opencv": 2})  # fmt: skip
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo.show import peaks
 
 Run = Callable[[], np.ndarray]  # computes, and returns the result
 PEERS = ("default", "halide", "numba", "opencv", "numpy", "onnxruntime")  # `default` is halo without a schedule
@@ -25,7 +24,8 @@ class Case:
 
     `reference` computes the result in NumPy, from f64 where `wide` is set. Results may differ from it by `tolerance`
     times its largest value (0: not at all), or by what `differs` says of a peer whose function is not quite the same.
-    `bytes` and `flops` are the least that a run must move and do; `flops_per_second` is how fast that may be.
+    `bytes` and `flops` are the least that a run must move and do; `computes` says what most of the flops are: a key of
+    `halo.show.peaks.KINDS`.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Case:
     wide: bool = False
     tolerance: float = 0.0
     differs: Mapping[str, float] = field(default_factory=dict)
-    flops_per_second: Callable[[], float] = peaks.flops_per_second
+    computes: str = "f32"
 
     def run(self, peer: str) -> Run | None:
         """Define and compile for `peer` ("halo" or one of PEERS); None where it has no such function."""

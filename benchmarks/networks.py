@@ -17,7 +17,7 @@ import numpy as np
 
 import halo
 from halo import graph, nn
-from halo.show.peaks import flops_per_second
+from halo.show.peaks import ops_per_second
 
 from . import models
 from .measure import Result
@@ -100,7 +100,7 @@ def convolutions() -> Iterator[Result]:
     shares = []
     for layer in RESNET:
         run, flops = convolution(*layer)
-        peak = flops_per_second()
+        peak = ops_per_second()
         (times,) = turns(run)
         shares.append(flops / min(times) / peak)
         i, o, size, k, stride = layer

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from halo.show.peaks import bytes_per_second
+from halo.show.peaks import bytes_per_second, ops_per_second
 
 from .case import COMPILERS, Case
 from .measure import ROOT, interleaved
@@ -83,7 +83,7 @@ def compare(name: str, peers: list[str], threads: int) -> None:
             case.check(peer, run())
             runs[peer] = run
     times = interleaved(runs)
-    least = max(case.bytes / bytes_per_second(), case.flops / case.flops_per_second())
+    least = max(case.bytes / bytes_per_second(), case.flops / ops_per_second(case.computes))
     halo = times.pop("halo")
     compile_ms, mb = in_new_process("first_call", name, "halo", 2), in_new_process("memory", name, "halo")
     for peer, theirs in times.items():

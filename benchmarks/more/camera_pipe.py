@@ -19,7 +19,7 @@ CURVE = np.round(255 * np.linspace(0, 1, 1024) ** (1 / 2.2)).astype(np.uint8)
 def case() -> Case:
     raw = np.random.default_rng(0).integers(0, 1024, (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)).astype(np.int16)
     return Case("camera_pipe", {"raw": raw}, (3, HEIGHT, WIDTH), np.uint8, func, schedule, numpy_camera, channels=3,
-                bytes=5 * HEIGHT * WIDTH, flops=60 * HEIGHT * WIDTH, peers={"halide": halide_camera})  # fmt: skip
+                bytes=5 * HEIGHT * WIDTH, flops=60 * HEIGHT * WIDTH, computes="i16", peers={"halide": halide_camera})  # fmt: skip
 
 
 def colours(

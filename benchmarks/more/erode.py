@@ -16,7 +16,7 @@ HEIGHT, WIDTH, SIZE = 1536, 2560, 7
 def case() -> Case:
     padded = np.random.default_rng(0).integers(0, 256, (HEIGHT + SIZE - 1, WIDTH + SIZE - 1), np.uint8)
     return Case("erode", {"img": padded}, (HEIGHT, WIDTH), np.uint8, func, schedule, numpy_erode,
-                bytes=2 * HEIGHT * WIDTH, flops=12 * HEIGHT * WIDTH,
+                bytes=2 * HEIGHT * WIDTH, flops=12 * HEIGHT * WIDTH, computes="i8",
                 peers={"halide": halide_erode, "opencv": opencv_erode})  # fmt: skip
 
 

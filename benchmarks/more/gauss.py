@@ -18,7 +18,7 @@ def case() -> Case:
     n = len(WEIGHTS) - 1
     padded = np.random.default_rng(0).integers(0, 256, (HEIGHT + n, WIDTH + n), np.uint8)
     return Case("gauss", {"img": padded}, (HEIGHT, WIDTH), np.uint8, func, schedule, numpy_gauss,
-                bytes=2 * HEIGHT * WIDTH, flops=34 * HEIGHT * WIDTH, peers={"halide": halide_gauss})  # fmt: skip
+                bytes=2 * HEIGHT * WIDTH, flops=34 * HEIGHT * WIDTH, computes="i16", peers={"halide": halide_gauss})  # fmt: skip
 
 
 def func() -> halo.Func:

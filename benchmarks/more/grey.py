@@ -17,7 +17,7 @@ WEIGHTS = (4899, 9617, 1868)  # of 2**14
 def case() -> Case:
     img = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     return Case("grey", {"img": img}, (HEIGHT, WIDTH), np.uint8, func, schedule, numpy_grey,
-                bytes=4 * HEIGHT * WIDTH, flops=6 * HEIGHT * WIDTH,
+                bytes=4 * HEIGHT * WIDTH, flops=6 * HEIGHT * WIDTH, computes="i32",
                 peers={"halide": halide_grey, "opencv": opencv_grey}, differs={"opencv": 1})  # fmt: skip
 
 

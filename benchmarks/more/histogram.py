@@ -18,7 +18,7 @@ def case() -> Case:
     light = np.linspace(20, 140, WIDTH) + np.linspace(0, 60, HEIGHT)[:, None]
     img = np.clip(light + rng.normal(0, 8, (HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
     return Case("histogram", {"img": img}, (256,), np.uint32, func, schedule, numpy_histogram, bytes=HEIGHT * WIDTH,
-                flops=HEIGHT * WIDTH, peers={"halide": halide_histogram, "opencv": opencv_histogram})  # fmt: skip
+                flops=HEIGHT * WIDTH, computes="i32", peers={"halide": halide_histogram, "opencv": opencv_histogram})  # fmt: skip
 
 
 def func() -> halo.Func:

@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 1536, 2560
 def case() -> Case:
     img = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     return Case("integral", {"img": img}, img.shape, np.uint32, func, schedule, numpy_integral,
-                bytes=5 * HEIGHT * WIDTH, flops=2 * HEIGHT * WIDTH,
+                bytes=5 * HEIGHT * WIDTH, flops=2 * HEIGHT * WIDTH, computes="i32",
                 peers={"halide": halide_integral, "opencv": opencv_integral})  # fmt: skip
 
 

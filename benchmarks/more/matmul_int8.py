@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo.show.peaks import byte_ops_per_second
 
 from ..case import Case
 
@@ -19,7 +18,7 @@ def case() -> Case:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (N, N), np.uint8), rng.integers(-128, 128, (N, N), np.int8)
     return Case("matmul_int8", {"a": a, "b": b}, (N, N), np.int32, func, schedule, product, bytes=6 * N * N, flops=2 * N**3,
-                flops_per_second=byte_ops_per_second,
+                computes="dot8",
                 peers={"halide": halide_product, "onnxruntime": onnx_product})  # fmt: skip
 
 

@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 1536, 2560
 def case() -> Case:
     padded = np.random.default_rng(0).integers(0, 256, (HEIGHT + 2, WIDTH + 2), np.uint8)
     return Case("median", {"img": padded}, (HEIGHT, WIDTH), np.uint8, func, schedule, numpy_median,
-                bytes=2 * HEIGHT * WIDTH, flops=22 * HEIGHT * WIDTH,
+                bytes=2 * HEIGHT * WIDTH, flops=22 * HEIGHT * WIDTH, computes="i8",
                 peers={"halide": halide_median, "opencv": opencv_median})  # fmt: skip
 
 

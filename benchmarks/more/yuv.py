@@ -18,7 +18,7 @@ TO_U, TO_V = 8061, 14369
 def case() -> Case:
     img = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     return Case("yuv", {"img": img}, img.shape, np.uint8, func, schedule, numpy_yuv, channels=3,
-                bytes=6 * HEIGHT * WIDTH, flops=14 * HEIGHT * WIDTH,
+                bytes=6 * HEIGHT * WIDTH, flops=14 * HEIGHT * WIDTH, computes="i32",
                 peers={"halide": halide_yuv, "opencv": opencv_yuv}, differs={"opencv": 2})  # fmt: skip
 
 

@@ -286,7 +286,7 @@ class Runnable:
     def report(self, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Report:
         """What the schedule costs on a call, stage by stage: time, redundant work, bytes and flops, footprints against the
         caches, the share of the machine's roof. Prints as a table, in a notebook with the roofline (Williams, Waterman and
-        Patterson 2009); `to_dict()` and `to_frame()` give plain data. The machine is measured once, in some seconds.
+        Patterson 2009); `to_dict()` and `to_frame()` give plain data. The machine is measured at first, in some seconds.
 
         >>> import halo
         >>> y, x = halo.vars("y x")

@@ -12,7 +12,7 @@ import numpy as np
 from ..func.profile import Profile, profiled
 from ..func.runnable import Runnable
 from ..func.running import resolved
-from ..func.trace import Trace, trace
+from ..func.trace import trace
 from ..ir.pipeline import Lowered
 from ..jit.python_trace import TooLongError
 from .counts import Counts, count
@@ -33,7 +33,7 @@ class StageReport:
     """One stage, per call of the whole pipeline. NaN stands where a number cannot be told without running.
 
     - `seconds`, of all threads together; `times` that it is computed, a piece each; `allocations`, and their `bytes`;
-    - `redundancy`: points computed over distinct points, counted in a trace of a corner of the region;
+    - `redundancy`: points computed over distinct points, of the pure definition;
     - `loads`: values read for each point that is stored, and `flops`: arithmetic operations of any type for each (a
       multiply-add is two, a transcendental one), both arms of a `select` included;
     - `footprint`: bytes of one allocation, or of the array of an output; `fits`: the smallest cache that holds them;
@@ -41,9 +41,9 @@ class StageReport:
       stages that it reads, and that it writes for them, each value once each time that it is computed;
     - `intensity`: flops for each of these bytes;
     - `flops_per_second`, in the stage's part of the time of the call;
-    - `share`: of the roof: the least time for the flops at the machine's f32 multiply-adds, or for the bytes of any level
-      at its bandwidth, whichever is longer, over the stage's part of the time of the call; `bound` says which it is:
-      "compute", or where the bytes come from.
+    - `share`: of the roof: the least time for the flops, each at the machine's peak for its type, or for the bytes of any
+      level at its bandwidth, whichever is longer, over the stage's part of the time of the call; `bound` says which it is:
+      "compute", or where the bytes come from; `computes`: the kind of most of the flops (a key of `peaks.KINDS`).
     """
 
     name: str
@@ -62,6 +62,7 @@ class StageReport:
     flops_per_second: float
     share: float
     bound: str
+    computes: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,17 +125,18 @@ class Report:
 
 
 def report(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any) -> Report:
-    """Profile a call, count its loops, and trace a corner of it."""
+    """Profile a call, count its loops, and trace a corner of it where that does not tell how much is computed again."""
     times, ran, result = profiled(r, args, inputs, out, shape, None)
     results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     _, program, values = resolved(r, args, inputs, shape, out)
     sizes, known = _call(ran, program.call(values, shape), results)
-    work = _Work(count(ran.nest, known), sizes, {p.array.name for p in ran.ports if p.kind == "output"}, machine())
-    try:
-        corner = trace(r, args, inputs, None, tuple(min(n, SAMPLE) for n in results[0].shape), None, MOST)
-    except TooLongError:
-        corner = None
-    return Report(tuple(work.stages(times, corner)), times.seconds, work.whole(times.seconds), work.machine)
+    counts = count(ran.nest, known)
+    outputs = {p.array.name for p in ran.ports if p.kind == "output"}
+    work = _Work(counts, sizes, outputs, machine(*(counts.kinds if counts else ())))
+    again = _redundancy(counts)
+    if not all(s.name in again for s in times):
+        again = _traced(r, args, inputs, results[0].shape) | again
+    return Report(tuple(work.stages(times, again)), times.seconds, work.whole(times.seconds), work.machine)
 
 
 def _call(ran: Lowered, given: Mapping[str, Any], results: tuple[Any, ...]) -> tuple[dict[str, int], dict[Any, Any]]:
@@ -157,7 +159,7 @@ class _Work:
     def __init__(self, counts: Counts | None, sizes: Mapping[str, int], outputs: set[str], m: Machine) -> None:
         self.counts, self.sizes, self.outputs, self.machine = counts, sizes, outputs, m
 
-    def stages(self, times: Profile, corner: Trace | None) -> Iterator[StageReport]:
+    def stages(self, times: Profile, again: Mapping[str, float]) -> Iterator[StageReport]:
         """What is known of each stage of `times`."""
         threads = sum(s.seconds for s in times) or 1.0
         for s in times:
@@ -167,9 +169,9 @@ class _Work:
             wall = times.seconds * s.seconds / threads
             points, loads, flops = self._done(s.name)
             yield StageReport(
-                s.name, s.seconds, s.times, s.allocations, s.bytes, _redundancy(corner, s.name), loads, footprint,
+                s.name, s.seconds, s.times, s.allocations, s.bytes, again.get(s.name, math.nan), loads, footprint,
                 self.machine.fits(footprint) if footprint else "", outside, between, flops,
-                *self._roof(flops * points, outside + between, levels, wall),
+                *self._roof(flops * points, self._work(s.name), outside + between, levels, wall),
             )  # fmt: skip
 
     def whole(self, seconds: float) -> StageReport:
@@ -183,10 +185,11 @@ class _Work:
                 if name in self.sizes and name not in self.outputs:
                     read[name] = min(read.get(name, 0.0) + n * self.counts.types[name], self.sizes[name])
         levels = self._levels({**read, **{name: float(self.sizes[name]) for name in self.outputs}})
-        outside, flops = sum(levels.values()), sum(self.counts.flops.values())
+        work = self.counts.all_work()
+        outside, flops = sum(levels.values(), 0.0), sum(work.values(), 0.0)
         points = sum(self.counts.pure[name] for name in self.outputs) or 1
         return StageReport(WHOLE, seconds, 1.0, 0.0, 0.0, nan, nan, 0.0, "", outside, 0.0, flops / points,
-                           *self._roof(flops, outside, levels, seconds))  # fmt: skip
+                           *self._roof(flops, work, outside, levels, seconds))  # fmt: skip
 
     def _footprint(self, name: str) -> int:
         if name in self.sizes:
@@ -201,7 +204,10 @@ class _Work:
         if not points:
             return 0, 0.0, 0.0
         loads = sum(self.counts.loads[name].values()) if name in self.counts.loads else 0
-        return points, loads / points, self.counts.flops.get(name, 0.0) / points
+        return points, loads / points, self.counts.flops(name) / points
+
+    def _work(self, name: str) -> Mapping[str, float]:
+        return {} if self.counts is None else self.counts.work.get(name, {})
 
     def _moved(self, name: str) -> tuple[float, float, dict[str, float]]:
         """Bytes outside and between that a stage moves, and how many of all of them by the level that they lie in."""
@@ -233,30 +239,40 @@ class _Work:
         return levels
 
     def _roof(
-        self, flops: float, bytes: float, levels: Mapping[str, float], seconds: float
-    ) -> tuple[float, float, float, str]:
-        """Flops a byte, flops a second, the share of the roof, and what bounds it."""
+        self, flops: float, work: Mapping[str, float], bytes: float, levels: Mapping[str, float], seconds: float
+    ) -> tuple[float, float, float, str, str]:
+        """Flops a byte, flops a second, the share of the roof, what bounds it, and what most of the flops are."""
         if math.isnan(flops + bytes):
-            return math.nan, math.nan, math.nan, ""
-        least = {"compute": flops / self.machine.flops_per_second}
+            return math.nan, math.nan, math.nan, "", ""
+        needed = {kind: n / self.machine.peak(kind) for kind, n in work.items()}
+        least = {"compute": sum(needed.values())}
         for level, n in levels.items():
             least["memory" if level in ("", "no cache") else level] = n / self.machine.bandwidth(level)
         bound = max(least, key=lambda what: least[what])
         if not least[bound] or not seconds:
-            return 0.0, 0.0, 0.0, ""
-        return flops / bytes if bytes else math.inf, flops / seconds, least[bound] / seconds, bound
+            return 0.0, 0.0, 0.0, "", ""
+        computes = max(needed, key=lambda kind: needed[kind], default="")
+        return flops / bytes if bytes else math.inf, flops / seconds, least[bound] / seconds, bound, computes
 
 
-def _redundancy(corner: Trace | None, name: str) -> float:
-    """Points computed over distinct points."""
-    if corner is None:
-        return math.nan
-    if name not in corner.arrays:
-        return 1.0
-    stores = corner.of(name)
-    pure = stores[stores.stage == 0].at[:, : corner.ndim[corner.arrays.index(name)]]
-    distinct = len({tuple(at) for at in pure.tolist()})
-    return len(pure) / distinct if distinct else 1.0
+def _redundancy(counts: Counts | None) -> dict[str, float]:
+    """Points computed over distinct points, by stage."""
+    return {} if counts is None else {name: counts.pure[name] / n for name, n in counts.distinct.items() if n}
+
+
+def _traced(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, float]:
+    """The same in a trace of a corner of the region."""
+    try:
+        corner = trace(r, args, inputs, None, tuple(min(n, SAMPLE) for n in shape), None, MOST)
+    except TooLongError:
+        return {}
+    found: dict[str, float] = {}
+    for name, ndim in zip(corner.arrays, corner.ndim, strict=True):
+        stores = corner.of(name)
+        pure = stores[stores.stage == 0].at[:, :ndim]
+        if len(pure):
+            found[name] = len(pure) / len({tuple(at) for at in pure.tolist()})
+    return found
 
 
 def _row(s: StageReport, whole: float) -> tuple[str, ...]:
@@ -264,8 +280,12 @@ def _row(s: StageReport, whole: float) -> tuple[str, ...]:
     return (
         s.name, f"{s.seconds * 1e3:.3f}", f"{100 * s.seconds / whole:.0f}", f"{s.times:.0f}", _count(s.redundancy, 2),
         _count(s.loads, 1), _count(s.flops, 1), footprint, _size(s.outside), _size(s.between), _count(s.intensity, 2),
-        _count(s.flops_per_second / 1e9, 2), f"{s.share:.0%} ({s.bound})" if s.bound else "-",
+        _count(s.flops_per_second / 1e9, 2), f"{s.share:.0%} ({_bound(s)})" if s.bound else "-",
     )  # fmt: skip
+
+
+def _bound(s: StageReport) -> str:
+    return s.computes if s.bound == "compute" else s.bound
 
 
 def _count(value: float, digits: int) -> str:

@@ -50,7 +50,7 @@ def _placed(s: StageReport) -> bool:
 def _said(s: StageReport) -> str:
     return (
         f"{s.name}: {s.intensity:.2g} flops a byte, {s.flops_per_second / 1e9:.3g} Gflop/s, "
-        f"{s.share:.0%} of the roof, bound by {s.bound}"
+        f"{s.share:.0%} of the roof, bound by {s.bound}{f' in {s.computes}' if s.bound == 'compute' else ''}"
     )
 
 
@@ -59,9 +59,10 @@ class _Scale:
 
     def __init__(self, r: Report, shown: list[StageReport]) -> None:
         m = r.machine
-        ridges = [m.flops_per_second / speed for _, speed in m.bytes_per_second]
+        peaks = [speed for _, speed in m.ops_per_second]
+        ridges = [max(peaks) / speed for _, speed in m.bytes_per_second]
         across = [*(s.intensity for s in shown), *ridges]
-        up = [*(s.flops_per_second for s in shown), m.flops_per_second]
+        up = [*(s.flops_per_second for s in shown), *peaks]
         self.x = math.floor(math.log10(min(across)) - 0.2), math.ceil(math.log10(max(across)) + 0.2)
         self.y = math.floor(math.log10(min(up)) - 0.2), math.log10(max(up)) + 0.2
 
@@ -90,27 +91,34 @@ def _axes(scale: _Scale) -> Iterator[str]:
 
 
 def _roofs(r: Report, scale: _Scale) -> Iterator[str]:
-    """The slope of each level up to its ridge, and the flat roof of the multiply-adds."""
+    """The slope of each level up to its highest ridge, and a flat roof for each type that is computed in."""
     m, bottom, right = r.machine, HEIGHT - BOTTOM, WIDTH - RIGHT
-    first = min(m.flops_per_second / speed for _, speed in m.bytes_per_second)
-    x, y = scale.at(first, m.flops_per_second)
-    yield f'<path class="roof" d="M{x:.1f} {y:.1f}H{right}"/>'
-    yield f'<text x="{right + 4}" y="{y + 4:.1f}">compute {m.flops_per_second / 1e9:.0f} Gflop/s</text>'
+    peaks = sorted(m.ops_per_second, key=lambda peak: -peak[1])
+    fastest, above = max(speed for _, speed in m.bytes_per_second), -math.inf
+    for kind, peak in peaks:
+        x, y = scale.at(peak / fastest, peak)
+        yield f'<path class="roof" d="M{x:.1f} {y:.1f}H{right}"/>'
+        above = max(y + 4, above + 13)  # labels keep apart
+        yield f'<text x="{right + 4}" y="{above:.1f}">{kind} {peak / 1e9:.0f} Gop/s</text>'
+    top = peaks[0][1]
     foot = 10.0 ** scale.y[0]
     for level, speed in m.bytes_per_second:
         start = max(foot / speed, 10.0 ** scale.x[0])
-        (x0, y0), (x1, y1) = scale.at(start, start * speed), scale.at(m.flops_per_second / speed, m.flops_per_second)
+        (x0, y0), (x1, y1) = scale.at(start, start * speed), scale.at(top / speed, top)
         kind = "roof" if level == m.bytes_per_second[-1][0] else "roof cache"
         yield f'<path class="{kind}" d="M{x0:.1f} {min(y0, bottom):.1f}L{x1:.1f} {y1:.1f}"/>'
     for k, (level, speed) in enumerate(m.bytes_per_second):
         dashed = "- " if level == m.bytes_per_second[-1][0] else "-- "
         text = f"{dashed}{level} {speed / 1e9:.0f} GB/s"
-        yield f'<text x="{right + 4}" y="{TOP + 40 + 15 * k}">{escape(text)}</text>'
+        yield f'<text x="{right + 4}" y="{max(TOP + 40, above + 22) + 15 * k:.1f}">{escape(text)}</text>'
 
 
 def _dots(shown: list[StageReport], old: dict[str, StageReport], scale: _Scale, r: Report) -> Iterator[str]:
     """A dot for each stage, with its number, which the list at the right explains; the whole call is a square."""
-    right, start = WIDTH - RIGHT, TOP + 52 + 15 * len(r.machine.bytes_per_second)
+    right, start = (
+        WIDTH - RIGHT,
+        TOP + 52 + 15 * len(r.machine.bytes_per_second) + 13 * (len(r.machine.ops_per_second) - 1),
+    )
     for k, s in enumerate(shown, 1):
         x, y = scale.at(s.intensity, s.flops_per_second)
         if s.name in old:
