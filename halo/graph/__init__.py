@@ -7,11 +7,12 @@ out = net(data=image)
 
 from .artefact import load
 from .compile import compile
-from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var
+from .control import if_, loop
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var
 from .net import Group, Memory, Net
 from .onnx import from_onnx
 from .parse import parse
 from .text import constants
 
-__all__ = ["Call", "Constant", "Expr", "Function", "Global", "Group", "Item", "Memory", "Module", "Net", "Tuple", "Var",
-           "compile", "constants", "from_onnx", "load", "parse"]  # fmt: skip
+__all__ = ["Call", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Loop", "Memory", "Module", "Net",
+           "Tuple", "Var", "compile", "constants", "from_onnx", "if_", "load", "loop", "parse"]  # fmt: skip

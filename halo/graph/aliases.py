@@ -12,20 +12,20 @@ from typing import Any
 
 from halo import nn
 
-from .ir import Call, Expr, Function, Module, walk
+from .ir import Call, Expr, Function, walk
 
 __all__ = ["Aliases"]
 
 
 class Aliases:
-    """Of the program `m` in primitive functions: which values lie in others, and which calls need no kernel."""
+    """Of the function `f`, which calls primitive ones: which values lie in others, and which calls need no kernel."""
 
-    def __init__(self, m: Module, primitive: Mapping[str, Function]) -> None:
+    def __init__(self, f: Function, primitive: Mapping[str, Function]) -> None:
         self.primitive = primitive
-        self.fixed = {id(e) for e in m.main.outputs}  # the memory of these is the caller's
+        self.fixed = {id(e) for e in f.outputs}  # the memory of these is the caller's
         self.inside: dict[int, tuple[Expr, Any]] = {}  # in what, and how many bytes from its start
         self.free: set[int] = set()
-        for e in walk(m.main.body):
+        for e in walk(f.body):
             if isinstance(e, Call) and id(e) not in self.fixed:
                 self._view(e)
                 self._concatenation(e)

@@ -1,4 +1,4 @@
-"""The graph language: variables, constants, calls, tuples and functions, one immutable class a construct.
+"""The graph language: variables, constants, calls, tuples, functions, If and Loop, one immutable class a construct.
 
 An expression is a DAG: what is shared is one object. Its type is known from the moment it is made. An operator of
 `halo.nn` called on graph expressions makes a Call, so a program is built by calling operators:
@@ -26,11 +26,15 @@ __all__ = [
     "Expr",
     "Function",
     "Global",
+    "If",
     "Item",
+    "Loop",
     "Module",
     "Tuple",
     "Var",
     "constant",
+    "every",
+    "in_bodies",
     "rewrite",
     "walk",
 ]
@@ -48,6 +52,11 @@ class Expr:
     @property
     def children(self) -> tuple[Expr, ...]:
         """The expressions directly under this one."""
+        return ()
+
+    @property
+    def bodies(self) -> tuple[Function, ...]:
+        """The functions inside of it. They are closed: what they read of outside is an argument."""
         return ()
 
     def __halo_op__(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Expr:
@@ -72,6 +81,9 @@ class Constant(Expr):
 
     data: np.ndarray[Any, Any]
     name: str = "c"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", np.asarray(self.data))  # of a number, too
 
     @cached_property
     def type(self) -> TensorType:
@@ -162,6 +174,72 @@ class Function(Expr):
 
 
 @dataclass(frozen=True, eq=False)
+class If(Expr):
+    """`then(*args)` where `condition`, a bool[], holds, else `otherwise(*args)`: ONNX If.
+
+    `result` is its type. An extent that differs between the branches is a Dim of its own there.
+    """
+
+    condition: Expr
+    args: tuple[Expr, ...]
+    then: Function
+    otherwise: Function
+    result: Type
+    name: str = ""
+
+    @property
+    def type(self) -> Type:
+        return self.result
+
+    @property
+    def bodies(self) -> tuple[Function, ...]:
+        return self.then, self.otherwise
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.condition, *self.args)
+
+
+@dataclass(frozen=True, eq=False)
+class Loop(Expr):
+    """`body` again and again: ONNX Loop and Scan, and Python's `while` and `for`.
+
+    `body` takes the number of the iteration, an i64[], the `carried` values and `args`, which all iterations read. It
+    gives whether there is another one, a bool[], if there is a `condition`; then the carried values; then what is stacked,
+    an entry an iteration. There are `trip` iterations at most, an i64[] (None: as many as the condition allows), and none
+    where `condition` does not hold at first. The value is what is carried in the end, and what was stacked.
+
+    `result` is its type. An extent that only running tells is a Dim of its own there.
+    """
+
+    trip: Expr | None
+    condition: Expr | None
+    carried: tuple[Expr, ...]
+    args: tuple[Expr, ...]
+    body: Function
+    result: Type
+    name: str = ""
+
+    @property
+    def type(self) -> Type:
+        return self.result
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        first = tuple(e for e in (self.trip, self.condition) if e is not None)
+        return (*first, *self.carried, *self.args)
+
+    @property
+    def bodies(self) -> tuple[Function, ...]:
+        return (self.body,)
+
+    @property
+    def stacked(self) -> tuple[Expr, ...]:
+        """What the body gives to be stacked."""
+        return self.body.outputs[len(self.carried) + (self.condition is not None) :]
+
+
+@dataclass(frozen=True, eq=False)
 class Module:
     """A program: functions by name, of which `main` is what is called. `outputs` names the results of `main`."""
 
@@ -213,7 +291,7 @@ class Module:
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{name}: {t}" for name, t in self.inputs.items())
-        return f"<halo.graph.Module main({inputs}), {sum(isinstance(e, Call) for e in walk(self.main.body))} calls>"
+        return f"<halo.graph.Module main({inputs}), {sum(isinstance(e, Call) for e in every(self.main))} calls>"
 
     def _repr_html_(self) -> str:
         from halo.show.reprs import module
@@ -272,5 +350,42 @@ def with_children(e: Expr, children: tuple[Expr, ...]) -> Expr:
         return replace(e, args=tuple(None if a is None else next(given) for a in e.args))
     if isinstance(e, Tuple):
         return Tuple(children)
+    if isinstance(e, If):
+        return replace(e, condition=children[0], args=children[1:])
+    if isinstance(e, Loop):
+        rest = iter(children)
+        trip, condition = (None if c is None else next(rest) for c in (e.trip, e.condition))
+        return replace(
+            e, trip=trip, condition=condition, carried=tuple(next(rest) for _ in e.carried), args=tuple(rest)
+        )
     assert isinstance(e, Item)
     return Item(children[0], e.index)
+
+
+def with_bodies(e: Expr, bodies: tuple[Function, ...]) -> Expr:
+    """The If or Loop `e` over these; itself where they are those it has."""
+    if all(a is b for a, b in zip(bodies, e.bodies, strict=True)):
+        return e
+    if isinstance(e, If):
+        return replace(e, then=bodies[0], otherwise=bodies[1])
+    assert isinstance(e, Loop)
+    return replace(e, body=bodies[0])
+
+
+def in_bodies(m: Module, change: Callable[[Function], Function]) -> Module:
+    """`m` with `change(f)` in place of `main` and of every body in it, those inside first: what passes are made with."""
+
+    def changed(f: Function) -> Function:
+        if any(e.bodies for e in walk(f.body)):
+            f = replace(f, body=rewrite(f.body, lambda e, old: with_bodies(e, tuple(map(changed, e.bodies)))))
+        return change(f)
+
+    return m.with_main(changed(m.main))
+
+
+def every(f: Function) -> Iterator[Expr]:
+    """Every expression of `f`, with those of the bodies in it, which come before what they are in."""
+    for e in walk(f.body):
+        for body in e.bodies:
+            yield from every(body)
+        yield e

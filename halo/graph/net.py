@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 
     from .profile import Profile
 
-__all__ = ["Group", "Memory", "Net", "Place"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a value is: number `index` of what is "outside" or in the "arena", or a "constant" at address `index`."""
-
-    kind: str
-    index: int
+__all__ = ["Group", "Memory", "Net"]
 
 
 @dataclass(frozen=True)
@@ -131,8 +123,9 @@ class Net:
     array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, module: Module, driver: Driver, groups: tuple[Group, ...], inside: list[tuple[int, int]],
-                 arena: int, constants: dict[str, np.ndarray[Any, Any]], extents: Extents | None = None) -> None:  # fmt: skip
+    def __init__(self, module: Module, driver: Driver, groups: tuple[Group, ...], slots: np.ndarray[Any, Any],
+                 inside: list[tuple[int, int]], arena: int, constants: dict[str, np.ndarray[Any, Any]],
+                 extents: Extents | None = None) -> None:  # fmt: skip
         self.groups, self._driver, self._inside, self._arena, self._constants = groups, driver, inside, arena, constants
         self._extents = extents
         self._text, self._names = str(module), module.outputs
@@ -141,7 +134,7 @@ class Net:
             (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
             for k, e in enumerate(module.main.outputs)
         }
-        self._slots = np.array([word for s in driver.steps for word in s.slots] or [0], np.int64)
+        self._slots = slots
         self._free: list[Frame] = []
         self._lock = threading.Lock()
 

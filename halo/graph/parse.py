@@ -12,9 +12,12 @@ from halo.ir.shapes import as_extents
 from halo.nn import OPS, TensorType
 from halo.types import as_type
 
-from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var
+from .control import checked
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var
 
 __all__ = ["parse"]
+
+DEEPEST = 64  # bodies in bodies
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<value>[%@](?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[\w.]+))|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
@@ -41,7 +44,7 @@ class _Parser:
         self.text, self.at, self.arrays = text, 0, constants
         self.made: dict[str, Constant] = {}
         self.functions: dict[str, Function] = {}
-        self.kind, self.word = "", ""
+        self.kind, self.word, self.depth = "", "", 0
         self.advance()
 
     # Tokens
@@ -93,51 +96,92 @@ class _Parser:
         return Module(self.functions, outputs)
 
     def function(self, primitive: bool) -> Function:
-        params: list[Var] = []
-        self.want("(")
-        while not self.take(")"):
-            name = _name(self.named("value"))
-            self.want(":")
-            params.append(Var(name, self.type()))
-            self.take(",")
+        params = self.params()
         self.want("->")
         declared = self.type()
+        f = Function(tuple(params.values()), self.body(params), primitive)
+        if f.type != declared:
+            self.fail(f"the function gives {f.type}, and says {declared}")
+        return f
+
+    def params(self) -> dict[str, Var]:
+        """By what the text calls them: `%0` is a value, `%'0'` a parameter named so."""
+        params: dict[str, Var] = {}
+        self.want("(")
+        while not self.take(")"):
+            word = self.named("value")
+            self.want(":")
+            params[word] = Var(_name(word), self.type())
+            self.take(",")
+        return params
+
+    def body(self, params: Mapping[str, Var]) -> Expr:
+        if self.depth == DEEPEST:
+            self.fail(f"bodies are {DEEPEST} deep at most")
+        self.depth += 1
         self.want("{")
-        known: dict[str, Expr] = {p.name: p for p in params}
+        known: dict[str, Expr] = dict(params)
         while True:
             word = self.named("value")
             if self.take("}"):
-                body = self.lookup(word, known)
-                break
+                self.depth -= 1
+                return self.lookup(word, known)
             self.want("=")
-            known[_name(word)] = self.expr(known)
+            known[word] = self.expr(known)
             self.want(";")
-        if body.type != declared:
-            self.fail(f"the function gives {body.type}, and says {declared}")
-        return Function(tuple(params), body, primitive)
+
+    def inner(self, word: str) -> Function:
+        """One body of an If or a Loop."""
+        self.want(word)
+        params = self.params()
+        return Function(tuple(params.values()), self.body(params))
 
     def lookup(self, word: str, known: Mapping[str, Expr]) -> Expr:
-        name = _name(word)
         if word[0] == "%":
-            if name not in known:
-                self.fail(f"there is no value %{name}")
-            return known[name]
+            if word not in known:
+                self.fail(f"there is no value {word}")
+            return known[word]
+        name = _name(word)
         if name not in self.made:
             if name not in self.arrays:
                 self.fail(f"there is no constant @{name}")
             self.made[name] = Constant(self.arrays[name], name)
         return self.made[name]
 
+    def values(self, known: Mapping[str, Expr]) -> tuple[Expr, ...]:
+        self.want("(")
+        found = []
+        while not self.take(")"):
+            found.append(self.lookup(self.named("value"), known))
+            self.take(",")
+        return tuple(found)
+
+    def control(self, known: Mapping[str, Expr]) -> Expr:
+        """An If or a Loop, the word of which is taken."""
+        if self.kind == "value":
+            condition = self.lookup(self.advance(), known)
+            args = self.values(known)
+            self.want("->")
+            result = self.type()
+            return checked(If(condition, args, self.inner("then"), self.inner("else"), result))
+        trip = self.lookup(self.named("value"), known) if self.take("trip") else None
+        test = self.lookup(self.named("value"), known) if self.take("while") else None
+        self.want("carry")
+        carried = self.values(known)
+        self.want("with")
+        args = self.values(known)
+        self.want("->")
+        result = self.type()
+        return checked(Loop(trip, test, carried, args, self.inner("do"), result))
+
     def expr(self, known: Mapping[str, Expr]) -> Expr:
-        if self.take("("):
-            fields = []
-            while not self.take(")"):
-                fields.append(self.lookup(self.named("value"), known))
-                self.take(",")
-            return Tuple(tuple(fields))
+        if self.word == "(" and self.kind == "mark":
+            return Tuple(self.values(known))
         if self.kind == "value":
             name, _, index = self.advance().rpartition(".")  # %3.0 is one token
             return Item(self.lookup(name, known), int(index))
+        if self.take("if") or self.take("loop"):
+            return self.control(known)
         own = self.take("call")
         return self.call(self.named("name"), own, known)
 

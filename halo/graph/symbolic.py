@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max
 from halo.nn import TensorType
 
-from .ir import Call, Expr, Function, Module, Var, walk, with_children
+from .ir import Call, Expr, Function, If, Loop, Module, Var, walk, with_bodies, with_children
 
 __all__ = ["evaluated", "fixed", "substituted"]
 
@@ -43,16 +44,30 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
                 continue
             if n != extent:
                 raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
-    made: dict[int, Expr] = {
-        id(p): Var(p.name, TensorType(substituted(p.type.shape, of), p.type.dtype)) for p in m.main.params
-    }
-    params = tuple(made[id(p)] for p in m.main.params)
-    for e in (e for e in walk(m.main.body) if not isinstance(e, Var)):
+    return m.with_main(_fixed(m.main, of))
+
+
+def _fixed(f: Function, of: Mapping[str, Any]) -> Function:
+    made: dict[int, Expr] = {}
+    for e in (*f.params, *(e for e in walk(f.body) if not isinstance(e, Var))):
         children = tuple(made[id(c)] for c in e.children)
-        if isinstance(e, Call):
+        if isinstance(e, Var):
+            made[id(e)] = Var(e.name, _of_type(e.type, of))
+        elif isinstance(e, Call):
             given = iter(children)
             args = tuple(None if a is None else next(given) for a in e.args)
             made[id(e)] = Call(e.op, args, tuple((k, substituted(v, of)) for k, v in e.attributes), e.name)
+        elif isinstance(e, (If, Loop)):
+            inner = with_bodies(with_children(e, children), tuple(_fixed(body, of) for body in e.bodies))
+            assert isinstance(inner, (If, Loop))
+            made[id(e)] = replace(inner, result=_of_type(e.result, of))
         else:
             made[id(e)] = with_children(e, children)
-    return m.with_main(Function(params, made[id(m.main.body)]))  # type: ignore[arg-type]  # they are Vars
+    params = tuple(p for p in (made[id(p)] for p in f.params) if isinstance(p, Var))
+    return replace(f, params=params, body=made[id(f.body)])
+
+
+def _of_type(t: Any, of: Mapping[str, Any]) -> Any:
+    if isinstance(t, tuple):
+        return tuple(_of_type(x, of) for x in t)
+    return TensorType(substituted(t.shape, of), t.dtype)

@@ -5,6 +5,20 @@ def main(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 8, 8] {
   %1 = relu(%0);
   %1
 }
+
+A value that is used twice has a name, as all have. If and Loop have their bodies below them, each with names of its own:
+
+  %0 = if %c (%x) -> f32[4]
+    then (%a: f32[4]) {
+      ...
+    }
+    else (%a: f32[4]) {
+      ...
+    };
+  %1 = loop trip %n while %c carry (%0) with (@w) -> f32[4]
+    do (%i: i64[], %s: f32[4], %w: f32[3]) {
+      ...
+    };
 """
 
 from __future__ import annotations
@@ -15,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from halo.ir.shapes import DimExpr
+from halo.types import Type
 
-from .ir import Call, Constant, Expr, Function, Global, Item, Module, Tuple, Var, walk
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var, every, walk
 
 __all__ = ["constant_names", "constants", "function_text", "module_text", "type_text"]
 
@@ -24,7 +39,7 @@ __all__ = ["constant_names", "constants", "function_text", "module_text", "type_
 def constants(m: Module) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays that the text of `m` refers to, by name: what `parse` wants beside it."""
     names = constant_names(m)
-    return {names[id(e)]: e.data for f in m.functions.values() for e in walk(f.body) if isinstance(e, Constant)}
+    return {names[id(e)]: e.data for f in m.functions.values() for e in every(f) if isinstance(e, Constant)}
 
 
 def constant_names(m: Module) -> dict[int, str]:
@@ -32,7 +47,7 @@ def constant_names(m: Module) -> dict[int, str]:
     names: dict[int, str] = {}
     taken: set[str] = set()
     for f in m.functions.values():
-        for e in walk(f.body):
+        for e in every(f):
             if isinstance(e, Constant) and id(e) not in names:
                 name, k = e.name, 0
                 while name in taken:
@@ -52,6 +67,16 @@ def module_text(m: Module) -> str:
 
 def function_text(name: str, f: Function, names: Mapping[int, str]) -> str:
     """One function; `names` are those of its constants by id."""
+    head = f"{'primitive ' if f.primitive else ''}def {name}({_params(f)}) -> {type_text(f.type)} {{"
+    return "\n".join((head, *_body(f, names), "}"))
+
+
+def _params(f: Function) -> str:
+    return ", ".join(f"%{_quoted(p.name)}: {type_text(p.type)}" for p in f.params)
+
+
+def _body(f: Function, names: Mapping[int, str]) -> list[str]:
+    """The lines between the braces."""
     known: dict[int, str] = {id(p): f"%{_quoted(p.name)}" for p in f.params}
     lines, count = [], 0
     for e in walk(f.body):
@@ -59,11 +84,15 @@ def function_text(name: str, f: Function, names: Mapping[int, str]) -> str:
             known[id(e)] = f"@{_quoted(names[id(e)])}"
         elif not isinstance(e, Var):
             known[id(e)] = f"%{count}"
-            lines.append(f"  %{count} = {_expr_text(e, known)};")
+            inner = [
+                line
+                for word, body in zip(("then", "else") if isinstance(e, If) else ("do",), e.bodies, strict=False)
+                for line in (f"{word} ({_params(body)}) {{", *_body(body, names), "}")
+            ]
+            lines += [f"  %{count} = {_expr_text(e, known)}", *(f"    {line}" for line in inner)]
+            lines[-1] += ";"
             count += 1
-    params = ", ".join(f"%{_quoted(p.name)}: {type_text(p.type)}" for p in f.params)
-    head = f"{'primitive ' if f.primitive else ''}def {name}({params}) -> {type_text(f.type)} {{"
-    return "\n".join((head, *lines, f"  {known[id(f.body)]}", "}"))
+    return [*lines, f"  {known[id(f.body)]}"]
 
 
 def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
@@ -86,13 +115,26 @@ def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
             return f"({', '.join(known[id(f)] for f in e.fields)},)"
         case Item():
             return f"{known[id(e.value)]}.{e.index}"
+        case If():
+            return f"if {known[id(e.condition)]} {_list(e.args, known)} -> {type_text(e.type)}"
+        case Loop():
+            trip = "" if e.trip is None else f" trip {known[id(e.trip)]}"
+            condition = "" if e.condition is None else f" while {known[id(e.condition)]}"
+            values = f"carry {_list(e.carried, known)} with {_list(e.args, known)}"
+            return f"loop{trip}{condition} {values} -> {type_text(e.type)}"
     raise AssertionError(e)
+
+
+def _list(values: tuple[Expr, ...], known: Mapping[int, str]) -> str:
+    return f"({', '.join(known[id(v)] for v in values)})"
 
 
 def _literal(v: Any) -> str:
     """An attribute; extents are in angle brackets."""
     if isinstance(v, tuple):
         return f"({', '.join(map(_literal, v))}{',' if len(v) == 1 else ''})"
+    if isinstance(v, Type):
+        return repr(v.name)
     return f"<{v}>" if isinstance(v, DimExpr) else repr(v)
 
 

@@ -1,4 +1,4 @@
-"""A driver: machine code that calls kernels one after the other, with no Python in between.
+"""A driver: machine code that calls kernels one after the other, branches and loops, with no Python in between.
 
 Each kernel has its slots (see `layout`) in one table, a frame, which belongs to a call while that lasts. What changes from
 call to call, the addresses of inputs and outputs, is written into the frame by the driver itself; and what changes with
@@ -8,7 +8,7 @@ the extents of a call, when they do (see `extents`).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,38 +16,82 @@ from .extents import Extents
 from .kernel import Kernel, MachineCode
 from .runtime import compiled
 
-__all__ = ["Driver", "Step"]
+__all__ = ["Branch", "Copy", "Driver", "Instruction", "Repeat", "Step", "steps_of"]
 
 STEP_SHIFT = 32  # a status has the step that it comes from above these bits
 
 
 @dataclass(frozen=True)
 class Step:
-    """A call of `kernel`. `slots`: its slots, addresses of ports left 0; `first`: where they are in the frame."""
+    """A call of `kernel`, whose slots are in the frame from `first` on."""
 
     kernel: Kernel
     first: int
-    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Bytes from one place to another: the slots of their addresses, and of how many there are. `row`: so many further for
+    each iteration of the loop that this is in."""
+
+    source: int
+    target: int
+    bytes: int
+    row: bool = False
+
+
+@dataclass(frozen=True)
+class Branch:
+    """`then` where the byte, whose address is in the slot `condition`, is not 0, else `otherwise`."""
+
+    condition: int
+    then: tuple[Instruction, ...]
+    otherwise: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """`body` again and again. The slots have the addresses of the trip count, an i64 that is read once, of the condition, a
+    byte that is read before each iteration, and of where the number of the iteration is written to."""
+
+    trip: int | None
+    condition: int | None
+    number: int
+    body: tuple[Instruction, ...]
+
+
+Instruction = Step | Copy | Branch | Repeat
+
+
+def steps_of(program: Sequence[Instruction]) -> Iterator[Step]:
+    """The calls of kernels in `program`, as they are written down."""
+    for one in program:
+        match one:
+            case Step():
+                yield one
+            case Branch():
+                yield from steps_of((*one.then, *one.otherwise))
+            case Repeat():
+                yield from steps_of(one.body)
 
 
 class Driver:
-    """`steps` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given anew each call.
+    """`program` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given anew each call.
     `extents`: what depends on the extents of a call, if anything does."""
 
     def __init__(
-        self, steps: Sequence[Step], outside: Sequence[tuple[int, int]], extents: Extents | None = None
+        self, program: Sequence[Instruction], outside: Sequence[tuple[int, int]], extents: Extents | None = None
     ) -> None:
         from . import llvm
         from .target import Target
 
-        self.steps = tuple(steps)
-        codes = [s.kernel.code for s in steps]
+        self.steps = tuple(steps_of(program))
         addresses: dict[int, str] = {}
         names = []
-        for code in codes:
+        for code in (s.kernel.code for s in self.steps):
             assert isinstance(code, MachineCode)
             names.append(addresses.setdefault(code.address, f"kernel_{len(addresses)}"))
-        text = _text([(name, s.first) for name, s in zip(names, steps, strict=True)], outside)
+        text = _Writer(names).function(program, outside)
         entries: tuple[str, ...] = ("main",)
         if extents is not None:
             text, entries = text + extents.text(), ("main", "place")
@@ -74,36 +118,115 @@ class Driver:
             raise kernel._error(ctypes.c_int32(status & (2**STEP_SHIFT - 1)).value, list(error))
 
 
-def _text(calls: Sequence[tuple[str, int]], outside: Sequence[tuple[int, int]]) -> str:
-    lines = ["define i64 @main(ptr %frame, ptr %outside, ptr %error) {", "entry:"]
-    for n, (slot, k) in enumerate(outside):
-        lines += [
-            f"  %from{n} = getelementptr i64, ptr %outside, i64 {k}",
-            f"  %address{n} = load i64, ptr %from{n}",
-            f"  %slot{n} = getelementptr i64, ptr %frame, i64 {slot}",
-            f"  store i64 %address{n}, ptr %slot{n}",
-        ]
-    lines.append("  br label %step0")
-    for n, (name, first) in enumerate(calls):
-        lines += [
-            f"step{n}:",
-            f"  %slots{n} = getelementptr i64, ptr %frame, i64 {first}",
-            f"  %status{n} = call i32 @{name}(ptr %slots{n}, ptr %error)",
-            f"  %good{n} = icmp eq i32 %status{n}, 0",
-            f"  br i1 %good{n}, label %step{n + 1}, label %bad",
-        ]
-    lines += [f"step{len(calls)}:", "  ret i64 0"]
-    if calls:
-        statuses = ", ".join(f"[%status{n}, %step{n}]" for n in range(len(calls)))
-        steps = ", ".join(f"[{n}, %step{n}]" for n in range(len(calls)))
-        lines += [
-            "bad:",
-            f"  %status = phi i32 {statuses}",
-            f"  %step = phi i64 {steps}",
-            "  %low = zext i32 %status to i64",
-            f"  %high = shl i64 %step, {STEP_SHIFT}",
-            "  %both = or i64 %high, %low",
-            "  ret i64 %both",
-        ]
-    declared = [f"declare i32 @{name}(ptr, ptr)" for name in dict.fromkeys(name for name, _ in calls)]
-    return "\n".join([*declared, *lines, "}", ""])
+class _Writer:
+    """The text of `main`. `names` are those of the kernels, step by step."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names, self.lines = names, list[str]()
+        self.count, self.step = 0, 0
+        self.bad: list[tuple[str, str]] = []  # the status of each step, and the block that it comes from
+        self.block = "entry"
+
+    def function(self, program: Sequence[Instruction], outside: Sequence[tuple[int, int]]) -> str:
+        for slot, k in outside:
+            at = self.new(f"getelementptr i64, ptr %outside, i64 {k}")
+            self.lines.append(f"  store i64 {self.new(f'load i64, ptr {at}')}, ptr {self.slot(slot)}")
+        self.write(program)
+        self.lines.append("  ret i64 0")
+        if self.bad:
+            statuses = ", ".join(f"[{status}, %{block}]" for status, block in self.bad)
+            steps = ", ".join(f"[{n}, %{block}]" for n, (_, block) in enumerate(self.bad))
+            self.lines += [
+                "bad:",
+                f"  %status = phi i32 {statuses}",
+                f"  %step = phi i64 {steps}",
+                "  %low = zext i32 %status to i64",
+                f"  %high = shl i64 %step, {STEP_SHIFT}",
+                "  %both = or i64 %high, %low",
+                "  ret i64 %both",
+            ]
+        declared = [f"declare i32 @{name}(ptr, ptr)" for name in dict.fromkeys(self.names)]
+        declared.append("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        head = "define i64 @main(ptr %frame, ptr %outside, ptr %error) {"
+        return "\n".join([*declared, head, "entry:", *self.lines, "}", ""])
+
+    def write(self, program: Sequence[Instruction], number: str = "") -> None:
+        """`program`, in a loop whose iteration is `number`."""
+        for one in program:
+            match one:
+                case Step():
+                    self.call(one)
+                case Copy():
+                    self.copy(one, number)
+                case Branch():
+                    self.branch(one, number)
+                case Repeat():
+                    self.repeat(one)
+
+    def call(self, step: Step) -> None:
+        status = self.new(f"call i32 @{self.names[self.step]}(ptr {self.slot(step.first)}, ptr %error)")
+        self.step += 1
+        good = self.new(f"icmp eq i32 {status}, 0")
+        self.bad.append((status, self.block))
+        following = self.label("step")
+        self.lines.append(f"  br i1 {good}, label %{following}, label %bad")
+        self.begin(following)
+
+    def copy(self, copy: Copy, number: str) -> None:
+        count = self.load("i64", self.slot(copy.bytes))
+        source, target = (self.load("ptr", self.slot(k)) for k in (copy.source, copy.target))
+        if copy.row:
+            target = self.new(f"getelementptr i8, ptr {target}, i64 {self.new(f'mul i64 {number}, {count}')}")
+        self.lines.append(f"  call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {count}, i1 false)")
+
+    def branch(self, branch: Branch, number: str) -> None:
+        then, otherwise, after = (self.label(name) for name in ("then", "else", "after"))
+        self.lines.append(f"  br i1 {self.holds(branch.condition)}, label %{then}, label %{otherwise}")
+        for label, program in ((then, branch.then), (otherwise, branch.otherwise)):
+            self.begin(label)
+            self.write(program, number)
+            self.lines.append(f"  br label %{after}")
+        self.begin(after)
+
+    def repeat(self, loop: Repeat) -> None:
+        count = str(2**63 - 1) if loop.trip is None else self.load("i64", self.load("ptr", self.slot(loop.trip)))
+        head, test, body, after = (self.label(name) for name in ("loop", "test", "body", "after"))
+        before = self.block
+        self.lines.append(f"  br label %{head}")
+        self.begin(head)
+        number = self.new("phi i64 PATHS")
+        at = len(self.lines) - 1
+        more = self.new(f"icmp slt i64 {number}, {count}")
+        self.lines.append(f"  br i1 {more}, label %{test}, label %{after}")
+        self.begin(test)
+        holds = "true" if loop.condition is None else self.holds(loop.condition)
+        self.lines.append(f"  br i1 {holds}, label %{body}, label %{after}")
+        self.begin(body)
+        self.lines.append(f"  store i64 {number}, ptr {self.load('ptr', self.slot(loop.number))}")
+        self.write(loop.body, number)
+        following = self.new(f"add i64 {number}, 1")
+        self.lines[at] = self.lines[at].replace("PATHS", f"[0, %{before}], [{following}, %{self.block}]")
+        self.lines.append(f"  br label %{head}")
+        self.begin(after)
+
+    def holds(self, slot: int) -> str:
+        return self.new(f"icmp ne i8 {self.load('i8', self.load('ptr', self.slot(slot)))}, 0")
+
+    def slot(self, k: int) -> str:
+        return self.new(f"getelementptr i64, ptr %frame, i64 {k}")
+
+    def load(self, what: str, at: str) -> str:
+        return self.new(f"load {what}, ptr {at}")
+
+    def new(self, instruction: str) -> str:
+        self.count += 1
+        self.lines.append(f"  %v{self.count} = {instruction}")
+        return f"%v{self.count}"
+
+    def label(self, stem: str) -> str:
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def begin(self, label: str) -> None:
+        self.block = label
+        self.lines.append(f"{label}:")

@@ -8,6 +8,7 @@ from typing import Any
 from halo.types import as_type
 
 from ..ir import Expr
+from .control import CONTROL, graphs_in
 from .node import adapter_of
 
 __all__ = ["DEEPEST", "body_of", "bound", "defaults", "full_name", "missing", "type_proto"]
@@ -98,8 +99,11 @@ def bound(nodes: Any, attributes: Mapping[str, Any]) -> Iterator[Any]:
 def missing(nodes: Any, opset: int, functions: Mapping[tuple[str, str], Any]) -> dict[str, int]:
     """How many nodes of each operator have neither an adapter nor a body."""
     found: dict[str, int] = {}
-    for n in nodes:
+    todo = list(nodes)
+    while todo:
+        n = todo.pop()
         name = full_name(n)
-        if adapter_of(name, opset) is None and body_of(n, opset, functions) is None:
+        todo += [inner for graph in graphs_in(n) for inner in graph.node]
+        if name not in CONTROL and adapter_of(name, opset) is None and body_of(n, opset, functions) is None:
             found[name] = found.get(name, 0) + 1
     return found

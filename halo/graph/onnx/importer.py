@@ -16,6 +16,7 @@ from halo.types import as_type
 
 from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant
 from . import adapters as _adapters  # noqa: F401  (enters them)
+from .control import CONTROL
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of
 
@@ -76,13 +77,11 @@ class _Importer:
         self.opset, self.functions, self.shapes, self.given = opset, functions, shapes, given
         self.values: dict[str, Expr] = {}
         self.depth = 0
+        self.names: set[str] = set()  # that `unique` gave, in all of the model
 
     def module(self, proto: Any) -> Module:
-        from onnx import numpy_helper
-
         graph = proto.graph
-        for t in graph.initializer:
-            self.values[t.name] = Constant(_numbers(numpy_helper.to_array(t), t.name), t.name)
+        self._hold(graph)
         params = tuple(self._param(v) for v in graph.input if v.name not in self.values)
         unknown = set(self.shapes) - {p.name for p in params}
         if unknown:
@@ -96,6 +95,37 @@ class _Importer:
         body = outputs[0] if len(outputs) == 1 else Tuple(outputs)
         metadata = {p.key: p.value for p in proto.metadata_props}
         return Module({"main": Function(params, body)}, tuple(o.name for o in graph.output), metadata)
+
+    def _hold(self, graph: Any) -> None:
+        """The constants of a graph become values."""
+        from onnx import numpy_helper
+
+        for t in graph.initializer:
+            self.values[t.name] = Constant(_numbers(numpy_helper.to_array(t), t.name), t.name)
+
+    def graph(self, graph: Any, known: Mapping[str, Expr]) -> tuple[Expr, ...]:
+        """The outputs of a graph inside of this one, over `known` by name."""
+        inner = self._inside(self.opset, known)
+        inner._hold(graph)
+        for n in graph.node:
+            inner._node(n)
+        return tuple(inner._value(o.name, "a graph inside") for o in graph.output)
+
+    def _inside(self, opset: int, known: Mapping[str, Expr]) -> _Importer:
+        if self.depth == DEEPEST:
+            raise ArgumentError(f"graphs and functions deeper than {DEEPEST} are not supported", loc=here())
+        inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given)
+        inner.depth, inner.names, inner.values = self.depth + 1, self.names, dict(known)
+        return inner
+
+    def unique(self, name: str) -> str:
+        """`name`, or one like it, that was not asked for before."""
+        found, k = name, 0
+        while found in self.names:
+            k += 1
+            found = f"{name}_{k}"
+        self.names.add(found)
+        return found
 
     def _param(self, v: Any) -> Var:
         from onnx import helper
@@ -117,13 +147,17 @@ class _Importer:
         made = adapter_of(full_name(n), self.opset)
         reader = f"the {n.op_type} node {n.name or ' '.join(n.output)}"
         inputs = tuple(self._value(name, reader) if name else None for name in n.input)
-        if made is None:
+        control = CONTROL.get(full_name(n))
+        if made is None and control is None:
             return self._body(n, inputs)
         attrs = {a.name: _attribute(a) for a in n.attribute}
         outputs = sum(1 for name in n.output if name)
         name = n.name or (n.output[0] if n.output else "")
         try:
-            found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given))
+            if made is not None:
+                found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given))
+            elif control is not None:
+                found = control(self, n, inputs, attrs)
         except HaloError as error:
             if error.message.startswith("the "):
                 raise
@@ -135,13 +169,13 @@ class _Importer:
     def _body(self, n: Any, inputs: tuple[Expr | None, ...]) -> None:
         """The node as what its function's body makes of its inputs."""
         function = body_of(n, self.opset, self.functions, [type_proto(e) for e in inputs])
-        if function is None or self.depth == DEEPEST:
+        if function is None:
             raise ArgumentError(
                 f"operators of this model are not supported in opset {self.opset}: {full_name(n)}", loc=here()
             )
         opsets = {o.domain: o.version for o in function.opset_import}
-        inner = _Importer(opsets.get("", self.opset), self.functions, {}, self.given)
-        inner.depth = self.depth + 1
+        inner = self._inside(opsets.get("", self.opset), {})
+        inner.given = self.given
         inner.values = {name: e for name, e in zip(function.input, inputs, strict=False) if e is not None}
         attributes = {a.name: a for a in (*defaults(n, self.opset), *function.attribute_proto, *n.attribute)}
         for m in bound(function.node, attributes):

@@ -18,14 +18,18 @@ from halo import nn
 from halo.jit.target import Target
 from halo.nn.matrix import panel
 
-from ..ir import Call, Expr, Function, Global, Module, walk, with_children
+from ..ir import Call, Expr, Function, Global, Module, in_bodies, walk, with_children
 
 
 def choose_layouts(m: Module) -> Module:
+    return in_bodies(m, _chosen)
+
+
+def _chosen(f: Function) -> Function:
     run = _Run(Target.host())
-    for e in walk(m.main.body):
+    for e in walk(f.body):
         run.visit(e)
-    return m.with_main(Function(m.main.params, run.plain(m.main.body)))
+    return replace(f, body=run.plain(f.body))
 
 
 class _Run:

@@ -7,16 +7,21 @@ batch_norm(conv2d(x, w, b), scale, bias, mean, variance)
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Module, rewrite, walk
+from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite, walk
 
 
 def fold_batch_norm(m: Module) -> Module:
-    readers = Counter(id(c) for e in walk(m.main.body) for c in e.children)
+    return in_bodies(m, _folded_in)
+
+
+def _folded_in(f: Function) -> Function:
+    readers = Counter(id(c) for e in walk(f.body) for c in e.children)
     once: set[int] = set()  # of the new expressions, those that one other reads
 
     def step(e: Expr, old: Expr) -> Expr:
@@ -29,7 +34,7 @@ def fold_batch_norm(m: Module) -> Module:
             once.add(id(e))
         return e
 
-    return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+    return replace(f, body=rewrite(f.body, step))
 
 
 def _scales(norm: Call) -> tuple[Expr, Expr]:

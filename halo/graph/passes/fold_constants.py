@@ -1,8 +1,10 @@
-"""Fold constants: a call whose arguments are all constants is computed now, by the operator itself."""
+"""Fold constants: a call whose arguments are all constants is computed now, by the operator itself; an If of a constant is
+one of its branches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,20 +12,26 @@ import numpy as np
 from halo.ir.shapes import DimExpr
 from halo.nn import TensorType
 
-from ..ir import Call, Constant, Expr, Function, Global, Module, Var, rewrite, walk
+from ..control import inlined
+from ..ir import Call, Constant, Expr, Global, If, Item, Module, Tuple, Var, in_bodies, rewrite, walk
 
 
 def fold_constants(m: Module) -> Module:
-    def step(e: Expr, old: Expr) -> Expr:
-        if not isinstance(e, Call) or isinstance(e.op, Global) or not e.children:
-            return e
-        if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
-            return e
-        arrays = tuple(None if a is None else a.data for a in e.args if a is None or isinstance(a, Constant))
-        name = next(c.name for c in e.children if isinstance(c, Constant))
-        return Constant(e.op.eager(arrays, e.attrs), name)
+    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, _folded)))
 
-    return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+
+def _folded(e: Expr, old: Expr) -> Expr:
+    if isinstance(e, If) and isinstance(e.condition, Constant):
+        return inlined(e.then if e.condition.data.item() else e.otherwise, e.args)
+    if isinstance(e, Item) and isinstance(e.value, Tuple):
+        return e.value.fields[e.index]
+    if not isinstance(e, Call) or isinstance(e.op, Global) or not e.children:
+        return e
+    if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
+        return e
+    arrays = tuple(None if a is None else a.data for a in e.args if a is None or isinstance(a, Constant))
+    name = next(c.name for c in e.children if isinstance(c, Constant))
+    return Constant(e.op.eager(arrays, e.attrs), name)
 
 
 def _known(e: Call) -> bool:

@@ -9,24 +9,30 @@ become one function of the module.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from halo.ir.shapes import dims_of
 from halo.nn import Kind
 
-from ..ir import Call, Expr, Function, Global, Module, Var, walk, with_children
+from ..ir import Call, Expr, Function, Global, Module, Var, in_bodies, walk, with_children
 from ..text import function_text
 
 MOST = 64  # operators in a group
 
 
 def fuse(m: Module) -> Module:
-    nodes = _nodes(m.main.body)
-    _post_dominate(nodes)
-    for phase in (0, 1):
-        for node in nodes:
-            _try(node, phase)
-    return _grouped(m, nodes)
+    functions: dict[str, tuple[str, Function]] = {}  # by their text
+
+    def fused(f: Function) -> Function:
+        nodes = _nodes(f.body)
+        _post_dominate(nodes)
+        for phase in (0, 1):
+            for node in nodes:
+                _try(node, phase)
+        return replace(f, body=_grouped(f.body, nodes, functions))
+
+    m = in_bodies(m, fused)
+    return m.with_main(m.main, **dict(functions.values()))
 
 
 @dataclass(eq=False)
@@ -139,12 +145,12 @@ def _merge(a: _Group, into: _Group) -> None:
 # Groups become functions ---------------------------------------------------------------------------------------------
 
 
-def _grouped(m: Module, nodes: list[_Node]) -> Module:
+def _grouped(body: Expr, nodes: list[_Node], functions: dict[str, tuple[str, Function]]) -> Expr:
+    """`body` with a call for each group; equal groups are one of the `functions`, which are added to."""
     members: dict[int, list[_Node]] = {}
     for node in nodes:
         members.setdefault(id(node.group.root()), []).append(node)
     new: dict[int, Expr] = {}
-    functions: dict[str, tuple[str, Function]] = {}  # by their text
     for node in nodes:
         e = node.expr
         group = members[id(node.group.root())]
@@ -161,8 +167,7 @@ def _grouped(m: Module, nodes: list[_Node]) -> Module:
             name = functions[key][0]
             label = next((x.name for x in inner if isinstance(x, Call) and x.name), "")
             new[id(e)] = Call(Global(name, function.type), tuple(new[id(a)] for a in args), (), label)
-    made = dict(functions.values())
-    return m.with_main(Function(m.main.params, new[id(m.main.body)]), **made)
+    return new[id(body)]
 
 
 def _function(inner: list[Expr], args: list[Expr]) -> Function:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from halo import nn
 
-from ..ir import Call, Expr, Function, Module, Tuple
+from ..ir import Call, Expr, Function, If, Item, Loop, Module, Tuple, in_bodies
 
 
 def own_outputs(m: Module) -> Module:
+    return in_bodies(m, _owned)
+
+
+def _owned(f: Function) -> Function:
     seen: set[int] = set()
 
     def own(e: Expr) -> Expr:
-        if not isinstance(e, Call) or id(e) in seen:
+        made = isinstance(e, (Call, If, Loop)) or (isinstance(e, Item) and isinstance(e.value, (If, Loop)))
+        if not made or id(e) in seen:
             return nn.identity(e)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
         seen.add(id(e))
         return e
 
-    outputs = tuple(map(own, m.main.outputs))
-    body = Tuple(outputs) if isinstance(m.main.body, Tuple) else outputs[0]
-    return m.with_main(Function(m.main.params, body))
+    outputs = tuple(map(own, f.outputs))
+    return replace(f, body=Tuple(outputs) if isinstance(f.body, Tuple) else outputs[0])

@@ -7,14 +7,19 @@ add(dense(x, w), b)     ->  dense(x, w, b)              where b is a constant, a
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Module, rewrite, walk
+from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite, walk
 
 
 def recognise(m: Module) -> Module:
-    readers = Counter(id(c) for e in walk(m.main.body) for c in e.children)
+    return in_bodies(m, _recognised)
+
+
+def _recognised(f: Function) -> Function:
+    readers = Counter(id(c) for e in walk(f.body) for c in e.children)
     once: set[int] = set()  # of the new expressions, those that one other reads
 
     def step(e: Expr, old: Expr) -> Expr:
@@ -26,7 +31,7 @@ def recognise(m: Module) -> Module:
             once.add(id(e))
         return e
 
-    return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+    return replace(f, body=rewrite(f.body, step))
 
 
 def _dense(e: Call) -> Expr:

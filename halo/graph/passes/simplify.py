@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from halo import nn
 
-from ..ir import Call, Expr, Function, Module, rewrite
+from ..ir import Call, Expr, Function, Item, Module, in_bodies, rewrite
 
 
 def simplify(m: Module) -> Module:
+    return in_bodies(m, _simplified)
+
+
+def _simplified(f: Function) -> Function:
     seen: dict[Any, Expr] = {}
 
     def step(e: Expr, old: Expr) -> Expr:
+        if isinstance(e, Item):
+            return seen.setdefault((id(e.value), e.index), e)
         if not isinstance(e, Call):
             return e
         if isinstance(e.op, nn.Op) and e.op.view:
@@ -21,7 +28,7 @@ def simplify(m: Module) -> Module:
             e = e.children[0]
         return seen.setdefault(_key(e), e) if isinstance(e, Call) else e
 
-    return m.with_main(Function(m.main.params, rewrite(m.main.body, step)))
+    return replace(f, body=rewrite(f.body, step))
 
 
 def reshaped(e: Expr, shape: tuple[Any, ...], name: str = "") -> Expr:

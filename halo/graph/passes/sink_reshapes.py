@@ -5,17 +5,18 @@ relu(reshape(conv2d(x, w), [n, c, h, 1] -> [n, c, h]))  ->  reshape(relu(conv2d(
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from halo import nn
 from halo.nn import Kind
 
-from ..ir import Call, Expr, Function, Module, rewrite
+from ..ir import Call, Expr, Module, in_bodies, rewrite
 from .simplify import reshaped
 
 
 def sink_reshapes(m: Module) -> Module:
-    return m.with_main(Function(m.main.params, rewrite(m.main.body, lambda e, _: _sunk(e))))
+    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, lambda e, _: _sunk(e))))
 
 
 def _sunk(e: Expr) -> Expr:

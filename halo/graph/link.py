@@ -1,0 +1,264 @@
+"""Link: the kernels of a program, a plan of memory, and the code that drives them, as a `Net`.
+
+Every value has a home: memory of the caller, a constant, or a lifetime in the arena. What goes into a body keeps the home
+that it has outside; what a branch gives is made in the home of the If. What a loop carries has one home for all
+iterations, where what an iteration makes is copied to at its end; what it stacks is copied to its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from halo import nn
+from halo.ir.shapes import Dim, DimExpr, dims_of
+from halo.jit.driver import Branch, Copy, Driver, Instruction, Repeat, Step
+from halo.jit.extents import Condition, Extents
+from halo.nn import TensorType
+from halo.nn.shapes import assumptions
+from halo.types import bool_, i64
+
+from .aliases import Aliases
+from .ir import Call, Constant, Expr, Function, If, Item, Loop, Module, every, walk
+from .memory import ALIGNMENT, Lifetime, plan, share
+from .net import Group, Net
+from .text import constant_names
+
+if TYPE_CHECKING:
+    from halo.jit.kernel import Kernel
+
+__all__ = ["link", "needed"]
+
+USUAL = 64  # what symbolic extents are taken for where memory is fitted together
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a value is: number `index` of what is "outside" or in the "arena", or a "constant" at address `index`; so many
+    bytes further on."""
+
+    kind: str
+    index: int
+    offset: Any = 0
+
+
+def link(m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> Net:
+    """The net of a program after all passes, from its kernels by name."""
+    return _Linker(m, made, schedules).net()
+
+
+def needed(m: Module) -> dict[str, Function]:
+    """The primitive functions that some call computes."""
+    primitive = {name: f for name, f in m.functions.items() if f.primitive}
+    names: set[str] = set()
+
+    def visit(f: Function) -> None:
+        free = Aliases(f, primitive).free
+        for e in walk(f.body):
+            if isinstance(e, Call) and id(e) not in free:
+                names.add(e.op.name)
+            for body in e.bodies:
+                visit(body)
+
+    visit(m.main)
+    return {name: f for name, f in primitive.items() if name in names}
+
+
+def _key(e: Expr) -> Key:
+    """Of values, where an Item is the same as another one of the same tuple."""
+    return (id(e.value), e.index) if isinstance(e, Item) else (id(e), 0)
+
+
+def _results(e: Expr) -> tuple[tuple[Key, TensorType], ...]:
+    types = e.type if isinstance(e.type, tuple) else (e.type,)
+    return tuple(((id(e), k), t) for k, t in enumerate(types))
+
+
+class _Linker:
+    """`time` counts what is written down, one after the other; a life spans the whole of a loop that it goes into."""
+
+    def __init__(self, m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> None:
+        self.m, self.made, self.schedules = m, made, schedules
+        self.primitive = {name: f for name, f in m.functions.items() if f.primitive}
+        self.names = constant_names(m)
+        self.constants: dict[str, np.ndarray[Any, Any]] = {}
+        self.fixed: dict[int, Home] = {}  # of constants
+        self.lives: list[Lifetime] = []
+        self.time = 0
+        self.slots: list[Any] = []  # extents where a call decides
+        self.outside: list[tuple[int, int]] = []
+        self.inside: list[tuple[int, int, Any]] = []
+        self.groups: list[Group] = []
+
+    def net(self) -> Net:
+        main = self.m.main
+        homes = {_key(p): Home("outside", k) for k, p in enumerate(main.params)}
+        results = tuple(Home("outside", len(main.params) + k) for k in range(len(main.outputs)))
+        program = self.block(main, homes, results)
+        cells = tuple((k, n) for k, n in enumerate(self.slots) if not isinstance(n, int))
+        dims = tuple(dict.fromkeys(name for p in main.params for n in p.type.shape for name in dims_of(n)))
+        extents, arena, at_start = None, 0, []
+        if dims:
+            guess = dict.fromkeys(dims, USUAL)
+            sizes = [n.bytes.evaluate(guess) if isinstance(n.bytes, DimExpr) else n.bytes for n in self.lives]
+            own = share(self.lives, sizes)
+            storages = tuple(
+                tuple({str(v.bytes): v.bytes for v, s in zip(self.lives, own, strict=True) if s == k}.values())
+                for k in range(max(own, default=-1) + 1)
+            )
+            placed = tuple((at, own[k], offset) for at, k, offset in self.inside)
+            extents = Extents(dims, cells, storages, placed, self.conditions())
+        else:
+            offsets, arena = plan(self.lives)
+            at_start = [(at, offsets[k] + offset) for at, k, offset in self.inside]
+        frame = np.array([n if isinstance(n, int) else 0 for n in self.slots] or [0], np.int64)
+        driver = Driver(program, self.outside, extents)
+        return Net(self.m, driver, tuple(self.groups), frame, at_start, arena, self.constants, extents)
+
+    # Programs --------------------------------------------------------------------------------------------------------
+
+    def block(self, f: Function, homes: dict[Key, Home], results: Sequence[Home]) -> tuple[Instruction, ...]:
+        """The body of `f`, whose params are at home, into the homes of its results."""
+        aliases = Aliases(f, self.primitive)
+        homes |= {_key(e): home for e, home in zip(f.outputs, results, strict=True)}
+
+        def home(e: Expr) -> Home:
+            if isinstance(e, Constant):
+                return self.constant(e)
+            owner, offset = aliases.owner(e)
+            if _key(owner) not in homes:
+                homes[_key(owner)] = self.alive(owner.type.bytes)
+            found = homes[_key(owner)]
+            return replace(found, offset=found.offset + offset) if offset != 0 else found
+
+        program: list[Instruction] = []
+        for e in walk(f.body):
+            if isinstance(e, Call) and id(e) not in aliases.free:
+                program.append(self.step(e, [None if a is None else home(a) for a in e.args], home(e)))
+            elif isinstance(e, (If, Loop)):
+                for key, t in _results(e):
+                    if key not in homes:
+                        homes[key] = self.alive(t.bytes)
+                into = [homes[key] for key, _ in _results(e)]
+                program += self.branch(e, home, into) if isinstance(e, If) else self.loop(e, home, into)
+        return tuple(program)
+
+    def step(self, e: Call, args: Sequence[Home | None], result: Home) -> Step:
+        kernel, function = self.made[e.op.name], self.primitive[e.op.name]
+        params = [p for p, a in zip(function.params, e.args, strict=True) if a is not None]
+        values = dict(zip((p.name for p in params), zip(e.children, filter(None, args), strict=True), strict=True))
+        first = len(self.slots)
+        for port in kernel.binder.layout.ports:
+            value, home = (e, result) if port.is_output else values[port.name]
+            self.address(home)
+            shape = value.type.shape
+            self.slots += [*shape, *_strides(shape), *((0,) * len(shape) if port.is_output else ())]
+        self.slots += [Dim(p.name) for p in kernel.binder.layout.params]
+        self.use(*filter(None, args), result)
+        self.time += 1
+        self.groups.append(Group(e.op.name, e.name, function, kernel, self.schedules.get(e.op.name)))
+        return Step(kernel, first)
+
+    def branch(self, e: If, home: Any, into: list[Home]) -> list[Instruction]:
+        args = [home(a) for a in e.args]
+        condition = self.address(home(e.condition))
+        around = [*args, *into, home(e.condition)]
+        self.use(*around)
+        self.time += 1
+        bodies = [self.block(f, dict(zip(map(_key, f.params), args, strict=True)), into) for f in e.bodies]
+        self.use(*around)
+        self.time += 1
+        return [Branch(condition, *bodies)]
+
+    def loop(self, e: Loop, home: Any, into: list[Home]) -> list[Instruction]:
+        count = len(e.carried)
+        own, rows, args = into[:count], into[count:], [home(a) for a in e.args]
+        outputs = e.body.outputs
+        number = self.alive(i64.bytes)
+        test = None if e.condition is None else self.alive(bool_.bytes)
+        made = [self.alive(t.type.bytes) for t in outputs[len(outputs) - len(into) :]]
+        around = [*into, *args, number, *made, *filter(None, (test,))]
+        before: list[Instruction] = [self.copy(home(c), to, c.type) for c, to in zip(e.carried, own, strict=True)]
+        self.use(*around, *(home(c) for c in e.children))
+        if test is not None and e.condition is not None:
+            before.append(self.copy(home(e.condition), test, e.condition.type))
+        trip = None if e.trip is None else self.address(home(e.trip))
+        again, where = None if test is None else self.address(test), self.address(number)
+        self.time += 1
+        homes = dict(zip(map(_key, e.body.params), (number, *own, *args), strict=True))
+        body = [*self.block(e.body, homes, (*filter(None, (test,)), *made))]
+        for k, value in enumerate(outputs[len(outputs) - len(into) :]):
+            target = own[k] if k < count else rows[k - count]
+            body.append(self.copy(made[k], target, value.type, row=k >= count))
+        self.use(*around)
+        self.time += 1
+        return [*before, Repeat(trip, again, where, tuple(body))]
+
+    # Slots and homes -------------------------------------------------------------------------------------------------
+
+    def address(self, home: Home) -> int:
+        """A slot for the address of `home`."""
+        at = len(self.slots)
+        self.slots.append(home.index if home.kind == "constant" else 0)
+        if home.kind == "outside":
+            self.outside.append((at, home.index))
+        elif home.kind == "arena":
+            self.inside.append((at, home.index, home.offset))
+        return at
+
+    def copy(self, source: Home, target: Home, t: TensorType, row: bool = False) -> Copy:
+        self.slots.append(t.bytes)
+        return Copy(self.address(source), self.address(target), len(self.slots) - 3, row)
+
+    def alive(self, size: Any) -> Home:
+        """A home in the arena, from now on."""
+        self.lives.append(Lifetime(size, self.time, self.time))
+        return Home("arena", len(self.lives) - 1)
+
+    def use(self, *homes: Home) -> None:
+        for h in homes:
+            if h.kind == "arena":
+                self.lives[h.index] = replace(self.lives[h.index], last=self.time)
+
+    def constant(self, e: Constant) -> Home:
+        found = self.fixed.get(id(e))
+        if found is None:
+            self.constants[self.names[id(e)]] = array = _aligned(e.data)
+            found = self.fixed[id(e)] = Home("constant", array.ctypes.data)
+        return found
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """What the rules of the operators took for granted of extents that only a call knows."""
+        found: dict[tuple[str, str, str], Condition] = {}
+        for e in (e for e in every(self.m.main) if isinstance(e, Call)):
+            for c in walk(self.primitive[e.op.name].body):
+                if not (isinstance(c, Call) and isinstance(c.op, nn.Op)):
+                    continue
+                with assumptions() as assumed:
+                    c.op.infer(tuple(None if a is None else a.type for a in c.args), c.attrs)
+                for relation, a, b in assumed:
+                    says = f"{e.name or e.op.name} ({c.op.name})"
+                    found.setdefault((relation, str(a), str(b)), Condition(relation, a, b, says))
+        return tuple(found.values())
+
+
+def _strides(shape: tuple[Any, ...]) -> list[Any]:
+    strides: list[Any] = [1]
+    for n in reversed(shape[1:]):
+        strides.append(strides[-1] * n)
+    return strides[::-1][: len(shape)] if shape else []
+
+
+def _aligned(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`a`, packed and on a boundary of `ALIGNMENT` bytes; copied only if it is not."""
+    if a.flags.c_contiguous and a.ctypes.data % ALIGNMENT == 0 and a.dtype.isnative:
+        return a
+    memory = np.empty(a.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    found: np.ndarray[Any, Any] = memory[start : start + a.nbytes].view(a.dtype.newbyteorder("=")).reshape(a.shape)
+    found[...] = a
+    return found

@@ -1,0 +1,205 @@
+"""If and Loop: types, text, every pass, machine code without Python in between; ONNX's If, Loop and Scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import halo
+from halo import nn
+from halo.graph import Constant, Function, If, Module, Tuple, Var, constants, from_onnx, if_, load, loop, parse
+from halo.graph.passes.fold_constants import fold_constants
+from halo.nn import TensorType
+from halo.types import bool_, f32, i64
+
+X = Var("x", TensorType((4,), f32))
+C, N = Var("c", TensorType((), bool_)), Var("n", TensorType((), i64))
+A = np.float32([-1, 0, 1, 2])
+TRUE, FALSE = np.array(True), np.array(False)
+
+
+def module(params: Any, outputs: Any) -> Module:
+    made = Module({"main": Function(tuple(params), outputs[0] if len(outputs) == 1 else Tuple(tuple(outputs)))})
+    for stage in (made, made.run_passes()):
+        assert str(parse(str(stage), constants(stage))) == str(stage)
+    return made
+
+
+def test_a_branch_is_taken() -> None:
+    made = if_(C, [X], lambda x: [nn.relu(nn.exp(x)), nn.exp(x)], lambda x: [nn.negative(x), x])
+    net = module((C, X), made).compile()
+    power = np.exp(A)
+    for got, want in zip((*net(TRUE, A), *net(FALSE, A)), (power, power, -A, A), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_a_branch_in_a_branch_and_values_of_outside_in_both() -> None:
+    outer = nn.add(X, X)
+
+    def inner(x: Any, y: Any) -> Any:
+        return if_(nn.less(nn.sum(x), np.float32(0)), [y], lambda y: [nn.negative(y)], lambda y: [y])
+
+    made = if_(C, [X, outer], inner, lambda x, y: [nn.add(inner(x, y)[0], x)])
+    net = module((C, X), [nn.add(made[0], outer)]).compile()
+    for x in (A, -A):
+        chosen = -2 * x if x.sum() < 0 else 2 * x
+        np.testing.assert_array_equal(net(TRUE, x), chosen + 2 * x)
+        np.testing.assert_array_equal(net(FALSE, x), chosen + x + 2 * x)
+
+
+def test_a_loop_carries_and_stacks() -> None:
+    two = Constant(np.float32(2))
+
+    def body(i: Any, s: Any, t: Any, factor: Any) -> Any:
+        return None, [t, nn.multiply(s, factor)], [nn.add(s, nn.cast(i, dtype="f32")), i]
+
+    made = loop(Constant(np.array(3)), None, [X, nn.exp(X)], [two], body)
+    s, t, rows, numbers = module((X,), made).compile()(A)
+    want, states = [], (A, np.exp(A))
+    for i in range(3):
+        want.append(states[0] + i)
+        states = (states[1], states[0] * 2)
+    np.testing.assert_allclose(s, states[0], rtol=1e-6)
+    np.testing.assert_allclose(t, states[1], rtol=1e-6)
+    np.testing.assert_allclose(rows, want, rtol=1e-6)
+    np.testing.assert_array_equal(numbers, [0, 1, 2])
+
+
+def test_a_loop_ends_when_its_condition_does_or_its_trips() -> None:
+    made = loop(N, C, [X], [], lambda i, s: (nn.less(nn.sum(s), np.float32(100)), [nn.add(s, nn.relu(s))], []))
+    net = module((C, X, N), made).compile()
+
+    def want(c: bool, x: np.ndarray, n: int) -> np.ndarray:
+        for _ in range(n):
+            if not c:
+                break
+            c, x = x.sum() < 100, x + np.maximum(x, 0)
+        return x
+
+    for c in (True, False):
+        for n in (-3, 0, 1, 5, 2**40):
+            np.testing.assert_array_equal(net(np.array(c), A, np.array(n)), want(c, A, n))
+
+
+def test_loops_in_loops_and_branches_in_them() -> None:
+    def inner(i: Any, s: Any, t: Any) -> Any:
+        odd = nn.equal(nn.mod(i, np.int64(2)), np.int64(1))
+        return None, if_(odd, [s, t], lambda s, t: [nn.add(s, t)], lambda s, t: [nn.subtract(s, nn.exp(t))]), []
+
+    def outer(i: Any, s: Any) -> Any:
+        return None, loop(Constant(np.array(5)), None, [s], [nn.multiply(s, np.float32(0.25))], inner), []
+
+    net = module((X,), loop(Constant(np.array(3)), None, [X], [], outer)).compile()
+    s = A
+    for _ in range(3):
+        t = s * np.float32(0.25)
+        for i in range(5):
+            s = s + t if i % 2 else s - np.exp(t)
+    np.testing.assert_allclose(net(A), s, rtol=1e-5)
+
+
+def test_axes_that_a_call_decides() -> None:
+    x = Var("x", TensorType((halo.Dim("n"), 3), f32))
+    made = loop(Constant(np.array(4)), None, [x], [], lambda i, s: (None, [nn.add(s, s)], [nn.sum(s, axes=(1,))]))
+    m = module((x,), made)
+    net = m.compile()
+    fixed = m.compile(shapes={"x": (2, 3)})
+    for n in (1, 5, 2):
+        a = np.arange(3 * n, dtype=np.float32).reshape(n, 3)
+        end, rows = net(a)
+        np.testing.assert_array_equal(end, a * 16)
+        np.testing.assert_allclose(rows, [(a * 2**k).sum(1) for k in range(4)])
+    np.testing.assert_array_equal(fixed(a)[1], rows)
+
+
+def test_saved_and_loaded(tmp_path: Any) -> None:
+    made = loop(N, None, [X], [], lambda i, s: (None, [nn.add(s, np.float32([1, 2, 3, 4]))], []))
+    net = module((X, N), made).compile()
+    net.save(tmp_path / "loop.halo")
+    for n in (0, 3):
+        np.testing.assert_array_equal(load(tmp_path / "loop.halo")(A, np.array(n)), A + n * np.float32([1, 2, 3, 4]))
+    assert "add" in str(net.profile(A, np.array(3), runs=2))
+
+
+def test_an_if_of_a_constant_is_a_branch() -> None:
+    assert if_(Constant(TRUE), [X], lambda x: [nn.relu(x)], lambda x: [x])[0].op is nn.relu
+    both = [Function((X,), nn.relu(X)), Function((X,), X)]
+    m = Module({"main": Function((X,), If(Constant(FALSE), (X,), *both, X.type))})
+    assert fold_constants(m).main.body is X
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("%0 = if %x (%x) -> f32[4] then (%a: f32[4]) { %a } else (%a: f32[4]) { %a }; %0", "condition of an If"),
+    ("%0 = if %c (%x) -> f32[4] then (%a: f32[3]) { %a } else (%a: f32[4]) { %a }; %0", "none of"),
+    ("%0 = if %c (%x) -> f32[4] then (%a: f32[4]) { %a } else (%a: f32[4]) { %b }; %0", "no value %b"),
+    ("%0 = if %c (%x) -> f32[4] then (%a: f32[4]) { %x } else (%a: f32[4]) { %a }; %0", "no value %x"),
+    ("%0 = loop carry (%x) with () -> f32[4] do (%i: i64[], %a: f32[4]) { %i }; %0", "none of"),
+    ("%0 = loop carry (%x) with () -> f32[3] do (%i: i64[], %a: f32[4]) { %a }; %0", "does not give"),
+    ("%0 = loop trip %c carry (%x) with () -> f32[4] do (%i: i64[], %a: f32[4]) { %a }; %0", "how often"),
+    ("%0 = loop carry (%x) -> f32[4] do (%i: i64[], %a: f32[4]) { %a }; %0", "is wanted"),
+])  # fmt: skip
+def test_what_is_no_program(text: str, words: str) -> None:
+    with pytest.raises(halo.ArgumentError, match=words):
+        parse(f"def main(%c: bool_[], %x: f32[4]) -> f32[4] {{ {text} }}")
+
+
+def test_what_does_not_fit() -> None:
+    with pytest.raises(halo.ArgumentError, match="1 and 2 values"):
+        if_(C, [X], lambda x: [x], lambda x: [x, x])
+    with pytest.raises(halo.ArgumentError, match="no values of one type"):
+        if_(C, [X], lambda x: [x], lambda x: [nn.reshape(x, shape=(2, 2))])
+    with pytest.raises(halo.ArgumentError, match="no values of one type"):
+        loop(N, None, [X], [], lambda i, s: (None, [nn.cast(s, dtype="i32")], []))
+    with pytest.raises(halo.ArgumentError, match="trip count"):
+        loop(X, None, [X], [], lambda i, s: (None, [s], []))
+
+
+onnx = pytest.importorskip("onnx")
+from onnx import parser  # noqa: E402
+
+
+@pytest.mark.parametrize(("nodes", "inputs", "outputs"), [
+    ("r = If<then_branch = t () => (float[3] a) { a = Add(x, y) }, else_branch = e () => (float[3] b) { b = Sub(x, y) }>(c)",
+     "bool c, float[3] x, float[3] y", "float[3] r"),
+    ("v = ReduceSum<keepdims = 0>(x) k = Less(v, zero) s = Neg(y) r = If<then_branch = t () => (float[3] a) { a = Add(s, x) }, "
+     "else_branch = e () => (float[3] b) { b = Identity(s) }>(k)", "float[3] x, float[3] y, float zero", "float[3] r"),
+    ("r, rows = Loop<body = b (int64 i, bool go, float[3] s) => (bool more, float[3] next, float[3] row) { "
+     "f = Cast<to = 1>(i) t = Add(s, f) next = Mul(t, y) row = Identity(s) more = Identity(go) }>(five, , x)",
+     "float[3] x, float[3] y", "float[3] r, float[5, 3] rows"),
+    ("r = Loop<body = b (int64 i, bool go, float[3] s) => (bool more, float[3] next) { "
+     "next = Add(s, y) v = ReduceMax<keepdims = 0>(next) more = Less(v, big) }>(five, , x)",
+     "float[3] x, float[3] y, float big", "float[3] r"),
+    ("r, rows = Scan<num_scan_inputs = 2, scan_input_axes = [0, 1], scan_input_directions = [0, 1], scan_output_axes = [1], "
+     "scan_output_directions = [1], body = step (float[3] a, float[3] p, float[3] q) => (float[3] b, float[3] m) { "
+     "b = Add(a, p) m = Mul(b, q) }>(x, z, w)", "float[3] x, float[5, 3] z, float[3, 5] w", "float[3] r, float[3, 5] rows"),
+])  # fmt: skip
+def test_as_onnx_runtime(nodes: str, inputs: str, outputs: str) -> None:
+    made = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) <int64 five = {{5}}> {{ {nodes} }}'
+    )
+    ort = pytest.importorskip("onnxruntime")
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    m = from_onnx(made)
+    assert str(parse(str(m), constants(m))) == str(m)
+    net = m.compile()
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        given = {
+            name: np.array(k % 2 == 0) if t.dtype.is_bool else rng.standard_normal(t.static, np.float32) * (k + 1)
+            for name, t in net.inputs.items()
+        }
+        given = {name: np.asarray(a) for name, a in given.items()}
+        got = net(**given)
+        for a, b in zip(got if isinstance(got, tuple) else (got,), session.run(None, given), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_all_that_is_missing_inside_is_named() -> None:
+    made = parser.parse_model("""<ir_version: 8, opset_import: ["": 18]> g (bool c, float[3] x) => (float[3] r) {
+        r = If<then_branch = t () => (float[3] a) { a = com.acme.Foo(x) },
+               else_branch = e () => (float[3] b) { b = com.acme.Bar(x) }>(c)
+    }""")
+    with pytest.raises(halo.ArgumentError, match=r"com.acme.Bar \(1\), com.acme.Foo \(1\)"):
+        from_onnx(made)
