@@ -1,7 +1,7 @@
 """Guard reads: an access in one arm of a select whose condition bounds its indices happens only where that arm is taken.
 
 `img[y, x - 1] if x > 0 else 0` needs, and touches, `img` only where x > 0: the `Read` gets the condition as its
-predicate. Conditions on data, and those that are not affine in a variable of the indices, do not narrow.
+predicate. Conditions on data, and those that are not affine in a variable or a term of the indices, do not narrow.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..ir import algebra as A
-from ..ir.expr import Expr, Lin, Op, Read, is_false, is_true
+from ..ir.expr import Expr, Op, Read, is_false, is_true
 from ..ir.facts import free_vars
+from ..ir.linear import parts
 from ..ir.pipeline import Definition, Function, Pipeline
 from ..types import index
 
@@ -84,9 +85,11 @@ def _conjuncts(cond: Expr) -> Iterator[Expr]:
 
 
 def _narrows(cond: Expr, read: Read) -> bool:
-    """Whether `cond` is affine in a variable that the indices of `read` depend on."""
-    of_read = frozenset().union(*(free_vars(i) for i in read.indices)) if read.indices else frozenset()
+    """Whether `cond` is affine in a variable that the indices of `read` depend on, or in a term of one (`x % 8`)."""
     assert isinstance(cond, Op)
-    d = A.sub(cond.args[1], cond.args[0])
-    atoms = {a for a, _ in d.terms} if isinstance(d, Lin) else {d}
-    return any(a in of_read for a in atoms)
+    atoms = _atoms(A.sub(cond.args[1], cond.args[0]))
+    return any(not atoms.isdisjoint(free_vars(i)) or not atoms.isdisjoint(_atoms(i)) for i in read.indices)
+
+
+def _atoms(e: Expr) -> set[Expr]:
+    return {atom for atom, _ in parts(e)[0]}
