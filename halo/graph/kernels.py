@@ -35,14 +35,14 @@ def pipeline(f: Function) -> nn.Tensor:
         if isinstance(e, Call):
             assert isinstance(e.op, nn.Op)
             made[id(e)] = e.op.compute(tuple(None if a is None else made[id(a)] for a in e.args), e.attrs)
-            if e.op.kind >= Kind.ANCHOR:  # an opaque one is alone in its group
+            if e.op.kind >= Kind.REDUCTION:  # an opaque one is alone in its group
                 anchor = e
     out: nn.Tensor = made[id(f.body)]
     if anchor is not None:
         types = tuple(None if a is None else a.type for a in anchor.args)
         assert isinstance(anchor.op, nn.Op)
         out = by_anchor(anchor.op, out, target, None, types, anchor.attrs)
-    elif all(e.op.kind <= Kind.INJECTIVE for e in walk(f.body) if isinstance(e, Call) and isinstance(e.op, nn.Op)):
+    else:
         points(out, target)
     return out
 

@@ -15,7 +15,7 @@ from halo.jit.target import Target
 
 from .elementwise import elementwise
 from .op import Kind, Types, op
-from .reductions import accumulator, extent
+from .reductions import accumulator, extent, in_lanes
 from .schedule import bound
 from .shapes import axis_of, broadcast, indices, takes
 from .tensor import Tensor, TensorType
@@ -114,28 +114,16 @@ def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
             g.vectorize(g.definitions.vars[-1], lanes)
 
 
-def _lanes_folded(name: str, rest: Any, unit: Any, fold: Any, value: Any, n: Any, lanes: int) -> tuple[Func, Func]:
-    """The Funcs of `fold` of `value(k)` over k in 0..n rounded up, in lanes and of all of these."""
-    parts, whole, lane = Func(f"{name}s"), Func(name), halo.Var("l")
-    r: RDom = halo.rdom((n + (lanes - 1)) // lanes, names="s")
-    parts[(*rest, lane)] = unit
-    parts[(*rest, lane)] = fold(parts[(*rest, lane)], value(r.s * lanes + lane))
-    q: RDom = halo.rdom(lanes, names="q")
-    whole[rest] = unit
-    whole[rest] = fold(whole[rest], parts[(*rest, q.q)])
-    return parts, whole
-
-
 @softmax.strategy("rows", when=_is_row, schedule=_schedule_rows)
 def _(x: Tensor, *, axis: int) -> Tensor:
     *rest, k = indices(x.ndim)
     n, lanes = extent(x, x.ndim - 1), Target.host().natural_lanes(x.dtype)
     none: list[Any] = [None] * (x.ndim - 1)
     view = halo.pad(x.func, "constant", -math.inf, bounds=[*none, (0, n)])
-    _, top = _lanes_folded("top", tuple(rest), x.dtype(-math.inf), halo.max, lambda s: view[(*rest, s)], n, lanes)
+    _, top = in_lanes("top", tuple(rest), x.dtype(-math.inf), halo.max, lambda s: view[(*rest, s)], (n,), lanes)
     powers, f = Func("powers"), Func("softmax")
     powers[(*rest, k)] = halo.exp(view[(*rest, k)] - top[tuple(rest)])
-    _, total = _lanes_folded("sum", tuple(rest), x.dtype(0), operator.add, lambda s: powers[(*rest, s)], n, lanes)
+    _, total = in_lanes("sum", tuple(rest), x.dtype(0), operator.add, lambda s: powers[(*rest, s)], (n,), lanes)
     f[(*rest, k)] = powers[(*rest, k)] / total[tuple(rest)]
     return Tensor(f, x.shape, x.dtype)
 
@@ -279,13 +267,13 @@ def _is_whole_row(types: Types, attrs: Any, target: Target) -> bool:
 def _(x: Tensor, scale: Tensor, bias: Tensor | None, *, axis: int, epsilon: float) -> Tensor:
     *rest, k = indices(x.ndim)
     n, lanes, row = x.shape[-1], Target.host().natural_lanes(x.dtype), tuple(rest)
-    _, total = _lanes_folded("sum", row, x.dtype(0), operator.add, lambda s: x.func[(*row, s)], n, lanes)
+    _, total = in_lanes("sum", row, x.dtype(0), operator.add, lambda s: x.func[(*row, s)], (n,), lanes)
 
     def squared(s: Any) -> Any:
         v = x.func[(*row, s)] - total[row] / float(n)
         return v * v
 
-    _, square = _lanes_folded("square", row, x.dtype(0), operator.add, squared, n, lanes)
+    _, square = in_lanes("square", row, x.dtype(0), operator.add, squared, (n,), lanes)
     deviation, centred = Func("deviation"), Func("centred")
     deviation[row] = 1 / halo.sqrt(square[row] / float(n) + epsilon)
     centred[(*row, k)] = (x.func[(*row, k)] - total[row] / float(n)) * deviation[row]

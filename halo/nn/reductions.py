@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +13,12 @@ import numpy as np
 import halo
 from halo import Func, Input, RDom
 from halo.ir.surface import as_expr
+from halo.jit.target import Target
 from halo.types import bf16, f16, f32, i64
 
 from .elementwise import elementwise
-from .op import Kind, Op, op
+from .op import Kind, Op, Types, op
+from .schedule import bound, epilogues
 from .shapes import axes_of, axis_of, indices, takes
 from .tensor import Tensor, TensorType
 
@@ -57,13 +61,73 @@ def _same(v: Any) -> Any:
     return v
 
 
+# Rows: over the last axes, in a vector of lanes, each over every so many entries ----------------------------------------
+
+
+def in_lanes(name: str, rest: Any, unit: Any, fold: Callable[[Any, Any], Any], value: Callable[..., Any],
+             ranges: Sequence[Any], lanes: int) -> tuple[Func, Func]:  # fmt: skip
+    """The Funcs of `fold` of `value(*r)`, r over `ranges`, the last one rounded up, in lanes and of all of these."""
+    parts, whole, lane = Func(f"{name}s"), Func(name), halo.Var("l")
+    *outer, n = ranges
+    r: RDom = halo.rdom(*outer, (n + (lanes - 1)) // lanes, names=[*(f"s{d}" for d in range(len(outer))), "s"])
+    parts[(*rest, lane)] = unit
+    parts[(*rest, lane)] = fold(parts[(*rest, lane)], value(*(r[d] for d in range(len(outer))), r.s * lanes + lane))
+    q: RDom = halo.rdom(lanes, names="q")
+    whole[rest] = unit
+    whole[rest] = fold(whole[rest], parts[(*rest, q.q)])
+    return parts, whole
+
+
+def _are_rows(types: Types, attrs: Any, target: Target) -> bool:
+    x = types[0]
+    assert x is not None
+    axes = axes_of("reduction", attrs["axes"], x.ndim)
+    if not axes or len(axes) == x.ndim or axes != tuple(range(x.ndim - len(axes), x.ndim)):
+        return False
+    n = x.shape[-1]
+    return x.dtype in (f32, halo.f64) and (not isinstance(n, int) or n >= target.natural_lanes(x.dtype) // 2)
+
+
+def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """A row at a time; what its entries follow from is computed where they are added up."""
+    f, parts, whole = out.func, out.func["rows"], out.func["row"]
+    bound(f, out)
+    row, *rest = f.definitions.vars
+    for v in rest:
+        f.fuse(row, v, f"{row}_{v}")
+        row = f"{row}_{v}"
+    f.parallel(row)
+    epilogues(parts, parts)  # and of what it reads
+    whole.compute_at(f, row)
+    parts.compute_at(f, row).vectorize("l").update(0).vectorize("l")
+
+
+def _in_rows(name: str, x: Tensor, axes: Sequence[int], unit: Any, fold: Callable[[Any, Any], Any], keepdims: bool,
+             end: Callable[[Any], Any] | None) -> Tensor:  # fmt: skip
+    shape, rows = _shape(x.shape, axes, keepdims), x.ndim - len(axes)
+    f, i = Func(name), indices(len(shape))
+    ranges = [extent(x, d) for d in axes]
+    view = halo.pad(x.func, "constant", unit, bounds=[None] * (x.ndim - 1) + [(0, ranges[-1])])
+    lanes = Target.host().natural_lanes(x.dtype)
+    _, row = in_lanes("row", i[:rows], unit, fold, lambda *r: view[(*i[:rows], *r)], ranges, lanes)
+    f[i] = row[i[:rows]] if end is None else end(row[i[:rows]])
+    return Tensor(f, shape, x.dtype)
+
+
 def _shape(shape: tuple[Any, ...], axes: Sequence[int], keepdims: bool) -> tuple[Any, ...]:
     return tuple(1 if d in axes else n for d, n in enumerate(shape) if keepdims or d not in axes)
 
 
 def _reduction(
-    name: str, compute: Callable[..., Tensor], reference: Callable[..., Any], doc: str, kind: str = "number"
+    name: str,
+    compute: Callable[..., Tensor],
+    reference: Callable[..., Any],
+    doc: str,
+    kind: str = "number",
+    rows: tuple[float, Callable[[Any, Any], Any]] | None = None,
 ) -> Op:
+    """`rows`: where rows are reduced in lanes, what an empty one gives, and how two values are one."""
+
     def rule(x: TensorType, *, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> TensorType:
         takes(name, kind, x)
         return TensorType(_shape(x.shape, axes_of(name, axes, x.ndim), keepdims), x.dtype)
@@ -78,6 +142,15 @@ def _reduction(
     rule.__name__ = name
     rule.__doc__ = f"{doc} `axes`: None for all of them; `keepdims`: they stay, of extent 1."
     made = op(Kind.REDUCTION, reference=by_numpy)(rule)
+    if rows is not None:
+        unit, fold = rows
+
+        def in_rows(x: Tensor, *, axes: Any, keepdims: bool) -> Tensor:
+            chosen = axes_of(name, axes, x.ndim)
+            end = _divided(x, chosen, x.dtype) if name == "mean" else None
+            return _in_rows(name, x, chosen, x.dtype(unit), fold, keepdims, end)
+
+        made.strategy("rows", when=_are_rows, schedule=_schedule_rows)(in_rows)
     made.strategy("direct")(direct)
     return made
 
@@ -91,14 +164,15 @@ def _sum(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
 
 def _mean(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
     wide = accumulator(x) if x.dtype.is_float else halo.f64
+    return reduced("mean", x, axes, halo.sum, lambda v: v.astype(wide), keepdims, _divided(x, axes, wide))
+
+
+def _divided(x: Tensor, axes: Any, wide: Any) -> Callable[[Any], Any]:
+    """A total over `axes`, by how many they are."""
     count: Any = 1
     for d in axes:
         count = count * extent(x, d)
-
-    def end(total: Any) -> Any:
-        return (total / (float(count) if isinstance(count, int) else count.astype(wide))).astype(x.dtype)
-
-    return reduced("mean", x, axes, halo.sum, lambda v: v.astype(wide), keepdims, end)
+    return lambda total: (total / (float(count) if isinstance(count, int) else count.astype(wide))).astype(x.dtype)
 
 
 def _extreme(name: str, fold: Any) -> Callable[..., Tensor]:
@@ -129,15 +203,18 @@ def _most(dtype: Any) -> Any:
 
 
 sum = _reduction("sum", _sum, _sum_reference,
-                 "The sum, in the type of x (f16 and bf16 are added up in f32): ONNX ReduceSum.")  # fmt: skip
+                 "The sum, in the type of x (f16 and bf16 are added up in f32): ONNX ReduceSum.",
+                 rows=(0, operator.add))  # fmt: skip
 prod = _reduction("prod", lambda x, axes, keep: reduced("prod", x, axes, halo.prod, _same, keep),
                   lambda x, axes, keep: np.prod(x, axis=axes, keepdims=keep), "The product: ONNX ReduceProd.")  # fmt: skip
 max = _reduction("max", _extreme("max", halo.max), _extreme_reference(np.max, _least),
-                 "The largest value, NaN if one is, the least of the type if there is none: ONNX ReduceMax.")  # fmt: skip
+                 "The largest value, NaN if one is, the least of the type if there is none: ONNX ReduceMax.",
+                 rows=(-math.inf, halo.max))  # fmt: skip
 min = _reduction("min", _extreme("min", halo.min), _extreme_reference(np.min, _most),
-                 "The least value, NaN if one is, the largest of the type if there is none: ONNX ReduceMin.")  # fmt: skip
+                 "The least value, NaN if one is, the largest of the type if there is none: ONNX ReduceMin.",
+                 rows=(math.inf, halo.min))  # fmt: skip
 mean = _reduction("mean", _mean, lambda x, axes, keep: np.mean(x, axis=axes, keepdims=keep, dtype=np.float64),
-                  "The mean, of integers cut towards zero: ONNX ReduceMean.")  # fmt: skip
+                  "The mean, of integers cut towards zero: ONNX ReduceMean.", rows=(0, operator.add))  # fmt: skip
 any = _reduction("any", lambda x, axes, keep: reduced("any", x, axes, halo.any, _same, keep),
                  lambda x, axes, keep: np.any(x, axis=axes, keepdims=keep),
                  "Whether one holds: ONNX ReduceMax of bool.", "bool")  # fmt: skip

@@ -178,3 +178,15 @@ def test_what_moves_values_has_any_extents(data: st.DataObject) -> None:
         a = np.random.default_rng(t).standard_normal((n, t, heads * width), np.float32)
         want = np.exp(a).reshape(n, t, heads, width).transpose(order) + 1
         np.testing.assert_allclose(net(a), want, rtol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from([nn.sum, nn.mean, nn.max, nn.min]), st.sampled_from([(2,), (1, 2)]), st.booleans())
+def test_rows_are_reduced_with_what_they_follow_from(op: Any, axes: tuple[int, ...], keepdims: bool) -> None:
+    x = Var("x", TensorType((Dim("n"), Dim("t"), Dim("k")), f32))
+    net = Module({"main": Function((x,), op(nn.multiply(x, nn.tanh(x)), axes=axes, keepdims=keepdims))}).compile()
+    assert len(net.groups) == 1
+    for n, t, k in ((2, 3, 5), (1, 4, 40), (3, 1, 16), (0, 2, 3)):
+        a = np.random.default_rng(k).standard_normal((n, t, k), np.float32)
+        want = op.reference((a * np.tanh(a)).astype(np.float32), axes=axes, keepdims=keepdims)
+        np.testing.assert_allclose(net(a), want, rtol=1e-4, atol=1e-5)
