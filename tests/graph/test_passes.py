@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import halo
 from halo import nn
@@ -18,7 +22,7 @@ from halo.graph.passes.sink_reshapes import sink_reshapes
 from halo.nn import TensorType
 from halo.types import f32
 
-from .helpers import bottleneck, by_reference
+from .helpers import bottleneck, by_reference, weights
 
 
 def groups(m: Module) -> list[str]:
@@ -147,6 +151,37 @@ def test_layouts_are_shared_by_neighbours() -> None:
     main = text[text.index("def main") :]
     assert "layout_transform" not in main  # the stem takes the picture as it is, and the rest stays in blocks
     assert "out_layout='NCHW16c'" in text or "out_layout='NCHW8c'" in text
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from([(4, 17, 17), (3, 20, 5), (2, 8, 24), (4, 6, 28), (8, 4, 4), (2, 16, 32), (5, 1, 3)]), st.booleans()
+)
+def test_groups_of_channels_that_are_no_whole_blocks(sizes: tuple[int, int, int], shuffled: bool) -> None:
+    """As ShuffleNet has them: a convolution in groups, its channels shuffled, one of each channel, and groups again."""
+    groups, i, o = sizes
+    x = Var("x", TensorType((2, groups * i, 5, 6), f32))
+    c = lambda *shape: Constant(weights(*shape, seed=sum(shape)), "c")  # noqa: E731  # a constant of random numbers
+    y = nn.relu(nn.conv2d(x, c(groups * o, i, 1, 1), c(groups * o), groups=groups))
+    if shuffled:
+        apart = nn.transpose(nn.reshape(y, shape=(2, groups, o, 5, 6)), axes=(0, 2, 1, 3, 4))
+        y = nn.reshape(apart, shape=y.type.shape)
+    y = nn.conv2d(y, c(groups * o, 1, 3, 3), c(groups * o), padding=1, groups=groups * o)
+    y = nn.add(nn.conv2d(y, c(groups * i, o, 3, 3), groups=groups, padding=1), x)
+    m = Module({"main": Function((x,), nn.global_average_pool(nn.max_pool(y, kernel=2)))})
+    a = np.random.default_rng(i).standard_normal(x.type.shape, np.float32)
+    want = by_reference(m, x=a)
+    np.testing.assert_allclose(m.compile()(a), want, atol=1e-5 * abs(want).max())
+
+
+@pytest.mark.parametrize("op", [nn.reciprocal, nn.log, nn.divide, lambda v: nn.log(nn.subtract(nn.exp(v), 1.0))])
+def test_what_fills_up_blocks_is_never_seen(op: Any) -> None:
+    x = Var("x", TensorType((1, 20, 3, 3), f32))
+    y = nn.exp(nn.conv2d(x, np.full((20, 20, 1, 1), 0.1, np.float32)))
+    made = op(y, y) if op is nn.divide else op(y)
+    m = Module({"main": Function((x,), nn.conv2d(made, np.ones((8, 20, 1, 1), np.float32)))})
+    got = m.compile()(np.ones((1, 20, 3, 3), np.float32))
+    np.testing.assert_allclose(got, by_reference(m, x=np.ones((1, 20, 3, 3), np.float32)), rtol=1e-5)
 
 
 def test_passes_are_shown() -> None:
