@@ -12,7 +12,8 @@ from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, 
 from .net import Group, Memory, Net
 from .onnx import from_onnx
 from .parse import parse
+from .pieces import Pieces
 from .text import constants
 
 __all__ = ["Call", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Loop", "Memory", "Module", "Net",
-           "Tuple", "Var", "compile", "constants", "from_onnx", "if_", "load", "loop", "parse"]  # fmt: skip
+           "Pieces", "Tuple", "Var", "compile", "constants", "from_onnx", "if_", "load", "loop", "parse"]  # fmt: skip

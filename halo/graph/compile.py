@@ -10,9 +10,12 @@ from halo.ir.shapes import Dim, dims_of
 from halo.progress import Progress
 
 from . import kernels
-from .ir import Module, every
+from .control import is_open
+from .ir import Module, every, walk
 from .link import link, needed
 from .net import Net
+from .passes.fold_constants import fold_constants
+from .pieces import Pieces
 from .symbolic import fixed
 
 if TYPE_CHECKING:
@@ -24,8 +27,11 @@ SHOWN = 2.0  # seconds after which a compilation says how far it is
 
 
 def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Mapping[str, Any] | None = None,
-            progress: Callable[[str], None] | None = None) -> Net:  # fmt: skip
+            progress: Callable[[str], None] | None = None) -> Net | Pieces:  # fmt: skip
     """The program as machine code. It takes every extent of a symbolic axis, and is not compiled again for another one.
+
+    Where only running tells an extent, a Loop that stacks rows until its condition fails, say, it is cut into several nets
+    there: `Pieces`.
 
     `shapes`: those of inputs, by name, with integers in place of symbolic extents: code for these is faster.
     `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
@@ -39,9 +45,14 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
 
 def _compiled(
     m: Module, shapes: Mapping[str, Any] | None, schedules: Mapping[str, Any], say: Callable[[str], None]
-) -> Net:
+) -> Net | Pieces:
     if shapes:
         m = fixed(m, shapes)
+    if any(map(is_open, walk(m.main.body))):
+        m = fold_constants(m)
+        if schedules:
+            raise ArgumentError("the groups of a program in pieces are not scheduled anew", loc=here())
+        return Pieces(m, lambda piece: _compiled(piece, None, {}, say))
     _check_dims(m)
     m = m.run_passes(lambda name, _: say(name))
     primitive = {name: f for name, f in m.functions.items() if f.primitive}

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, DimExpr
+from halo.ir.shapes import DimExpr
 from halo.jit.driver import Driver
 from halo.jit.extents import Extents
 
+from .interface import Interface
 from .ir import Call, Function, Module, walk
 from .kernels import scheduled
 from .memory import ALIGNMENT
-from .symbolic import evaluated
 
 if TYPE_CHECKING:
     from halo import Func, nn
@@ -113,7 +113,7 @@ class Frame:
         self.dims = dims
 
 
-class Net:
+class Net(Interface):
     """A program as machine code: `net(x)`, `net(data=x)`. Made by `Module.compile`.
 
     >>> import halo, numpy as np
@@ -127,13 +127,9 @@ class Net:
                  inside: list[tuple[int, int]], arena: int, constants: dict[str, np.ndarray[Any, Any]],
                  extents: Extents | None = None) -> None:  # fmt: skip
         self.groups, self._driver, self._inside, self._arena, self._constants = groups, driver, inside, arena, constants
+        super().__init__(module)
         self._extents = extents
         self._text, self._names = str(module), module.outputs
-        self.inputs, self.several = module.inputs, len(module.main.outputs) > 1
-        self.outputs = {
-            (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
-            for k, e in enumerate(module.main.outputs)
-        }
         self._slots = slots
         self._free: list[Frame] = []
         self._lock = threading.Lock()
@@ -143,8 +139,8 @@ class Net:
 
         `out`: the array (or a tuple of them) to write to. Raises ArgumentError for arrays that do not fit.
         """
-        arrays, dims = self._arrays(args, inputs)
-        outs = self._outs(out, dims)
+        arrays, dims = self.arrays(args, inputs)
+        outs = self.outs(out, dims)
         self._run(arrays, outs, dims)
         return tuple(outs) if self.several else outs[0]
 
@@ -167,55 +163,6 @@ class Net:
                 return self._free.pop()
         return Frame(self._slots, self._inside, self._arena)
 
-    def _arrays(
-        self, args: tuple[Any, ...], inputs: dict[str, Any]
-    ) -> tuple[list[np.ndarray[Any, Any]], dict[str, int]]:
-        """The arrays of a call, packed, and the symbolic extents by name."""
-        if len(args) > len(self.inputs):
-            raise ArgumentError(
-                f"the net takes {len(self.inputs)} arrays, not {len(args)}", loc=here(), legal=tuple(self.inputs)
-            )
-        given = dict(zip(self.inputs, args, strict=False))
-        for name, value in inputs.items():
-            if name not in self.inputs or name in given:
-                what = "is given twice" if name in given else "is no input of the net"
-                raise ArgumentError(f"{name} {what}", loc=here(), legal=tuple(self.inputs))
-            given[name] = value
-        found = []
-        dims: dict[str, int] = {}
-        for name, t in self.inputs.items():
-            if name not in given:
-                raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
-            a = np.asarray(given[name])
-            found.append(a)
-            for n, extent in zip(t.shape, a.shape, strict=False):
-                if isinstance(n, Dim):
-                    dims.setdefault(n.name, extent)
-        for a, (name, t) in zip(found, self.inputs.items(), strict=True):
-            if a.dtype != t.dtype.dtype or (a.shape != t.shape and a.shape != evaluated(t.shape, dims)):
-                known = f" with {', '.join(f'{n} = {v}' for n, v in dims.items())}" if dims else ""
-                raise ArgumentError(f"{name} is an array of {t}{known}, not of {a.dtype}{list(a.shape)}", loc=here())
-        return [np.ascontiguousarray(a) for a in found], dims
-
-    def _outs(self, out: Any, dims: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
-        shapes = [evaluated(t.shape, dims) for t in self.outputs.values()]
-        if out is None:
-            if any(n < 0 for shape in shapes for n in shape):
-                raise ArgumentError(f"the result has no shape {shapes}", loc=here())
-            return [np.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)]
-        given = list(out) if self.several else [out]
-        for a, shape, (name, t) in zip(given, shapes, self.outputs.items(), strict=True):
-            if (
-                not isinstance(a, np.ndarray)
-                or a.dtype != t.dtype.dtype
-                or a.shape != shape
-                or not a.flags.c_contiguous
-            ):
-                raise ArgumentError(f"out for {name} is a packed array of {t.dtype.name}{list(shape)}", loc=here())
-            if not a.flags.writeable:
-                raise ArgumentError(f"out for {name} is read-only", loc=here(), hint="out=out.copy()")
-        return given
-
     def save(self, path: str | Path) -> None:
         """Write the net into a file: its kernels, its program and its constants. See `halo.graph.load`."""
         from .artefact import save
@@ -233,8 +180,8 @@ class Net:
 
     def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
         """The median time of a call, in seconds, of as many as fit."""
-        arrays, dims = self._arrays(args, inputs)
-        outs = self._outs(None, dims)
+        arrays, dims = self.arrays(args, inputs)
+        outs = self.outs(None, dims)
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < 5 or time.perf_counter() < end:
@@ -250,8 +197,8 @@ class Net:
         rng = np.random.default_rng(0)
         if not args and not inputs:
             inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
-        arrays, dims = self._arrays(args, inputs)
-        return profile(self, arrays, self._outs(None, dims), dims, runs)
+        arrays, dims = self.arrays(args, inputs)
+        return profile(self, arrays, self.outs(None, dims), dims, runs)
 
     def __repr__(self) -> str:
         kernels = len({g.name for g in self.groups})

@@ -123,6 +123,51 @@ def test_saved_and_loaded(tmp_path: Any) -> None:
     assert "add" in str(net.profile(A, np.array(3), runs=2))
 
 
+def test_extents_that_only_running_tells() -> None:
+    big = np.float32(100)
+    made = loop(N, C, [X], [], lambda i, s: (nn.less(nn.max(s), big), [nn.add(s, s)], [nn.sum(s), s]))
+    last = nn.add(made[2], made[0])  # of so many rows as there were iterations
+    net = module((C, X, N), [made[0], nn.exp(made[1]), last, nn.sum(last, axes=(0,))]).compile()
+    assert len(net.nets) == 2
+    for c, x, n in ((True, A, 1000), (True, A, 2), (False, A, 3), (True, A, 0), (True, A * 200, 9)):
+        sums, rows, s, again = [], [], x, c
+        while again and len(rows) < n:
+            sums.append(s.sum())
+            rows.append(s)
+            again, s = s.max() < big, s + s
+        got = net(np.array(c), x, np.array(n))
+        table = np.array(rows, np.float32).reshape(-1, 4) + s
+        for a, b in zip(got, (s, np.exp(np.float32(sums)), table, table.sum(0)), strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_a_value_that_grows_and_a_branch_of_another_shape() -> None:
+    def grow(i: Any, s: Any) -> Any:
+        other = if_(nn.equal(i, np.int64(1)), [s], lambda s: [nn.concatenate(s, s)], lambda s: [s])
+        return None, [nn.concatenate(other[0], nn.relu(s))], [i]
+
+    made = loop(N, None, [X], [], grow)
+    net = module((X, N), [nn.negative(made[0]), made[1]]).compile()
+    for n in (0, 1, 2, 3):
+        s = A
+        for i in range(n):
+            s = np.concatenate([s, s, np.maximum(s, 0)] if i == 1 else [s, np.maximum(s, 0)])
+        got, numbers = net(A, np.array(n))
+        np.testing.assert_array_equal(got, -s)
+        assert not np.shares_memory(got, A)
+        np.testing.assert_array_equal(numbers, np.arange(n))
+        out = np.empty_like(s), np.empty(n, np.int64)
+        assert net(A, np.array(n), out=out)[0] is out[0]
+        np.testing.assert_array_equal(out[0], -s)
+    with pytest.raises(halo.ArgumentError, match="cannot be saved"):
+        net.save("x")
+    with pytest.raises(halo.ArgumentError, match="in pieces"):
+        module((X, N), [made[0]]).compile(schedules={"relu": lambda f: f})
+    with pytest.raises(halo.ArgumentError, match="out for"):
+        net(A, np.array(1), out=out)
+
+
 def test_an_if_of_a_constant_is_a_branch() -> None:
     assert if_(Constant(TRUE), [X], lambda x: [nn.relu(x)], lambda x: [x])[0].op is nn.relu
     both = [Function((X,), nn.relu(X)), Function((X,), X)]

@@ -14,13 +14,14 @@ def own_outputs(m: Module) -> Module:
 
 
 def _owned(f: Function) -> Function:
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
 
     def own(e: Expr) -> Expr:
         made = isinstance(e, (Call, If, Loop)) or (isinstance(e, Item) and isinstance(e.value, (If, Loop)))
-        if not made or id(e) in seen:
+        key = (id(e.value), e.index) if isinstance(e, Item) else (id(e), 0)
+        if not made or key in seen:
             return nn.identity(e)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
-        seen.add(id(e))
+        seen.add(key)
         return e
 
     outputs = tuple(map(own, f.outputs))

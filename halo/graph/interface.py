@@ -1,0 +1,77 @@
+"""What a compiled program takes and gives: arrays by position or by name, checked against the types of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from halo.errors import ArgumentError, here
+from halo.ir.shapes import Dim
+
+from .ir import Module
+from .symbolic import evaluated
+
+__all__ = ["Interface"]
+
+
+class Interface:
+    """The types of the inputs and outputs of a program, by name; `several`: whether a call gives a tuple."""
+
+    def __init__(self, module: Module) -> None:
+        self.inputs, self.several = module.inputs, len(module.main.outputs) != 1
+        self.outputs = {
+            (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
+            for k, e in enumerate(module.main.outputs)
+        }
+
+    def arrays(
+        self, args: tuple[Any, ...], inputs: dict[str, Any]
+    ) -> tuple[list[np.ndarray[Any, Any]], dict[str, int]]:
+        """The arrays of a call, packed, and the symbolic extents by name."""
+        if len(args) > len(self.inputs):
+            raise ArgumentError(
+                f"the net takes {len(self.inputs)} arrays, not {len(args)}", loc=here(), legal=tuple(self.inputs)
+            )
+        given = dict(zip(self.inputs, args, strict=False))
+        for name, value in inputs.items():
+            if name not in self.inputs or name in given:
+                what = "is given twice" if name in given else "is no input of the net"
+                raise ArgumentError(f"{name} {what}", loc=here(), legal=tuple(self.inputs))
+            given[name] = value
+        found = []
+        dims: dict[str, int] = {}
+        for name, t in self.inputs.items():
+            if name not in given:
+                raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
+            a = np.asarray(given[name])
+            found.append(a)
+            for n, extent in zip(t.shape, a.shape, strict=False):
+                if isinstance(n, Dim):
+                    dims.setdefault(n.name, extent)
+        for a, (name, t) in zip(found, self.inputs.items(), strict=True):
+            if a.dtype != t.dtype.dtype or (a.shape != t.shape and a.shape != evaluated(t.shape, dims)):
+                known = f" with {', '.join(f'{n} = {v}' for n, v in dims.items())}" if dims else ""
+                raise ArgumentError(f"{name} is an array of {t}{known}, not of {a.dtype}{list(a.shape)}", loc=here())
+        return [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in found], dims
+
+    def outs(self, out: Any, dims: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
+        """The arrays that a call writes to: new ones, or those of `out`. Raises ArgumentError where these do not fit."""
+        shapes = [evaluated(t.shape, dims) for t in self.outputs.values()]
+        if out is None:
+            if any(n < 0 for shape in shapes for n in shape):
+                raise ArgumentError(f"the result has no shape {shapes}", loc=here())
+            return [np.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)]
+        given = list(out) if self.several else [out]
+        for a, shape, (name, t) in zip(given, shapes, self.outputs.items(), strict=True):
+            if (
+                not isinstance(a, np.ndarray)
+                or a.dtype != t.dtype.dtype
+                or a.shape != shape
+                or not a.flags.c_contiguous
+            ):
+                raise ArgumentError(f"out for {name} is a packed array of {t.dtype.name}{list(shape)}", loc=here())
+            if not a.flags.writeable:
+                raise ArgumentError(f"out for {name} is read-only", loc=here(), hint="out=out.copy()")
+        return given
