@@ -6,6 +6,7 @@ out = net(data=image)
 """
 
 from .artefact import load
+from .capture import Captured, function
 from .compile import compile
 from .control import if_, loop
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var
@@ -15,5 +16,5 @@ from .parse import parse
 from .pieces import Pieces
 from .text import constants
 
-__all__ = ["Call", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Loop", "Memory", "Module", "Net",
-           "Pieces", "Tuple", "Var", "compile", "constants", "from_onnx", "if_", "load", "loop", "parse"]  # fmt: skip
+__all__ = ["Call", "Captured", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Loop", "Memory", "Module", "Net",
+           "Pieces", "Tuple", "Var", "compile", "constants", "from_onnx", "function", "if_", "load", "loop", "parse"]  # fmt: skip

@@ -15,7 +15,7 @@ from halo.ir.shapes import Dim, dim_max, dims_of
 from halo.nn import TensorType
 from halo.types import bool_, i64
 
-from .ir import Constant, Expr, Function, If, Item, Loop, Tuple, Type, Var, rewrite, walk
+from .ir import Constant, Expr, Function, If, Item, Loop, Tuple, Type, Var, constant, rewrite, walk
 from .shape_arithmetic import values
 
 __all__ = ["checked", "if_", "inlined", "is_open", "loop", "unified"]
@@ -45,8 +45,9 @@ def _shown(t: Type) -> str:
 
 def if_(condition: Expr, args: Values, then: Callable[..., Values], otherwise: Callable[..., Values], name: str = "if",
         ) -> tuple[Expr, ...]:  # fmt: skip
-    """The values of `then(*vars)` where `condition` holds, else those of `otherwise(*vars)`, which are called once, with a
-    Var for each of `args`. `name` is unique in the program. Where the condition is a constant there is no If.
+    """The values of `then(*vars)` where `condition` holds, else those of `otherwise(*vars)`: each is called once, with a Var
+    for each of `args`, and other Vars that it uses become arguments. `name` is unique in the program. Where the condition is
+    a constant there is no If.
 
     Raises ArgumentError for a condition that is no bool[], and for branches whose values are of different types.
 
@@ -60,20 +61,22 @@ def if_(condition: Expr, args: Values, then: Callable[..., Values], otherwise: C
     if isinstance(condition, Constant):
         return tuple((then if condition.data.item() else otherwise)(*args))
     params = _vars(args)
-    results = [tuple(branch(*params)) for branch in (then, otherwise)]
+    results = [tuple(map(constant, branch(*params))) for branch in (then, otherwise)]
     if len(results[0]) != len(results[1]):
         raise ArgumentError(f"the branches of an If give {len(results[0])} and {len(results[1])} values", loc=here())
     types = [tuple(e.type for e in r) for r in results]
     result = unified(types[0], types[1], name)
-    bodies = [Function(params, _packed(r)) for r in results]
-    made = If(condition, tuple(args), bodies[0], bodies[1], result if len(result) != 1 else result[0], name)
+    bodies, more = _closed([Function(params, _packed(r)) for r in results])
+    given = (*args, *more)
+    made = If(condition, given, bodies[0], bodies[1], result if len(result) != 1 else result[0], name)
     return _unpacked(made, len(result))
 
 
 def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Values,
          body: Callable[..., tuple[Expr | None, Values, Values]], name: str = "loop") -> tuple[Expr, ...]:  # fmt: skip
     """The values carried in the end, then the stacked ones. `body(i, *carried, *args)` builds an iteration: whether there is
-    another one (None: that is not asked), what is carried, what is stacked. It is called again where what it carries is of
+    another one (None: that is not asked), what is carried, what is stacked; Vars of outside that it uses become arguments.
+    It is called again where what it carries is of
     another type than before.
 
     Raises ArgumentError for a trip count that is no i64[], and for values whose type changes in more than extents.
@@ -94,6 +97,7 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
         own = tuple(Var(f"s{k}", t) for k, t in enumerate(types))
         more = _vars(args, start=len(own))
         again, next_, stacked = body(i, *own, *more)
+        next_, stacked = [*map(constant, next_)], [*map(constant, stacked)]
         if len(next_) != len(own):
             raise ArgumentError(f"a Loop carries {len(own)} values, and its body gives {len(next_)}", loc=here())
         wider = tuple(unified(a, e.type, f"{name}_{k}") for k, (a, e) in enumerate(zip(types, next_, strict=True)))
@@ -112,9 +116,25 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
         length = dim_max(known.item(), 0)
     rows = tuple(TensorType((length, *e.type.shape), e.type.dtype) for e in stacked)
     result = (*types, *rows)
-    f = Function((i, *own, *more), _packed(tuple(e for e in (again, *next_, *stacked) if e is not None)))
-    made = Loop(trip, condition, tuple(carried), tuple(args), f, result if len(result) != 1 else result[0], name)
+    given = tuple(e for e in (again, *next_, *stacked) if e is not None)
+    (f,), others = _closed([Function((i, *own, *more), _packed(given))])
+    made = Loop(trip, condition, tuple(carried), (*args, *others), f, result if len(result) != 1 else result[0], name)
     return _unpacked(made, len(result))
+
+
+def _closed(bodies: list[Function]) -> tuple[list[Function], tuple[Var, ...]]:
+    """The functions with what they read of outside as further parameters, the same for all; and what that is."""
+    free: dict[int, Var] = {}
+    for f in bodies:
+        own = set(map(id, f.params))
+        free |= {id(e): e for e in walk(f.body) if isinstance(e, Var) and id(e) not in own}
+    if not free:
+        return bodies, ()
+    found = []
+    for f in bodies:
+        more = _vars(tuple(free.values()), len(f.params))
+        found.append(Function((*f.params, *more), inlined(Function(tuple(free.values()), f.body), more)))
+    return found, tuple(free.values())
 
 
 def _vars(args: Values, start: int = 0) -> tuple[Var, ...]:

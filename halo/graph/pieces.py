@@ -143,8 +143,8 @@ class _Script:
                 found = found if isinstance(found, tuple) else (found,)
                 values |= zip(step.makes, found, strict=True)
             else:
-                results = self._branch(step, value) if isinstance(step, If) else self._loop(step, value)
-                values |= {(id(step), k): a for k, a in enumerate(results)}
+                made = self._branch(step, value) if isinstance(step, If) else self._loop(step, value)
+                values |= {(id(step), k): a for k, a in enumerate(made)}
         results: list[Array] = []
         for e in self.f.outputs:  # each one memory of its own
             a = value(e)

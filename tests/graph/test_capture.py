@@ -1,0 +1,221 @@
+"""`@halo.graph.function`: Python's control flow on tensors, against the same function on arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import halo
+from halo import graph, nn
+from halo.graph import If, Loop, constants, parse
+from halo.graph.ir import every
+from halo.nn import TensorType
+from halo.types import f32, i64
+
+A = np.float32([-1, 0, 1, 2])
+SMALL = 3
+
+
+@graph.function
+def branches(x: Any, y: Any) -> Any:
+    total = nn.sum(x)
+    if total > 0:
+        z = x + y
+        w = z
+    elif total < -10:
+        z, w = x - y, y
+    else:
+        z = w = y
+    return z * w
+
+
+@graph.function
+def returns(x: Any) -> Any:
+    if nn.max(x) > 1 and not nn.min(x) < -5:
+        return nn.exp(x), x
+    y = -x
+    if nn.sum(x) > 0 or SMALL > 5:
+        return y, y + x
+    return 2 * y, 1 / (x * x + 1)
+
+
+@graph.function
+def newton(a: Any) -> Any:
+    x, steps = a, 0
+    while nn.max(nn.absolute(x * x - a)) > 1e-3 * nn.max(a):
+        x = 0.5 * (x + a / x)
+        steps = steps + 1
+    return x, steps
+
+
+@graph.function
+def powers(x: Any, n: Any) -> Any:
+    y = x
+    for i in range(n):
+        y = y * 0.5 if nn.equal(nn.mod(i, np.int64(2)), np.int64(0)) else y + x
+    for _ in range(SMALL):
+        y = y + 1
+    return y
+
+
+@graph.function
+def backwards(n: Any) -> Any:
+    total = 0
+    for i in range(n, 1, -3):
+        total = total * 10 + i
+    return total
+
+
+@graph.function
+def horner(coefficients: Any, x: Any) -> Any:
+    y = x * 0
+    for c in coefficients:
+        y = y * x + c
+    return y
+
+
+def test_a_branch_on_a_tensor() -> None:
+    y = np.float32([5, 6, 7, 8])
+    for x in (A, -A, A - 9):
+        got = branches(x, y)
+        z, w = (x + y, x + y) if x.sum() > 0 else (x - y, y) if x.sum() < -10 else (y, y)
+        np.testing.assert_allclose(got, z * w)
+    m = branches.module(A, y)
+    assert sum(isinstance(e, If) for e in every(m.main)) == 2
+    assert str(parse(str(m), constants(m))) == str(m)
+
+
+def test_branches_that_return() -> None:
+    for x in (A, A - 8, -A, A - 4, np.float32([0.5, 0.1, 0, 0])):
+        if x.max() > 1 and not x.min() < -5:
+            want = np.exp(x), x
+        elif x.sum() > 0:
+            want = -x, 0 * x
+        else:
+            want = -2 * x, 1 / (x * x + 1)
+        for got, expected in zip(returns(x), want, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_while() -> None:
+    a = np.float32([2, 9, 16])
+    x, steps = newton(a)
+    np.testing.assert_allclose(x, np.sqrt(a), rtol=1e-3)
+    assert 2 < steps < 10
+    assert [type(e) for e in every(newton.module(a).main) if isinstance(e, (If, Loop))] == [Loop]
+
+
+def test_for() -> None:
+    for n in (0, 1, 4, -2):
+        y = A
+        for i in range(n):
+            y = y * np.float32(0.5) if i % 2 == 0 else y + A
+        np.testing.assert_allclose(powers(A, np.array(n)), y + 3)
+        np.testing.assert_array_equal(
+            backwards(np.array(n)), sum(i * 10**k for k, i in enumerate(reversed(range(n, 1, -3))))
+        )
+    c = np.float32([3, 2, 1])
+    np.testing.assert_allclose(horner(c, np.float32(2)), 3 * 4 + 2 * 2 + 1)
+
+
+def test_any_extents_and_calls_of_another() -> None:
+    @graph.function
+    def both(x: Any) -> Any:
+        a, b = newton(x)
+        return nn.sum(a) + nn.cast(b, dtype="f32") * 0
+
+    net = both.module(TensorType(("n",), f32)).compile()
+    for n in (1, 3, 7):
+        a = np.linspace(1, 9, n, dtype=np.float32)
+        np.testing.assert_allclose(net(a), np.sqrt(a).sum(), rtol=1e-3)
+
+
+def test_what_is_inside_may_be_of_any_kind() -> None:
+    @graph.function
+    def listed(x: Any, n: Any) -> Any:
+        parts = [x + k for k in range(3)]
+        y = x
+        for i in range(n):
+            y = y + parts[1] * (2 if SMALL == 3 else 3)
+            while SMALL > 10:
+                pass
+        return nn.concatenate(*parts, y)
+
+    want = np.concatenate([A, A + 1, A + 2, A + 2 * 2 * (A + 1)])
+    np.testing.assert_allclose(listed(A, np.array(2)), want)
+
+
+@graph.function
+def breaks(x: Any) -> Any:
+    while nn.sum(x) > 0:
+        x = x - 1
+        if nn.max(x) < 0:
+            break
+    return x
+
+
+@graph.function
+def deep(x: Any) -> Any:
+    for _ in range(3):
+        if nn.sum(x) > 0:
+            return x
+    return x
+
+
+@graph.function
+def inner(x: Any) -> Any:
+    while nn.sum(x) > 0:
+        return x
+    return x
+
+
+@graph.function
+def lists(x: Any) -> Any:
+    found: Any = []
+    while nn.sum(x) > 0:
+        found = [*found, x]
+        x = x - 1
+    return x
+
+
+@graph.function
+def other_type(x: Any) -> Any:
+    y = x if nn.sum(x) > 0 else nn.cast(x, dtype="i32")
+    return y
+
+
+@graph.function
+def truth(x: Any) -> Any:
+    return next(k for k in (1, 2) if nn.sum(x) > k)
+
+
+@graph.function
+def nothing(x: Any) -> Any:
+    x + 1
+
+
+@pytest.mark.parametrize(("f", "words", "line"), [
+    (breaks, "only a call knows", "break"),
+    (deep, "returns a value, and the other one nothing", "if nn.sum"),
+    (inner, "does not return", "return x"),
+    (lists, "carries tensors, and found is of type list", "while"),
+    (other_type, "no values of one type", "y = x if"),
+    (truth, "known only when the program runs", "return next"),
+    (nothing, "returns nothing", "def nothing"),
+])  # fmt: skip
+def test_what_has_no_meaning(f: Any, words: str, line: str) -> None:
+    with pytest.raises(halo.HaloError) as caught:
+        f(A)
+    assert words in str(caught.value)
+    assert line in str(caught.value)
+
+
+def test_wrong_calls() -> None:
+    with pytest.raises(halo.ArgumentError, match="missing a required argument"):
+        branches(A)
+    with pytest.raises(halo.DefinitionError, match="decorates Python functions"):
+        graph.function(3)  # type: ignore[arg-type]
+    m = powers.module(TensorType((4,), f32), TensorType((), i64))
+    assert list(m.inputs) == ["x", "n"]
