@@ -34,7 +34,8 @@ def unified(a: Type, b: Type, stem: str) -> Type:
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
         return tuple(unified(x, y, f"{stem}_{k}") for k, (x, y) in enumerate(zip(a, b, strict=True)))
     if isinstance(a, tuple) or isinstance(b, tuple) or a.dtype is not b.dtype or a.ndim != b.ndim:
-        raise ArgumentError(f"{_shown(a)} and {_shown(b)} are no values of one type", loc=here())
+        hint = "shapes and values of inputs that decide the condition: from_onnx(model, shapes={...}, values={...})"
+        raise ArgumentError(f"{_shown(a)} and {_shown(b)} are no values of one type", loc=here(), hint=hint)
     shape = (m if m == n else Dim(f"{stem}_{d}") for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)))
     return TensorType(tuple(shape), a.dtype)
 

@@ -159,3 +159,29 @@ def test_a_transposed_convolution_without_overlap_is_a_product() -> None:
         a = rng.standard_normal(shape, np.float32)
         (want,) = ReferenceEvaluator(made).run(None, {"x": a})
         np.testing.assert_allclose(net(a), want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_recurrent_layers_take_sequences_of_any_length(kind: str, gates: int, direction: str) -> None:
+    size, hidden, runs = 5, 3, 2 if direction == "bidirectional" else 1
+    made = model(f'y, h = {kind}<hidden_size={hidden}, direction="{direction}">(x, w, r, b)',
+                 f"float[steps,batch,{size}] x", "float[t,d,batch,3] y, float[d,batch,3] h",
+                 w=w(runs, gates * hidden, size), r=w(runs, gates * hidden, hidden), b=w(runs, 2 * gates * hidden))  # fmt: skip
+    net = graph.from_onnx(made).compile()
+    for steps, batch in ((1, 1), (4, 2), (7, 1)):
+        x = w(steps, batch, size)
+        for got, want in zip(net(x), ReferenceEvaluator(made).run(None, {"x": x}), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_branches_of_different_ranks_say_what_decides_them() -> None:
+    made = model(
+        "y = If (c) <then_branch = t () => (float[a] u) { u = Flatten (x) }, else_branch = f () => (float[b] v) { v = Relu (x) }>",
+        "bool c, float[2,3,4] x",
+    )
+    with pytest.raises(halo.ArgumentError, match="no values of one type") as refused:
+        graph.from_onnx(made)
+    assert "values={" in str(refused.value)
+    net = graph.from_onnx(made, values={"c": np.array(True)}).compile()
+    assert net(c=np.array(True), x=w(2, 3, 4)).shape == (2, 12)

@@ -31,6 +31,9 @@ MODELS = {
     "u = Unsqueeze (z, rest) y = Add (x, u)",
     "numbered": "r = Range (zero, h, one) f = Cast<to = 1> (r) u = Unsqueeze (f, rest) y = Mul (x, u)",
     "minus": "k = Sub (hs, ones) y = Slice (x, axis, k, axis2)",
+    "branches": "r = Shape (s) k = Squeeze (r) e = Equal (k, three) n = Not (e) "
+    "y = If (n) <then_branch = t () => (float[a] u) { u = Relu (x) }, else_branch = f () => (float[b, c, d] v) { v = Neg (x) }>",
+    "parts": "p, q = Split<axis = 2> (x) y = Sub (p, q)",
     "as data": "f = Cast<to = 1> (s) g = ReduceSum<keepdims = 0> (f) y = Add (x, g)",
     "chosen": "e = Equal (s, rest) o = ConstantOfShape<value = int64[1] {1}> (three) w = Where (e, o, s) y = Expand (x, w)",
 }

@@ -161,7 +161,8 @@ class _Importer:
         except HaloError as error:
             if error.message.startswith("the "):
                 raise
-            raise ArgumentError(f"{reader}: {error.message}", loc=here(), legal=error.legal) from error
+            why, legal, hint = error.message, error.legal, error.hint
+            raise ArgumentError(f"{reader}: {why}", loc=here(), legal=legal, hint=hint) from error
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
             self.values[name] = constant(value)  # what depends on constants only is an array

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from halo import nn
 
+from ...ir import Constant
 from ..node import Node, adapter
 
 __all__: list[str] = []
@@ -13,12 +16,12 @@ __all__: list[str] = []
 
 def _at(v: Any, k: int) -> Any:
     """Entry `k` of the first axis."""
-    return None if v is None else nn.reshape(nn.strided_slice(v, begin=(k,), end=(k + 1,)), shape=v.type.static[1:])
+    return None if v is None else nn.reshape(nn.strided_slice(v, begin=(k,), end=(k + 1,)), shape=v.type.shape[1:])
 
 
 def _joined(parts: list[Any], axis: int) -> Any:
     """`parts` along a new axis."""
-    grown = [nn.reshape(p, shape=(*p.type.static[:axis], 1, *p.type.static[axis:])) for p in parts]
+    grown = [nn.reshape(p, shape=(*p.type.shape[:axis], 1, *p.type.shape[axis:])) for p in parts]
     return grown[0] if len(grown) == 1 else nn.concatenate(*grown, axis=axis)
 
 
@@ -46,11 +49,7 @@ def _layer(n: Node, op: Any, functions: int, attrs: Any) -> Any:
 
 def _results(n: Node, layers: list[Any], runs: Any) -> tuple[Any, Any]:
     """All the steps, [T, D, B, H], and the last ones, [D, B, H]; with the batch first where the layout says so."""
-    steps = layers[0].type.static[0]
-    ends = [
-        _at(nn.strided_slice(y, begin=(0 if r else steps - 1,), end=(1 if r else steps,)), 0)
-        for y, r in zip(layers, runs, strict=True)
-    ]
+    ends = [nn.take(y, Constant(np.array(0 if r else -1))) for y, r in zip(layers, runs, strict=True)]
     all_steps, last = _joined(layers, 1), _joined(ends, 0)
     if n.attrs.get("layout"):
         return nn.transpose(all_steps, axes=(2, 0, 1, 3)), nn.transpose(last, axes=(1, 0, 2))
@@ -78,7 +77,7 @@ def _(n: Node) -> Any:
         raise n.wrong("coupled input and forget gates are not there")
     layers: Any
     layers, runs = _layer(n, nn.lstm, 3, lambda own: {"functions": own} if own else {})
-    steps, _, batch, hidden = layers[0].type.static
+    steps, _, batch, hidden = layers[0].type.shape
     both = [
         [
             nn.reshape(nn.strided_slice(y, begin=(k,), end=(k + 1,), axes=(1,)), shape=(steps, batch, hidden))

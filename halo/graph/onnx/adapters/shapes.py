@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.ir.shapes import DimExpr
+from halo.ir.shapes import DimExpr, dim_min
 
 from ...ir import Constant
 from ...shape_arithmetic import shape_vector
@@ -114,11 +114,11 @@ def _(n: Node) -> Any:
 @adapter("Split")
 def _(n: Node) -> Any:
     x, axis, sizes = n[0], n.attrs.get("axis", 0), n.ints("split", 1)
-    extent = x.type.static[axis]
+    extent = x.type.shape[axis]
     if sizes is None:
         each = -(-extent // n.attrs.get("num_outputs", n.outputs))
-        sizes = tuple(min(each, extent - k * each) for k in range(n.outputs))
-    if sum(sizes) != extent:
+        sizes = tuple(dim_min(each, extent - k * each) for k in range(n.outputs))
+    if isinstance(extent, int) and sum(sizes) != extent:
         raise n.wrong(f"parts of {sizes} are not {extent} entries")
     ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
     return tuple(nn.strided_slice(x, begin=(e - s,), end=(e,), axes=(axis,)) for s, e in zip(sizes, ends, strict=True))
