@@ -16,9 +16,9 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 from examples_of_directives import EXAMPLES, Example  # noqa: E402  (the path is set above)
 
-import halo  # noqa: E402
-from halo import nn  # noqa: E402
-from halo.schedule.directive import registry  # noqa: E402
+import halo  # noqa: E402  (the path is set above)
+from halo import nn  # noqa: E402  (the path is set above)
+from halo.schedule.directive import registry  # noqa: E402  (the path is set above)
 
 GRID = (6, 8)
 ERRORS = DOCS.parent / "tests" / "golden" / "errors"

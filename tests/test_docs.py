@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 sys.path.insert(0, str(DOCS))
 
 import generate  # noqa: E402  (the path is set above)
-from examples_of_directives import EXAMPLES  # noqa: E402
+from examples_of_directives import EXAMPLES  # noqa: E402  (the path is set above)
 
 PAGES = sorted(DOCS.rglob("*.md"))
 NOTEBOOKS = sorted((DOCS / "tutorial").glob("*.ipynb"))

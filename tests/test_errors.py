@@ -1,5 +1,6 @@
 """The text of every error, category by category: golden/errors/CLASS_what.txt."""
 
+# ruff: noqa: F821  (names that are nowhere)
 from __future__ import annotations
 
 import re
@@ -57,7 +58,7 @@ def iteration_over_expr():
 def name_defined_nowhere():
     @halo.func
     def f(x, *, img):
-        return img[x] + nowhere[x]  # noqa: F821
+        return img[x] + nowhere[x]
 
     f(img=A)
 

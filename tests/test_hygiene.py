@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,21 @@ def test_nothing_of_one_machine_and_nothing_unfinished(path: Path) -> None:
 def test_modules_and_classes_say_what_they_are(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree), "a module opens with what it is for"
+
+
+OFF = re.compile(r"# (?:ruff: )?noqa(?:: [A-Z0-9, ]+)?|# type: ignore(?:\[[\w\-, ]+\])?|# fmt: \w+")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_what_turns_a_check_off_says_why(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and re.match(r"# (ruff: )?noqa|# type: ignore", token.string):
+            assert len(OFF.sub("", token.string).strip("# ()")) > 3, f"line {token.start[0]}: {token.string}"
+    for call in ast.walk(ast.parse(text)):  # a test that is not run
+        if isinstance(call, ast.Call) and (found := re.search(r"\.(skip|skipif|xfail)$", ast.unparse(call.func))):
+            said = [k for k in call.keywords if k.arg == "reason"]
+            assert said or (found[1] == "skip" and call.args), f"line {call.lineno}: {ast.unparse(call)}"
 
 
 @pytest.mark.parametrize("public", sorted(getattr(halo, "__all__", ())))

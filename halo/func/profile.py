@@ -116,4 +116,6 @@ def profiled(
     stages = (
         StageProfile(name, max(row[0] / rate, 0.0), *row[1:]) for name, row in zip(names, found.tolist(), strict=True)
     )
-    return Profile(tuple(sorted(stages, key=lambda s: -s.seconds)), seconds, done), ran, result
+    measured = Profile(tuple(sorted(stages, key=lambda s: -s.seconds)), seconds, done)
+    r.measured(measured)
+    return measured, ran, result

@@ -52,6 +52,13 @@ class Runnable:
         self._padded: dict[Any, tuple[int, Any]] = {}
         self._numba: Any = None  # since which change, its type to Numba, and what keeps that alive
         self._last: tuple[Program, Signature] | None = None  # what was compiled last
+        self._measured: tuple[Schedule, Profile] | None = None  # the last profile, and of which schedule
+
+    def measured(self, found: Profile | None = None) -> Profile | None:
+        """The last profile of the present schedule, if there is one; `found` is it from now on."""
+        if found is not None:
+            self._measured = self.schedule(), found
+        return self._measured[1] if self._measured and self._measured[0] == self.schedule() else None
 
     def program(self, values: Mapping[str, Any] | None = None, shape: Any = None, out: Any = None) -> Program:
         """The pipeline; of a rank-generic Func, that of the ranks of `values`, `shape` or `out`."""

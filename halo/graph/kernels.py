@@ -73,7 +73,7 @@ def compiled(
             raise CompileError(f"the kernel {name} reads {', '.join(sorted(unknown))}")
         if say is not None:
             say(f"kernel {next(done)} of {len(functions)}: {name}")
-        return kernel  # type: ignore[no-any-return]
+        return kernel  # type: ignore[no-any-return]  # a Func is of any type here
 
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(functions, pool.map(one, functions), strict=True))

@@ -83,7 +83,7 @@ class _Collector:
         """The threads that would resume are not there."""
         if self.pauses and self.enabled:
             gc.enable()
-        self.__init__()  # type: ignore[misc]
+        self.__init__()  # type: ignore[misc]  # an object as new, in place
 
 
 _collector = _Collector()

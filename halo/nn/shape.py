@@ -360,7 +360,7 @@ MODES = ("constant", "reflect", "edge", "wrap")
 
 def _pad(x: Any, *, before: Any, after: Any, mode: str = "constant", value: Any = 0) -> Any:
     widths = [(max(b, 0), max(a, 0)) for b, a in zip(before, after, strict=True)]
-    out = np.pad(x, widths, mode, **({"constant_values": value} if mode == "constant" else {}))  # type: ignore[call-overload]
+    out = np.pad(x, widths, mode, **({"constant_values": value} if mode == "constant" else {}))  # type: ignore[call-overload]  # of any mode
     ends = [n + a if a < 0 else n for n, a in zip(out.shape, after, strict=True)]
     return np.ascontiguousarray(out[tuple(slice(max(-b, 0), e) for b, e in zip(before, ends, strict=True))])
 

@@ -47,7 +47,8 @@ function render({ model, el }) {
     choice.onchange = () => send({ do: "look", stage: choice.value });
     head.append(choice);
     box.append(head);
-    const sorted = [...view.steps].sort((a, b) => Boolean(a.reason) - Boolean(b.reason));
+    // While answers come in, nothing moves under the mouse.
+    const sorted = view.waiting ? view.steps : [...view.steps].sort((a, b) => Boolean(a.reason) - Boolean(b.reason));
     for (const s of sorted) {
       const row = make("button", s.reason ? "step refused" : "step");
       row.append(make("code", "", s.code));

@@ -54,8 +54,9 @@ class Explorer:
         self._loops: dict[Schedule, str] = {}
         self.widget: Any = None
         if in_notebook():  # what it is shown with is there when it is shown
+            self.loops()
             with contextlib.suppress(ImportError):
-                from . import widget  # noqa: F401
+                from . import widget  # noqa: F401  (loaded, for later)
 
     def _call(self) -> Any:
         return self.f(*self._args, out=self._out, shape=self._shape, **self._inputs)
@@ -197,7 +198,7 @@ class Explorer:
     def _repr_html_(self) -> str:
         from .reprs import snapshot
 
-        return snapshot(self.loops(), self.history(), self.code)
+        return snapshot(self.loops(), self.f.measured(), self.history(), self.code)
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
         """The widget where there is anywidget (the extra `notebook`), and in any case the snapshot that a saved notebook

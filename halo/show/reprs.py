@@ -6,12 +6,15 @@ All of it can be had as text too: `repr(f)`, `f.loops()`, `print(f.schedule())`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import HaloError
 from .assets import asset
+
+if TYPE_CHECKING:
+    from ..func.profile import Profile
 
 __all__ = ["expression", "func", "kernel", "module", "nest", "schedule", "snapshot"]
 
@@ -24,7 +27,8 @@ _STAGE = re.compile(r"^( *)produce ([\w.]+):$")
 
 
 def func(f: Any, text: str) -> str:
-    """The definition of a Func (`text`: as its repr gives it), and the loop nest of the pipeline that ends in it."""
+    """The definition of a Func (`text`: as its repr gives it), and the loop nest of the pipeline that ends in it, with
+    times where it was measured under this schedule."""
     definition: list[str] = []
     directives: list[str] = []
     for line in text.split("\n"):
@@ -37,16 +41,19 @@ def func(f: Any, text: str) -> str:
     except HaloError:  # it is not defined yet, or its nest depends on types that nobody has named
         loops = ""
     if loops:
-        parts.append(nest(loops))
+        parts.append(nest(loops, f.measured()))
     return _page(parts)
 
 
-def nest(loops: str) -> str:
-    """The text of `f.loops()` as a tree: loops with badges, stages and allocations set off."""
-    return f'<pre class="halo-nest">{chr(10).join(map(_line, loops.splitlines()))}</pre>'
+def nest(loops: str, times: Profile | None = None) -> str:
+    """The text of `f.loops()` as a tree: loops with badges, stages (with their `times`) and allocations set off."""
+    whole = sum(s.seconds for s in times) if times else 0.0
+    spent = {s.name: f"{s.seconds * 1e3:.3f} ms, {s.seconds / whole:.0%}" for s in times} if times and whole else {}
+    lines = (_line(line, spent) for line in loops.splitlines())
+    return f'<pre class="halo-nest">{chr(10).join(lines)}</pre>'
 
 
-def _line(line: str) -> str:
+def _line(line: str, spent: Mapping[str, str]) -> str:
     if found := _LOOP.match(line):
         indent, var, span, marks = found.groups()
         badges = "".join(f' <i class="halo-{m.split()[0]}">{m}</i>' for m in re.findall(_MARK, marks))
@@ -56,7 +63,8 @@ def _line(line: str) -> str:
         indent, name, size, rest = found.groups()
         return f'{indent}<i class="halo-alloc">memory</i> {escape(name)} <small>[{escape(size)}]{escape(rest)}</small>'
     if found := _STAGE.match(line):
-        return f"{found[1]}<u>{escape(found[2])}</u>"
+        time = f' <i class="halo-time">{spent[found[2]]}</i>' if found[2] in spent else ""
+        return f"{found[1]}<u>{escape(found[2])}</u>{time}"
     return f"<small>{escape(line)}</small>"
 
 
@@ -72,9 +80,9 @@ def kernel(name: str, inputs: Iterable[tuple[str, str]], results: Iterable[str])
     return _page([f"<b>{escape(name)}</b> <small>compiled kernel</small>", f"<table>{rows}</table>"])
 
 
-def snapshot(loops: str, history: str, code: str) -> str:
+def snapshot(loops: str, times: Profile | None, history: str, code: str) -> str:
     """What a saved notebook keeps of an explorer."""
-    return _page([nest(loops), _code(history.split("\n")), _code(code.split("\n"), "halo-schedule")])
+    return _page([nest(loops, times), _code(history.split("\n")), _code(code.split("\n"), "halo-schedule")])
 
 
 def module(title: str, functions: Iterable[tuple[str, str]]) -> str:

@@ -80,7 +80,7 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.view = {
             "drawn": self.view.get("drawn", 0) + 1,  # what is the same as before is not sent, and the page waits
             "name": e.f.name,
-            "nest": nest(e.loops()),
+            "nest": nest(e.loops(), e.f.measured()),
             "steps": [{"code": s.code, "reason": s.reason} for s in e.suggested],
             "waiting": waiting,
             "stages": list(e.stages),

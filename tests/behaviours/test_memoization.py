@@ -356,8 +356,8 @@ def test_30_the_reference_computes_it_each_time(target: str) -> None:
 
 
 def test_30_wrong_numbers() -> None:
-    for call in (lambda: halo.memoization_cache_set_size(-1), lambda: halo.memoization_cache_set_size("1"),  # type: ignore[arg-type]
-                 lambda: halo.memoization_cache_evict(1.5)):  # type: ignore[arg-type]  # fmt: skip
+    for call in (lambda: halo.memoization_cache_set_size(-1), lambda: halo.memoization_cache_set_size("1"),
+                 lambda: halo.memoization_cache_evict(1.5)):  # fmt: skip
         with pytest.raises(halo.ArgumentError):
             call()
 

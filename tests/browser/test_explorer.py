@@ -1,7 +1,6 @@
 """The explorer in a real JupyterLab, driven as a person would: `make test-browser`.
 
-Needs JupyterLab, Playwright (the extra `browser`) and Chromium (`CHROMIUM`, or the one on the path). Pictures of what it
-saw are kept under out/browser.
+Needs JupyterLab, Playwright (the extra `browser`) and Chromium. Pictures of what it saw are kept under out/browser.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,9 +21,10 @@ import pytest
 
 import halo
 
+from .chromium import PICTURES, opened, picture
+
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parent.parent.parent
-PICTURES = ROOT / "out" / "browser"
 CELL = """
 import numpy as np
 from examples import local_laplacian
@@ -38,17 +37,10 @@ from examples import blur
 grey = np.random.default_rng(0).integers(0, 20000, (1024, 1026), np.uint16)
 tried = blur.blur_y.explore(img=halo.pad(grey, "edge"))
 """
-BOOKS = {"explore": (CELL,), "blur": (f"import halo\nimport numpy as np{BLUR}", "tried")}
-MOST = 1000.0  # milliseconds to the first paint: 200 on a machine that does nothing else
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-
-
-def chromium() -> str:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("there is no Chromium")
-    return found
+PLAIN = """from IPython.display import HTML
+HTML('<div class="halo-explore"><div class="state">a cell that shows this alone</div></div>')"""
+BOOKS = {"explore": (CELL,), "blur": (f"import halo\nimport numpy as np{BLUR}", PLAIN, "tried")}
+MOST = 200.0  # milliseconds to the first paint, on a machine where a plain cell takes a quarter of it
 
 
 @pytest.fixture(scope="module")
@@ -94,21 +86,9 @@ def _wait_for(address: str, seconds: float = 90) -> None:
 @pytest.fixture
 def page(lab: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     """One of the notebooks, open in Chromium."""
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium(), args=QUIET)
-        page = browser.new_page(viewport={"width": 1500, "height": 1100})
-        page.said = []
-        page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.said.append(str(error)))
+    with opened() as page:
         page.goto(lab.format(request.param))
         yield page
-        browser.close()
-
-
-def picture(page: Any, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(PICTURES / f"{name}.png"))
 
 
 def run(page: Any, cell: int) -> None:
@@ -120,14 +100,24 @@ def run(page: Any, cell: int) -> None:
 
 
 FIRST_PAINT = """() => addEventListener("keydown", () => {
-  const start = performance.now();
+  performance.mark("run");
+  const shown = document.querySelectorAll(".halo-explore .state").length;
   const seen = new MutationObserver(() => {
-    if (!document.querySelector(".halo-explore .state")) return;
+    if (document.querySelectorAll(".halo-explore .state").length === shown) return;
     seen.disconnect();
-    requestAnimationFrame(() => setTimeout(() => (window.firstPaint = performance.now() - start)));
+    requestAnimationFrame(() => setTimeout(() => performance.measure("first paint", "run")));
   });
   seen.observe(document.body, { subtree: true, childList: true });
 }, { capture: true, once: true })"""
+
+
+def first_paint(page: Any, cell: int) -> float:
+    """Milliseconds from the key that runs a cell to the frame that has what it shows."""
+    page.evaluate("performance.clearMeasures()")
+    page.evaluate(FIRST_PAINT)
+    run(page, cell)
+    page.wait_for_function("performance.getEntriesByName('first paint').length", timeout=60_000)
+    return float(page.evaluate("performance.getEntriesByName('first paint')[0].duration"))
 
 
 @pytest.mark.parametrize("page", ["blur"], indirect=True)
@@ -136,13 +126,10 @@ def test_the_first_paint_of_a_blur_and_its_roofline(page: Any) -> None:
     page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt", has_text=re.compile(r"\[\d+\]")).first.wait_for(
         timeout=120_000
     )
-    page.evaluate(FIRST_PAINT)
-    run(page, 1)
-    page.wait_for_function("window.firstPaint", timeout=60_000)
-    milliseconds = page.evaluate("window.firstPaint")
+    plain, ours = first_paint(page, 1), first_paint(page, 2)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    (PICTURES / "first_paint.txt").write_text(f"{milliseconds:.0f} ms\n")
-    assert milliseconds < MOST
+    (PICTURES / "first_paint.txt").write_text(f"{ours:.0f} ms, and {plain:.0f} ms of a cell that shows a word\n")
+    assert ours < max(MOST, 4 * plain)
     page.click(".halo-explore .ask")
     page.wait_for_selector(".halo-explore .halo-roofline", timeout=120_000)
     page.wait_for_function("!document.querySelector('.halo-explore').textContent.includes('asking')", timeout=120_000)
@@ -172,6 +159,9 @@ def test_two_steps_one_refused_undo_and_copy(page: Any) -> None:
 
     page.locator(".halo-explore select.stage").select_option("grey_1")
     page.wait_for_selector(".halo-explore .step.refused", timeout=240_000)
+    page.wait_for_function(
+        "!document.querySelector('.halo-explore .steps').textContent.includes('asking')", timeout=240_000
+    )
     refused = page.locator(".halo-explore .step.refused").first
     reason = refused.locator(".reason").inner_text()
     refused.click()
@@ -199,3 +189,4 @@ def test_two_steps_one_refused_undo_and_copy(page: Any) -> None:
     assert re.sub(r"\s", "", str(f.schedule())) == re.sub(r"\s", "", code)
     ours = [line for line in page.said if "halo" in line.lower()]
     assert not ours, ours
+    assert not page.asked

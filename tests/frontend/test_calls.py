@@ -117,10 +117,10 @@ def test_recursion_without_end():
 
 
 def test_lambdas():
-    double = lambda v: v * 2  # noqa: E731
+    double = lambda v: v * 2
 
     def f(x, *, a):
-        scale = lambda v, k=3: v * k  # noqa: E731
+        scale = lambda v, k=3: v * k
         return double(a[x]) + scale(x) + scale(x, k=5) + (lambda: 7)()
 
     assert pure(f) == "a[x]*2 + x*3 + x*5 + 7"

@@ -27,7 +27,7 @@ def test_use_decides():
 
 
 def test_annotations():
-    def f(y, x, *, img: types.u16[:, ::1], lut: types.f32, gain: types.f32, n: np.int64, k: i8):  # noqa: F821
+    def f(y, x, *, img: types.u16[:, ::1], lut: types.f32, gain: types.f32, n: np.int64, k: i8):  # noqa: F821  (unbound on purpose)
         return img[y, x] * gain + lut[n] + k
 
     assert described(f) == [
@@ -111,7 +111,7 @@ def no_rank(*, img):
     return len(img)
 
 
-def odd_annotation(y, *, gain: "a volt"):  # noqa: F722
+def odd_annotation(y, *, gain: "a volt"):  # noqa: F722  (no type on purpose)
     return gain
 
 

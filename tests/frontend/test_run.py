@@ -508,7 +508,7 @@ def test_both_forms_give_the_same():
 def test_errors_come_from_the_definition():
     @halo.func
     def f(y, x, *, image):
-        return imgae[y, x]  # noqa: F821
+        return imgae[y, x]  # noqa: F821  (unbound on purpose)
 
     with pytest.raises(halo.DefinitionError) as e:
         f(image=IMG)

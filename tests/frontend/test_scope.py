@@ -118,7 +118,7 @@ def test_helpers_on_constants_see_the_names_of_the_moment():
 
 def test_a_name_that_is_defined_below():
     def f(y):
-        return later_defined[y]  # noqa: F821
+        return later_defined[y]  # noqa: F821  (unbound on purpose)
 
     captured = capture(f)
     globals()["later_defined"] = [1, 2]
@@ -144,7 +144,7 @@ def test_a_closure_cell_that_is_assigned_below():
 
 def test_the_nearest_names_are_suggested():
     def f(image_row, *, gain):
-        return image_rwo * gain + RADUIS  # noqa: F821
+        return image_rwo * gain + RADUIS  # noqa: F821  (unbound on purpose)
 
     with pytest.raises(DefinitionError) as e:
         capture(f).definitions()
@@ -154,7 +154,7 @@ def test_the_nearest_names_are_suggested():
 def test_its_own_name_is_always_itself():
     fib = "an older meaning"
 
-    def fib(t):  # noqa: F811
+    def fib(t):  # noqa: F811  (a second meaning on purpose)
         fib[t] = 1
         for r in halo.rdom((2, 8)):
             fib[r] = fib[r - 1] + fib[r - 2]

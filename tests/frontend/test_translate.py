@@ -209,8 +209,8 @@ def test_a_constant_condition_chooses():
         if SETTINGS.radius > 1:
             t = a[x]
         else:
-            t = undefined_here  # noqa: F821
-        return t if not None else also_undefined  # noqa: F821
+            t = undefined_here  # noqa: F821  (unbound on purpose)
+        return t if not None else also_undefined  # noqa: F821  (unbound on purpose)
 
     assert pure(f) == "a[x]"
 
@@ -251,7 +251,7 @@ def test_conditions_of_numbers():
 
 def test_deciding_constants_cut_and_or_short():
     def f(x, *, a):
-        return 1 if (a[x] > 0 and False and nothing[x]) or (a[x] > 1 or True) else 0  # noqa: F821
+        return 1 if (a[x] > 0 and False and nothing[x]) or (a[x] > 1 or True) else 0  # noqa: F821  (unbound on purpose)
 
     assert pure(f) == "1"
 

@@ -41,7 +41,7 @@ def lstm():
 
 def lstm_in_numpy(x, u):
     h, c, hs, cs = np.zeros((x.shape[1], u.shape[1])), np.zeros((x.shape[1], u.shape[1])), [], []
-    s = lambda v: 1 / (1 + np.exp(-v))  # noqa: E731
+    s = lambda v: 1 / (1 + np.exp(-v))
     for xt in x:
         g = xt + np.einsum("gjk,bk->bgj", u, h)
         c = s(g[:, 1]) * c + s(g[:, 0]) * np.tanh(g[:, 2])

@@ -202,7 +202,7 @@ def test_what_does_not_fit() -> None:
 
 
 onnx = pytest.importorskip("onnx")
-from onnx import parser  # noqa: E402
+from onnx import parser  # noqa: E402  (once it is known to be there)
 
 
 @pytest.mark.parametrize(("nodes", "inputs", "outputs"), [

@@ -65,7 +65,7 @@ def test_out_and_inputs_of_any_strides(net: Net) -> None:
 ])  # fmt: skip
 def test_what_does_not_fit_is_said(net: Net, call: object) -> None:
     with pytest.raises(halo.ArgumentError):
-        call(net)  # type: ignore[operator]
+        call(net)
 
 
 def test_equal_layers_share_a_kernel(net: Net) -> None:

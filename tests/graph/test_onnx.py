@@ -11,8 +11,8 @@ import halo
 from halo import graph
 
 onnx = pytest.importorskip("onnx")
-from onnx import numpy_helper, parser  # noqa: E402
-from onnx.reference import ReferenceEvaluator  # noqa: E402
+from onnx import numpy_helper, parser  # noqa: E402  (once it is known to be there)
+from onnx.reference import ReferenceEvaluator  # noqa: E402  (once it is known to be there)
 
 RNG = np.random.default_rng(0)
 

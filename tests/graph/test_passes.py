@@ -161,7 +161,7 @@ def test_groups_of_channels_that_are_no_whole_blocks(sizes: tuple[int, int, int]
     """As ShuffleNet has them: a convolution in groups, its channels shuffled, one of each channel, and groups again."""
     groups, i, o = sizes
     x = Var("x", TensorType((2, groups * i, 5, 6), f32))
-    c = lambda *shape: Constant(weights(*shape, seed=sum(shape)), "c")  # noqa: E731  # a constant of random numbers
+    c = lambda *shape: Constant(weights(*shape, seed=sum(shape)), "c")  # a constant of random numbers
     y = nn.relu(nn.conv2d(x, c(groups * o, i, 1, 1), c(groups * o), groups=groups))
     if shuffled:
         apart = nn.transpose(nn.reshape(y, shape=(2, groups, o, 5, 6)), axes=(0, 2, 1, 3, 4))

@@ -35,7 +35,7 @@ class NoInterface:
 
 
 class EmptyInterface:
-    __array_interface__ = {"version": 3, "shape": (2,), "typestr": "<u1", "data": None}  # noqa: RUF012
+    __array_interface__ = {"version": 3, "shape": (2,), "typestr": "<u1", "data": None}  # noqa: RUF012  (as NumPy has it)
 
 
 class NoCapsule:

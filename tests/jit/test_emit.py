@@ -82,7 +82,7 @@ def test_buffers_are_known_to_be_apart() -> None:
     def scopes(instruction: str) -> tuple[set[str], set[str]]:
         found = re.search(instruction + r".*!alias.scope !(\d+), !noalias !(\d+)", kernel.text)
         assert found is not None
-        return tuple(set(re.findall(r"!(\d+)", nodes[n])) for n in found.groups())  # type: ignore[return-value]
+        return tuple(set(re.findall(r"!(\d+)", nodes[n])) for n in found.groups())
 
     accesses = [scopes(rf"{i} i16.*") for i in ("= load", "store")]
     assert accesses[0][0] & accesses[1][1] or accesses[1][0] & accesses[0][1]
@@ -158,7 +158,7 @@ def test_parts_of_a_kernel_have_what_they_mention() -> None:
 
     def stage(f: halo.Func, n: int) -> halo.Func:
         @halo.func
-        def times(x):  # type: ignore[no-untyped-def]
+        def times(x):
             return f[x] * table[halo.clamp(x + n, 0, 63)]
 
         return times.compute_root()

@@ -14,7 +14,7 @@ from halo.types import Type, bool_, f32, f64, i32, index, u8, u16, u32
 from .harness import Kernel, assert_same, at, k, op, outputs_of, pairs, port, ramp
 
 
-def lanes_of(t: Type, data: np.ndarray, make: list) -> list[np.ndarray]:  # type: ignore[type-arg]
+def lanes_of(t: Type, data: np.ndarray, make: list) -> list[np.ndarray]:
     """Each function of `make` applied to the vector of all `data`."""
     with interning():
         src = port("src", t)

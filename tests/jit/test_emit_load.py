@@ -52,7 +52,7 @@ def lanes_of(e: Expr, values: dict[Var, int]) -> np.ndarray:
     if isinstance(e, Ramp):
         base, stride = lanes_of(e.base, values), lanes_of(e.stride, values)
         return np.concatenate([base + j * stride for j in range(e.n)])
-    return sum((c * lanes_of(a, values) for a, c in e.terms), np.array([e.const]))  # type: ignore[attr-defined]
+    return sum((c * lanes_of(a, values) for a, c in e.terms), np.array([e.const]))
 
 
 def wide(e: Expr, n: int) -> Expr:

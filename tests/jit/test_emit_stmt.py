@@ -18,7 +18,7 @@ from halo.types import as_type, bool_, f16, f32, f64, i8, i16, i32, i64, index, 
 from .harness import Kernel, at, k, op, port, ramp
 
 
-def run(make, *arrays: np.ndarray, status: int = 0, kinds: str = "") -> Kernel:  # type: ignore[no-untyped-def]
+def run(make, *arrays: np.ndarray, status: int = 0, kinds: str = "") -> Kernel:
     """The kernel of the statement that `make` gives for one port an array (the last is the output), run."""
     with interning():
         ports = [port(f"a{j}", as_type(a.dtype), "output" if j == len(arrays) - 1 else "input", a.ndim)
@@ -33,7 +33,7 @@ def test_loops_run_from_lo_for_extent() -> None:
     a = np.arange(20, dtype=np.int64)
     out = np.zeros(20, np.int64)
 
-    def make(src, dst):  # type: ignore[no-untyped-def]
+    def make(src, dst):
         v, w = Var("v"), Var("w")
         n = Load(src.buffer, k(3))
         copy = Store(dst.buffer, v, Load(src.buffer, v))
@@ -49,7 +49,7 @@ def test_loops_run_from_lo_for_extent() -> None:
 def test_conditions() -> None:
     out = np.zeros((4, 10), np.int64)
 
-    def make(dst):  # type: ignore[no-untyped-def]
+    def make(dst):
         v = Var("v")
         row = [at((v, 1), const=10 * j) for j in range(4)]
         even = op("eq", op("mod", v, k(2)), k(0), type=bool_)
@@ -71,7 +71,7 @@ def test_a_load_sees_the_last_store() -> None:
     """Loads are shared only as long as nothing was stored to their buffer; loops and branches count."""
     out = np.array([1, 0, 0, 0, 0, 0], np.int64)
 
-    def make(dst):  # type: ignore[no-untyped-def]
+    def make(dst):
         b, v, held = dst.buffer, Var("v"), Var("held")
         first = Load(b, k(0))
         double = Store(b, k(0), op("add", first, first))
@@ -297,7 +297,7 @@ def test_unflattened_statements_are_refused() -> None:
 def test_vectors_bound_by_lets() -> None:
     out = np.zeros(8, np.int32)
 
-    def make(dst):  # type: ignore[no-untyped-def]
+    def make(dst):
         v = Var("v", i32)
         v.lanes = 8
         value = Cast(ramp(k(1), 8), i32)

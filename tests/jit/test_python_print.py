@@ -73,7 +73,7 @@ def test_comments_and_notes() -> None:
     module = ast.parse("for i in range(3):\n    f(i)")
     loop = module.body[0]
     assert isinstance(loop, ast.For)
-    loop.note = "parallel"  # type: ignore[attr-defined]
+    loop.note = "parallel"
     loop.body.insert(0, Comment("inside"))
     assert to_text(module) == "for i in range(3):  # parallel\n    # inside\n    f(i)\n"
 

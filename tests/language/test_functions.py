@@ -325,7 +325,7 @@ def test_a_large_array_becomes_a_bound_input() -> None:
 def test_an_unbound_name_is_an_error_at_first_use() -> None:
     @halo.func
     def f(x):
-        return not_defined_anywhere[x]  # noqa: F821
+        return not_defined_anywhere[x]  # noqa: F821  (unbound on purpose)
 
     with pytest.raises(halo.DefinitionError, match="define it above"):
         f(shape=(3,))

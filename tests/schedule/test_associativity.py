@@ -74,7 +74,7 @@ def test_the_identity_of_a_float_sum_keeps_the_sign_of_zero() -> None:
     with interning():
         op = proven(of("s + e", "f32"))
         assert isinstance(op, Operator)
-        assert str(op.identity[0].value) == "-0.0"  # type: ignore[attr-defined]
+        assert str(op.identity[0].value) == "-0.0"
 
 
 def test_sums_computed_wider_than_they_are_stored() -> None:
@@ -118,7 +118,7 @@ f[x] = {arg}(img[x, r.a, r.b], r)
         assert op.exact
         coordinates = [(a, b) for a in (0, 1) for b in (0, -2)]
         keys = (0, 3, 255) if type == "u8" else (float("-inf"), 0.5, float("nan"))
-        states = [(a, b, k) for a, b in coordinates for k in keys] + [tuple(c.value for c in op.identity)]  # type: ignore[attr-defined]
+        states = [(a, b, k) for a, b in coordinates for k in keys] + [tuple(c.value for c in op.identity)]
         check_associative(op, states)
 
 
@@ -174,7 +174,7 @@ def test_tuples_of_independent_operators() -> None:
     with interning():
         op = proven(COMPLEX.format(type="i32", value="p + a, max(q, b)"))
         assert isinstance(op, Operator)
-        assert [c.value for c in op.identity] == [0, -(2**31)]  # type: ignore[attr-defined]
+        assert [c.value for c in op.identity] == [0, -(2**31)]
         assert proven(COMPLEX.format(type="i32", value="p + q, q + b")) == "what its elements 0, 1 do together is not " \
             "a known associative operation"  # fmt: skip
 

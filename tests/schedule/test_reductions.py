@@ -144,7 +144,7 @@ intm.compute_root().vectorize("x", 4).update(0).vectorize("u", 2)
 def test_a_piece_starts_with_the_identity_and_the_merge_is_the_operator() -> None:
     with interning():
         p = scheduled(define(KINDS["argmin"], 'f.update(0).rfactor({"a": "u"})'), "f")
-        assert [c.value for c in p["f_intm"].definitions[0].values] == [2**31 - 1, 0, 0]  # type: ignore[union-attr]
+        assert [c.value for c in p["f_intm"].definitions[0].values] == [2**31 - 1, 0, 0]
         merge = p["f"].definitions[1]
         assert merge.pred is None
         assert merge.indices == p["f"].vars
@@ -153,7 +153,7 @@ def test_a_piece_starts_with_the_identity_and_the_merge_is_the_operator() -> Non
 def test_a_constant_site_is_merged_at_that_site_alone() -> None:
     setup = SUM.replace("f[x] += img[x, r.a, r.b]", "f[3] += img[0, r.a, r.b]")
     p = same(setup, 'f.update(0).rfactor({"a": "u"})', {"u": (0, 6)})
-    assert [e.value for e in p["f"].definitions[1].indices] == [3]  # type: ignore[attr-defined]
+    assert [e.value for e in p["f"].definitions[1].indices] == [3]
 
 
 def test_a_name_in_use_gets_a_number() -> None:

@@ -66,7 +66,7 @@ def test_schedules_are_values() -> None:
     assert s != made("")[1]
     assert pickle.loads(pickle.dumps(s)) == s
     with pytest.raises(AttributeError):
-        s.entries = ()  # type: ignore[misc]
+        s.entries = ()
 
 
 def test_json_and_back() -> None:

@@ -40,7 +40,7 @@ def test_bounds() -> None:
     with interning():
         f = scheduled(define(SETUP, 'f.compute_root().bound("c", 0, 3).bound("x", k, img.shape[1] // 2)'), "g")["f"]
         (_, lo, n), (_, c_lo, c_n) = f.bound
-        assert (c_lo.value, c_n.value) == (0, 3)  # type: ignore[attr-defined]
+        assert (c_lo.value, c_n.value) == (0, 3)
         assert lo.type.name == n.type.name == "index"
     f = stored('bound_extent("c", 4)')
     assert f.bound[0][1] is None

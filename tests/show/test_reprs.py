@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 import halo
@@ -39,6 +40,17 @@ def test_badges_say_what_the_text_says(blur: halo.Func) -> None:
     badges = re.findall(r'<i class="halo-(\w+)">', blur._repr_html_())
     words = re.findall(r"^ *alloc|parallel|vectorize|unroll", blur.loops(), re.M)
     assert badges == [w.strip() for w in words]
+
+
+def test_times_stand_where_they_were_measured_under_this_schedule(blur: halo.Func) -> None:
+    assert 'class="halo-time"' not in blur._repr_html_()
+    p = blur.profile(img=np.ones((40, 80), np.uint16), shape=(30, 70), runs=1)
+    page = blur._repr_html_()
+    assert re.findall(r"<u>(\w+)</u> <i class=\"halo-time\">([\d.]+) ms", page) == [
+        (name, f"{p[name].seconds * 1e3:.3f}") for name in re.findall(r"produce (\w+)", blur.loops())
+    ]
+    blur["rows"].compute_root()
+    assert 'class="halo-time"' not in blur._repr_html_()
 
 
 def test_what_is_not_yet_defined_shows_what_is_there() -> None:
