@@ -255,7 +255,10 @@ class _Flatten:
         align = dict(f.align_storage)
         room = dict(f.bound_storage)
         extents = [named(f"{f.name}.extent{d}", self.expr(room.get(d, n))) for d, (_, n) in enumerate(s.bounds)]
-        mins = tuple(named(f"{f.name}.min{d}", self.expr(lo)) for d, (lo, _) in enumerate(s.bounds))
+        corner = tuple(self.expr(lo) for lo, _ in s.bounds)
+        mins = tuple(named(f"{f.name}.min{d}", lo) for d, lo in enumerate(corner))
+        if any(isinstance(e, Load) for e in walk(corner)):  # which may give something else later
+            corner = mins
         strides: list[Expr] = [Const(1, index)] * len(extents)
         size: Expr = Const(1, index)
         for d in reversed(f.storage_order or range(len(extents))):
@@ -273,7 +276,9 @@ class _Flatten:
         if hoisted is not None and s.slot is not None:
             first = named(f"{f.name}.first", A.mul(self.expr(s.slot), hoisted.size))
         outer = self.layouts.get(s.what)  # of a Function that is inline in two stages, one inside the other
-        self.layouts[s.what] = Layout(buffers, mins, tuple(extents), (tuple(strides),) * len(buffers), fold, first)
+        self.layouts[s.what] = Layout(
+            buffers, mins, tuple(extents), (tuple(strides),) * len(buffers), fold, first, corner
+        )
         self.sizes[s.what] = _sized(size)
         self.memo = {}
         body = self.stmt(s.body)

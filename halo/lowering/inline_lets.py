@@ -12,6 +12,7 @@ from functools import reduce
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Lin, Op, Var, is_false, is_true
 from ..ir.facts import LOOSE, const_bounds
+from ..ir.linear import parts
 from ..ir.stmt import (
     Acquire,
     Block,
@@ -37,6 +38,8 @@ from ..ir.stmt import (
 from ..types import index
 from .walk import map_stmt
 
+CASES = 16  # arms that are looked at to tell whether a sum with minima and maxima is negative
+
 
 def inline_lets(s: Stmt) -> Stmt:
     return substitute(s, {}, outside_loops=True)
@@ -50,6 +53,7 @@ class Values(dict[Var, Expr]):
         self.memo: dict[Expr, Expr] = {}
         self.zeros = zeros  # expressions that are known to be 0
         self.positive = positive  # and those that are known to be 0 or more
+        self.settled: dict[Expr, Expr] = {}  # what is left of expressions when `positive` decides what it can
 
     def __call__(self, e: Expr) -> Expr:
         return A.substitute(e, self, self.memo) if self else e
@@ -81,7 +85,7 @@ class Values(dict[Var, Expr]):
         """`e` with its variables replaced; a constant where what is known makes it one."""
         e = self(e)
         if self.positive and not isinstance(e, Const):
-            e = A.rewrite(e, self._decided, {})
+            e = A.rewrite(e, self._decided, self.settled)
         for z in self.zeros:
             for known in (A.sub(e, z), A.add(e, z)):
                 if isinstance(known, Const):
@@ -92,7 +96,7 @@ class Values(dict[Var, Expr]):
         """The arm of a `min` or `max` of two that what is known decides for."""
         if not (isinstance(e, Op) and e.name in ("min", "max") and e.type is index and e.lanes == 1):
             return None
-        a, b = (A.rewrite(x, self._decided, {}) for x in e.args)
+        a, b = (A.rewrite(x, self._decided, self.settled) for x in e.args)
         if self._never_more(a, b):
             return a if e.name == "min" else b
         if self._never_more(b, a):
@@ -104,6 +108,7 @@ class Values(dict[Var, Expr]):
         e = self(e)
         if not self.positive:
             return e
+        e = A.rewrite(e, self._decided, self.settled)
         return A.all_of(c for c in A.conjuncts(e) if not self._holds(c))
 
     def _holds(self, c: Expr) -> bool:
@@ -112,16 +117,23 @@ class Values(dict[Var, Expr]):
     def _never_more(self, a: Expr, b: Expr) -> bool:
         return self._not_negative(A.sub(b, a))
 
-    def _not_negative(self, e: Expr) -> bool:
+    def _not_negative(self, e: Expr, cases: int = CASES) -> bool:
         """Whether `e` is known to be 0 or more: `k*min(a, b) + rest` is if both of `k*a + rest` and `k*b + rest` are."""
         if _least(e) >= 0 or any(_least(A.sub(e, p)) >= 0 for p in self.positive):
             return True
-        for atom, k in e.terms if isinstance(e, Lin) else ((e, 1),):
-            if isinstance(atom, Op) and atom.name in ("min", "max") and abs(k) == 1:
-                rest = A.sub(e, A.mul(atom, Const(k, index)))
-                arms = (self._not_negative(A.add(A.mul(a, Const(k, index)), rest)) for a in atom.args)
-                return all(arms) if (atom.name == "min") == (k > 0) else any(arms)
+        split = [(atom, k) for atom, k in parts(e)[0] if isinstance(atom, Op) and atom.name in ("min", "max")
+                 and abs(k) == 1]  # fmt: skip
+        if split and cases > 1:  # first those of which every arm counts: nothing is lost with them
+            atom, k = max(split, key=lambda t: _every(*t))
+            rest = A.sub(e, A.mul(atom, Const(k, index)))
+            arms = (self._not_negative(A.add(A.mul(a, Const(k, index)), rest), cases // 2) for a in atom.args)
+            return all(arms) if _every(atom, k) else any(arms)
         return False
+
+
+def _every(atom: Op, k: int) -> bool:
+    """Whether a sum with `k*atom` in it, a min or max, is least where the least arm of it is."""
+    return (atom.name == "min") == (k > 0)
 
 
 def _least(e: Expr) -> float:

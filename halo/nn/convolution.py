@@ -13,7 +13,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, epilogues, length, tail, tasks, whole_tiles
+from .schedule import bound, by_height, epilogues, length, tail, tasks
 from .shapes import Window, same_type
 from .tensor import Tensor, TensorType
 from .tiles import register_tile
@@ -94,15 +94,17 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     tile = register_tile(target, rows if isinstance(rows, int) else 1, columns if isinstance(columns, int) else MANY,
                          1 if alone else blocks // attrs["groups"])  # fmt: skip
     bound(f, out)
-    f.split(x, "xo", x, tile.columns, tail(columns)).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
-    f.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
-    for v in (y, x, co):
-        f.unroll(v)
-    strips = -(-rows // tile.rows) if isinstance(rows, int) else length(f, 2)
-    channels, strips = ("coo", -(-blocks // tile.vectors)), ("yo", strips)
-    in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips[1] >= 4)
-    task = tasks(f, n, (strips,) if in_strips else (channels, strips), ("coo", "yo"))
-    whole_tiles(f, (3, tile.columns, columns))
+    strips: Any = -(-rows // tile.rows) if isinstance(rows, int) else length(f, 2)
+    in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips >= 4)
+    axes = [("coo", -(-blocks // tile.vectors)), ("yo", strips)][in_strips:]
+    for nest, width in by_height(f, 3, columns, tile, (tile.columns // 4,)):
+        nest.split(x, "xo", x, width, tail(columns)).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
+        nest.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
+        for v in (y, x, co):
+            nest.unroll(v)
+        task = tasks(nest, n, axes, ("coo", "yo"))
+        if not isinstance(columns, int):
+            nest.never_partition("xo")  # all its tiles are whole
     epilogues(f, conv)
     *inner, c = conv.definitions.vars
     conv.compute_at(f, "xo").vectorize(c, lanes)

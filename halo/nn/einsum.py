@@ -15,10 +15,10 @@ from halo.jit.target import Target
 
 from .op import Kind, Types, op
 from .reductions import accumulator, extent
-from .schedule import bound, epilogues, tail, whole_tiles
+from .schedule import bound, by_height, epilogues, length, tail
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
-from .tiles import register_tile, registers
+from .tiles import Tile, register_tile, registers
 
 __all__ = ["einsum", "matmul"]
 
@@ -146,14 +146,22 @@ def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> No
     width, most = lanes * vectors, (registers(target) - 1 - vectors) // vectors
     height = register_tile(target, 1, rows, 1).columns if isinstance(rows, int) and rows < most else most
     bound(f, out)
-    f.split(j, "jo", j, width, tail(columns)).split(i, "io", i, height, tail(rows))
-    f.reorder(*batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i)
-    task = batch[0] if batch else "jo"
-    for v in batch[1:]:
-        f.fuse(task, v, f"{task}_{v}")
-        task = f"{task}_{v}"
-    f.parallel(task)
-    whole_tiles(f, (out.ndim - 2, height, rows), (out.ndim - 1, width, columns))
+    for nest, high in by_height(f, out.ndim - 2, rows, Tile(1, height, vectors), (height // 2,)):
+        stages = [(nest, width)]
+        if not isinstance(columns, int):  # where there is no tile of them, vectors, of which the last is cut
+            stages = [(nest.specialize(length(f, out.ndim - 1) >= width), width), (nest, lanes)]
+        for stage, wide in stages:
+            stage.split(j, "jo", j, wide, tail(columns) if wide == width else "auto")
+            stage.split(i, "io", i, high, tail(rows)).reorder(*batch, "jo", "io", i, j)
+            stage.vectorize(j, lanes).unroll(j).unroll(i)
+            task = batch[0] if batch else "jo"
+            for v in batch[1:]:
+                stage.fuse(task, v, f"{task}_{v}")
+                task = f"{task}_{v}"
+            stage.parallel(task)
+            for v, n in (("jo", columns), ("io", rows)):
+                if not isinstance(n, int):
+                    stage.never_partition(v)
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
     sums.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)

@@ -68,7 +68,7 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
         stage.split(i, "io", i, height, tail(rows)).reorder("jt", *batch, "jo", "io", i, j)
         stage.vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
         if not isinstance(rows, int):
-            stage.partition("io", "never")  # all its tiles are whole
+            stage.never_partition("io")  # all its tiles are whole
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
     product.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)

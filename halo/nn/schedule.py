@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from .shapes import Window, indices
 from .tensor import Tensor
 from .tiles import Tile, cycles
 
-__all__ = ["bound", "by_height", "epilogues", "length", "padded_stage", "points", "tail", "tasks", "whole_tiles"]
+__all__ = ["bound", "by_height", "epilogues", "length", "padded_stage", "points", "tail", "tasks"]
 
 FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
@@ -54,20 +53,13 @@ def length(f: Func, axis: int) -> Any:
 
 def tail(extent: Any) -> str:
     """How an axis of this extent is cut into tiles: where only a call knows it, the last tile slides back, so that all are
-    whole (see `whole_tiles`)."""
+    whole (see `by_height`)."""
     return "auto" if isinstance(extent, int) else "shift_inwards"
 
 
-def whole_tiles(f: Func, *axes: tuple[int, int, Any]) -> None:
-    """A nest of its own for the calls where one tile at least fits along each of `axes` (number, tile, extent) whose extent
-    only they know: the sizes of tiles are constants there."""
-    fits = [length(f, axis) >= tile for axis, tile, extent in axes if not isinstance(extent, int) and tile > 1]
-    if fits:
-        f.specialize(functools.reduce(lambda a, b: a & b, fits))
-
-
-def by_height(f: Func, axis: int, rows: Any, tile: Tile) -> Iterator[tuple[Any, int]]:
-    """The stages of `f` (one for the calls that each height of tiles suits) and the heights of their tiles of `rows`.
+def by_height(f: Func, axis: int, rows: Any, tile: Tile, lower: Sequence[int] = (8, 4, 2)) -> Iterator[tuple[Any, int]]:
+    """The stages of `f` (one for the calls that each height of tiles suits) and the heights of their tiles of `rows`: of
+    `tile`, those that are `lower`, and 1.
 
     Where only a call knows how many rows there are, the last tile slides back over the one before it, and lower tiles
     compute less twice: 16 rows are two tiles of 8, and not two of 13."""
@@ -81,9 +73,9 @@ def by_height(f: Func, axis: int, rows: Any, tile: Tile) -> Iterator[tuple[Any, 
             10 * cycles(height * tile.vectors, height + tile.vectors)
         )
 
-    heights = [tile.columns, *(h for h in (8, 4, 2) if h < tile.columns)]
-    for height, lower in zip(heights, [*heights[1:], 1], strict=True):
-        yield f.specialize((n >= height) & (cost(height) <= cost(lower))), height
+    heights = [h for h in (tile.columns, *(h for h in lower if h < tile.columns)) if h > 1]
+    for height, less in zip(heights, [*heights[1:], 1], strict=True):
+        yield f.specialize((n >= height) & (cost(height) <= cost(less))), height
     yield f, 1
 
 
@@ -108,9 +100,10 @@ def points(out: Tensor, target: Target) -> None:
     tasks(f, names[0], outer[1:], [*names[1:], v, *few, f"{v}_v"])
 
 
-def tasks(f: Func, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[str]) -> str:
-    """Cut the loops `axes` (name, extent, an expression of what only a call knows) into parallel tasks, outermost first;
-    the name of the loop over them. `loops` are the loops below `batch`, in the order that they have inside a task."""
+def tasks(f: Any, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[str]) -> str:
+    """Cut the loops `axes` of `f`, or of one of its nests, into parallel tasks, outermost first; the name of the loop over
+    them. `axes`: name and extent, which may be an expression of what only a call knows. `loops` are those below `batch`, in
+    the order that they have inside a task."""
     names, left = [batch], TASKS
     for name, extent in axes:
         if left == 1:
