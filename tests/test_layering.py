@@ -32,7 +32,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": CORE | {""},
     "": CORE | {"intrinsics", "show"},  # halo/__init__.py
 }
-LAZY = {"numba", "llvmlite", "ml_dtypes", "astunparse", "IPython", "onnx", "PIL", "rich"}  # imported inside functions
+LAZY = {
+    "numba",
+    "llvmlite",
+    "ml_dtypes",
+    "astunparse",
+    "IPython",
+    "onnx",
+    "onnxruntime",
+    "PIL",
+    "rich",
+}  # imported inside functions
 HEAVY = {
     "halo.jit.python_print": "astunparse",
     "halo.ref.overloads": "numba",

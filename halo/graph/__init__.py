@@ -7,6 +7,7 @@ out = net(data=image)
 
 from .artefact import load
 from .capture import Captured, function
+from .compare import Comparison, compare
 from .compile import compile
 from .control import if_, loop
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var
@@ -16,5 +17,6 @@ from .parse import parse
 from .pieces import Pieces
 from .text import constants
 
-__all__ = ["Call", "Captured", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Loop", "Memory", "Module", "Net",
-           "Pieces", "Tuple", "Var", "compile", "constants", "from_onnx", "function", "if_", "load", "loop", "parse"]  # fmt: skip
+__all__ = ["Call", "Captured", "Comparison", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Loop",
+           "Memory", "Module", "Net", "Pieces", "Tuple", "Var", "compare", "compile", "constants", "from_onnx",
+           "function", "if_", "load", "loop", "parse"]  # fmt: skip

@@ -40,7 +40,9 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
     that no input has, for shapes that do not fit, and for a schedule of a group that there is not.
     """
     with Progress("compiling", after=SHOWN) as bar:
-        return _compiled(m, shapes, schedules or {}, progress or (lambda line: bar.advance(note=line)))
+        net = _compiled(m, shapes, schedules or {}, progress or (lambda line: bar.advance(note=line)))
+    net.remember(m, shapes)
+    return net
 
 
 def _compiled(

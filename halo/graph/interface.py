@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim
 
-from .ir import Module
+from .ir import Module, Tuple
 from .symbolic import evaluated
 
 __all__ = ["Interface"]
@@ -25,6 +27,30 @@ class Interface:
             (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
             for k, e in enumerate(module.main.outputs)
         }
+        self._module: Callable[[], Module | None] = lambda: None
+        self._shapes: Mapping[str, Any] | None = None
+        self._tapped: dict[tuple[str, ...], Any] = {}
+
+    def remember(self, module: Module, shapes: Mapping[str, Any] | None) -> None:
+        """What this was compiled from, as long as somebody else keeps it: taps are found in it."""
+        self._module, self._shapes = weakref.ref(module), shapes
+
+    def tapped(self, args: tuple[Any, ...], out: Any, taps: tuple[str, ...], inputs: Mapping[str, Any]) -> Any:
+        """The result of a call, and the values inside that `taps` names. The program with these as further outputs is compiled
+        once."""
+        if out is not None:
+            raise ArgumentError("a call with taps gives new arrays, and takes no out", loc=here())
+        if taps not in self._tapped:
+            module = self._module()
+            if module is None:
+                raise ArgumentError("the program of this net is gone, and with it what taps name", loc=here(),
+                                    hint="keep the Module that it was compiled from")  # fmt: skip
+            body = Tuple((*module.main.outputs, *(module.value(name) for name in taps)))
+            self._tapped[taps] = module.with_main(replace(module.main, body=body)).compile(shapes=self._shapes)
+        found = self._tapped[taps](*args, **inputs)
+        found = found if isinstance(found, tuple) else (found,)
+        own, rest = found[: len(self.outputs)], found[len(self.outputs) :]
+        return tuple(own) if self.several else own[0], dict(zip(taps, rest, strict=True))
 
     def arrays(
         self, args: tuple[Any, ...], inputs: dict[str, Any]

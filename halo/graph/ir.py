@@ -9,7 +9,9 @@ An expression is a DAG: what is shared is one object. Its type is known from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -40,7 +42,19 @@ __all__ = [
     "walk",
 ]
 
+MOST_NAMES = 40  # that an error lists
 Type = Any  # a TensorType, or a tuple of types
+_source: ContextVar[str] = ContextVar("source", default="")
+
+
+@contextmanager
+def from_node(name: str) -> Iterator[None]:
+    """Calls that are made inside are called `name`, that of the node that they come from."""
+    token = _source.set(name)
+    try:
+        yield
+    finally:
+        _source.reset(token)
 
 
 class Expr:
@@ -61,7 +75,8 @@ class Expr:
         return ()
 
     def __halo_op__(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Expr:
-        return Call(op, tuple(None if a is None else constant(a) for a in args), tuple(attrs.items()))
+        given = tuple(None if a is None else constant(a) for a in args)
+        return Call(op, given, tuple(attrs.items()), _source.get())
 
     def __add__(self, other: Any) -> Expr:
         return _applied(nn.add, self, other)
@@ -159,6 +174,7 @@ class Call(Expr):
     args: tuple[Expr | None, ...]
     attributes: tuple[tuple[str, Any], ...] = ()
     name: str = field(default="", compare=False)
+    sources: tuple[str, ...] = field(default=(), compare=False)  # the names of what fused into it
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -294,11 +310,13 @@ class Loop(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """A program: functions by name, of which `main` is what is called. `outputs` names the results of `main`."""
+    """A program: functions by name, of which `main` is what is called. `outputs` names the results of `main`, `tensors`
+    values inside of it, as the file calls them that it was read from."""
 
     functions: Mapping[str, Function]
     outputs: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tensors: Mapping[str, Expr] = field(default_factory=dict)
 
     @property
     def main(self) -> Function:
@@ -310,7 +328,88 @@ class Module:
         return {p.name: p.type for p in self.main.params}
 
     def with_main(self, main: Function, **functions: Function) -> Module:
-        return replace(self, functions={**self.functions, **functions, "main": main})
+        return replace(self, functions={**self.functions, **functions, "main": main}, tensors={})
+
+    @property
+    def values(self) -> dict[str, Expr]:
+        """The values of `main` by name, those that others use first: the number that the text gives it, the node that it
+        comes from, what the file calls it that the program was read from."""
+        own = [e for e in walk(self.main.body) if not isinstance(e, (Var, Constant))]
+        found: dict[str, Expr] = {}
+        alive = {id(e) for e in own if not isinstance(e.type, tuple)}
+        tensors = {id(e): name for name, e in self.tensors.items() if id(e) in alive}
+        for k, e in enumerate(own):
+            if id(e) not in alive:
+                continue
+            found[f"%{k}"] = e
+            if isinstance(e, Call) and e.name:
+                found[e.name] = e
+            if id(e) in tensors:
+                found[tensors[id(e)]] = e
+        return found | {name: e for name, e in self.tensors.items() if id(e) in alive}
+
+    def value(self, name: str) -> Expr:
+        """The value of that name in `values`. Raises ArgumentError where there is none."""
+        found = self.values
+        if name not in found:
+            legal = tuple(n for n in found if not n.startswith("%")) or tuple(found)
+            raise ArgumentError(f"the program has no value {name!r}", loc=here(), legal=legal[:MOST_NAMES])
+        return found[name]
+
+    def extract(self, inputs: Sequence[str], outputs: Sequence[str]) -> Module:
+        """The part that computes `outputs` from `inputs`, names of values or of inputs of the program. Raises ArgumentError
+        for a name that there is not, and where other inputs are needed as well.
+
+        >>> from halo.graph import parse
+        >>> m = parse("def main(%x: f32[2]) -> f32[2] { %0 = exp(%x); %1 = relu(%0); %2 = log(%1); %2 }")
+        >>> print(m.extract(["%0"], ["%1"]))
+        def main(%'%0': f32[2]) -> f32[2] {
+          %0 = relu(%'%0');
+          %0
+        }
+        """
+        own = {p.name: p for p in self.main.params}
+        sources = [own[name] if name in own else self.value(name) for name in inputs]
+        params = [s if isinstance(s, Var) else Var(name, s.type) for name, s in zip(inputs, sources, strict=True)]
+        of: dict[int, Expr] = {id(s): p for s, p in zip(sources, params, strict=True)}
+        whole = Tuple(tuple(self.value(name) for name in outputs))
+        body = rewrite(whole, lambda new, old: of.get(id(old), new))
+        needed = [e.name for e in walk(body) if isinstance(e, Var) and not any(e is p for p in params)]
+        if needed:
+            raise ArgumentError(
+                f"these outputs depend on {needed[0]}, too", loc=here(), hint=f"extract([{needed[0]!r}, ...])"
+            )
+        main = Function(tuple(params), body if len(outputs) != 1 else body.children[0])
+        return replace(self.with_main(main), outputs=tuple(outputs))
+
+    def replace(self, node: str, f: Callable[..., Expr]) -> Module:
+        """The program with `f(*args, **attributes)` in place of the call that gives the value `node`. Raises ArgumentError for
+        a name that there is not, and where the new value is of another type.
+
+        >>> from halo import nn
+        >>> from halo.graph import parse
+        >>> m = parse("def main(%x: f32[2]) -> f32[2] { %0 = exp(%x); %1 = relu(%0); %1 }")
+        >>> print(m.replace("%1", lambda x: nn.maximum(x, np.float32(0))))
+        def main(%x: f32[2]) -> f32[2] {
+          %0 = exp(%x);
+          %1 = maximum(%0, @c);
+          %1
+        }
+        """
+        old = self.value(node)
+        if not isinstance(old, Call) or isinstance(old.op, Global):
+            raise ArgumentError(f"{node} is no call of an operator", loc=here())
+        new = constant(f(*old.args, **old.attrs))
+        if new.type != old.type:
+            raise ArgumentError(f"{node} is of {old.type}, and what replaces it of {new.type}", loc=here())
+        made: dict[int, Expr] = {}
+
+        def change(e: Expr, was: Expr) -> Expr:
+            made[id(was)] = new if was is old else e
+            return made[id(was)]
+
+        found = self.with_main(replace(self.main, body=rewrite(self.main.body, change)))
+        return replace(found, tensors={name: made.get(id(e), e) for name, e in self.tensors.items()})
 
     def compile(self, **options: Any) -> Any:
         """Machine code for this program: a `halo.graph.Net`. See `halo.graph.compile`."""
@@ -396,7 +495,8 @@ def rewrite(root: Expr, change: Callable[[Expr, Expr], Expr]) -> Expr:
     became of its children."""
     new: dict[int, Expr] = {}
     for e in walk(root):
-        new[id(e)] = change(with_children(e, tuple(new[id(c)] for c in e.children)), e)
+        with from_node(e.name if isinstance(e, Call) else ""):
+            new[id(e)] = change(with_children(e, tuple(new[id(c)] for c in e.children)), e)
     return new[id(root)]
 
 

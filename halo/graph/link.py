@@ -160,7 +160,8 @@ class _Linker:
         self.slots += [Dim(p.name) for p in kernel.binder.layout.params]
         self.use(*filter(None, args), result)
         self.time += 1
-        self.groups.append(Group(e.op.name, e.name, function, kernel, self.schedules.get(e.op.name)))
+        given = self.schedules.get(e.op.name)
+        self.groups.append(Group(e.op.name, e.name, function, kernel, given, e.sources or (e.name,) * bool(e.name)))
         return Step(kernel, first)
 
     def branch(self, e: If, home: Any, into: list[Home]) -> list[Instruction]:

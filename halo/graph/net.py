@@ -7,8 +7,8 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,14 +37,16 @@ __all__ = ["Group", "Memory", "Net"]
 
 @dataclass(frozen=True)
 class Group:
-    """A kernel of the net as it is called: `name` is that of its function, which equal groups share, and `source` that of
-    the node that it comes from."""
+    """A kernel of the net as it is called: `name` is that of its function, which equal groups share, `source` that of the
+    node that it comes from, `sources` those of all. `seconds` is the time that the last `profile` of the net found."""
 
     name: str
     source: str
     function: Function
     kernel: Kernel
     given: Any = None  # the schedule that `compile` was given for it
+    sources: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @cached_property
     def out(self) -> nn.Tensor:
@@ -134,11 +136,15 @@ class Net(Interface):
         self._free: list[Frame] = []
         self._lock = threading.Lock()
 
-    def __call__(self, *args: Any, out: Any = None, **inputs: Any) -> Any:
+    def __call__(self, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
         """Compute. Arrays by position in the order of `inputs` or by name; the result is an array, or a tuple of them.
 
-        `out`: the array (or a tuple of them) to write to. Raises ArgumentError for arrays that do not fit.
+        `out`: the array (or a tuple of them) to write to. `taps`: names of values inside of the program (see `Module.values`):
+        the result is then what it is without them, and the taps as arrays by name. The first call with these taps compiles.
+        Raises ArgumentError for arrays that do not fit, and for a tap that there is not.
         """
+        if taps is not None:
+            return self.tapped(args, out, tuple(taps), inputs)
         arrays, dims = self.arrays(args, inputs)
         outs = self.outs(out, dims)
         self._run(arrays, outs, dims)
@@ -198,7 +204,9 @@ class Net(Interface):
         if not args and not inputs:
             inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
         arrays, dims = self.arrays(args, inputs)
-        return profile(self, arrays, self.outs(None, dims), dims, runs)
+        found = profile(self, arrays, self.outs(None, dims), dims, runs)
+        self.groups = tuple(replace(g, seconds=row.seconds) for g, row in zip(self.groups, found, strict=True))
+        return found
 
     def __repr__(self) -> str:
         kernels = len({g.name for g in self.groups})

@@ -44,8 +44,10 @@ class Pieces(Interface):
         super().__init__(module)
         self._script = _Script(module.main, compile)
 
-    def __call__(self, *args: Any, out: Any = None, **inputs: Any) -> Any:
+    def __call__(self, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
         """Compute: see `Net`."""
+        if taps is not None:
+            return self.tapped(args, out, tuple(taps), inputs)
         arrays, _ = self.arrays(args, inputs)
         found = self._script.run(arrays)
         given = [None] * len(found) if out is None else list(out) if self.several else [out]

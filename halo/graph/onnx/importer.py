@@ -14,13 +14,13 @@ from halo.ir.shapes import as_extents
 from halo.nn import TensorType
 from halo.types import as_type
 
-from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant
+from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant, from_node
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of
 
-__all__ = ["from_onnx"]
+__all__ = ["from_onnx", "read"]
 
 
 def from_onnx(
@@ -39,7 +39,7 @@ def from_onnx(
     >>> graph.from_onnx(model).compile()(x=np.array([-1, 2], np.float32))
     array([0., 2.], dtype=float32)
     """
-    proto = _proto(model)
+    proto = read(model)
     if not proto.graph.output:
         raise ArgumentError("this is no ONNX model: it has no outputs", loc=here())
     opsets = {o.domain: o.version for o in proto.opset_import}
@@ -53,7 +53,8 @@ def from_onnx(
     return _Importer(opset, functions, shapes or {}, values or {}).module(proto)
 
 
-def _proto(model: Any) -> Any:
+def read(model: Any) -> Any:
+    """The ModelProto of a path, of the bytes of a file, or itself. Raises ArgumentError for what is no model."""
     try:
         import onnx
     except ImportError as error:
@@ -94,7 +95,9 @@ class _Importer:
         outputs = tuple(self._value(o.name, "the model") for o in graph.output)
         body = outputs[0] if len(outputs) == 1 else Tuple(outputs)
         metadata = {p.key: p.value for p in proto.metadata_props}
-        return Module({"main": Function(params, body)}, tuple(o.name for o in graph.output), metadata)
+        made = {name: self.values[name] for n in graph.node for name in n.output if name}
+        tensors = {name: e for name, e in made.items() if not isinstance(e, (Var, Constant))}
+        return Module({"main": Function(params, body)}, tuple(o.name for o in graph.output), metadata, tensors)
 
     def _hold(self, graph: Any) -> None:
         """The constants of a graph become values."""
@@ -154,10 +157,11 @@ class _Importer:
         outputs = sum(1 for name in n.output if name)
         name = n.name or (n.output[0] if n.output else "")
         try:
-            if made is not None:
-                found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given))
-            elif control is not None:
-                found = control(self, n, inputs, attrs)
+            with from_node(name):
+                if made is not None:
+                    found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given))
+                elif control is not None:
+                    found = control(self, n, inputs, attrs)
         except HaloError as error:
             if error.message.startswith("the "):
                 raise

@@ -50,9 +50,8 @@ def _folded(conv: Call, norm: Call) -> Expr:
     x, weight, bias = conv.args
     s, t = _scales(norm)
     scaled = nn.multiply(weight, nn.reshape(s, shape=(-1, 1, 1, 1)))
-    return Call(
-        conv.op, (x, scaled, t if bias is None else nn.add(nn.multiply(bias, s), t)), conv.attributes, conv.name
-    )
+    shift = t if bias is None else nn.add(nn.multiply(bias, s), t)
+    return Call(conv.op, (x, scaled, shift), conv.attributes, conv.name, (conv.name, norm.name))
 
 
 def _written_out(norm: Call) -> Expr:

@@ -165,8 +165,9 @@ def _grouped(body: Expr, nodes: list[_Node], functions: dict[str, tuple[str, Fun
             if key not in functions:
                 functions[key] = (_name(inner, {name for name, _ in functions.values()}), function)
             name = functions[key][0]
-            label = next((x.name for x in inner if isinstance(x, Call) and x.name), "")
-            new[id(e)] = Call(Global(name, function.type), tuple(new[id(a)] for a in args), (), label)
+            sources = tuple(dict.fromkeys(n for x in inner if isinstance(x, Call) for n in x.sources or (x.name,) if n))
+            label = sources[0] if sources else ""
+            new[id(e)] = Call(Global(name, function.type), tuple(new[id(a)] for a in args), (), label, sources)
     return new[id(body)]
 
 

@@ -1,0 +1,84 @@
+"""Evaluate: a program value by value, each operator by itself, with no graph compiler in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var, walk
+from .symbolic import evaluated, fixed, substituted
+
+__all__ = ["evaluate"]
+
+Array = np.ndarray[Any, Any]
+
+
+def evaluate(m: Module, inputs: Mapping[str, Array]) -> list[Array]:
+    """The outputs of `main` for arrays by name, at any stage of the passes.
+
+    >>> from halo.graph import parse
+    >>> m = parse("def main(%x: f32[n]) -> f32[n] { %0 = relu(%x); %0 }")
+    >>> evaluate(m.run_passes(), {"x": np.array([-1, 2], np.float32)})
+    [array([0., 2.], dtype=float32)]
+    """
+    dims: dict[str, int] = {}
+    for p in m.main.params:
+        dims |= {str(n): k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if not isinstance(n, int)}
+    if not any(f.primitive for f in m.functions.values()):
+        m = fixed(m, {p.name: evaluated(p.type.shape, dims) for p in m.main.params})
+    return _Run(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])
+
+
+class _Run:
+    def __init__(self, functions: Mapping[str, Function], dims: Mapping[str, int]) -> None:
+        self.functions, self.dims = functions, dims
+
+    def function(self, f: Function, args: Sequence[Array]) -> list[Array]:
+        made: dict[int, Any] = {id(p): a for p, a in zip(f.params, args, strict=True)}
+        for e in walk(f.body):
+            if not isinstance(e, Var):
+                made[id(e)] = self.value(e, made)
+        return [made[id(e)] for e in f.outputs]
+
+    def value(self, e: Expr, made: Mapping[int, Any]) -> Any:
+        match e:
+            case Constant():
+                return e.data
+            case Tuple():
+                return [made[id(x)] for x in e.fields]
+            case Item():
+                return made[id(e.value)][e.index]
+            case Call():
+                args = [None if a is None else made[id(a)] for a in e.args]
+                if isinstance(e.op, Global):
+                    return self.function(self.functions[e.op.name], [made[id(a)] for a in e.children])[0]
+                attrs = {name: substituted(v, self.dims) for name, v in e.attributes}
+                return np.asarray(e.op.eager(tuple(args), attrs))
+            case If():
+                taken = e.then if made[id(e.condition)].item() else e.otherwise
+                return self.results(e, self.function(taken, [made[id(a)] for a in e.args]))
+            case Loop():
+                return self.results(e, self.loop(e, made))
+        raise AssertionError(e)
+
+    def results(self, e: Expr, found: list[Array]) -> Any:
+        return found if isinstance(e.type, tuple) else found[0]
+
+    def loop(self, e: Loop, made: Mapping[int, Any]) -> list[Array]:
+        trip = None if e.trip is None else made[id(e.trip)].item()
+        again = e.condition is None or made[id(e.condition)].item()
+        state, rows = [made[id(c)] for c in e.carried], list[list[Array]]()
+        while again and (trip is None or len(rows) < trip):
+            found = self.function(e.body, [np.array(len(rows), np.int64), *state, *(made[id(a)] for a in e.args)])
+            if e.condition is not None:
+                again = found.pop(0).item()
+            state = found[: len(state)]
+            rows.append(found[len(state) :])
+        stacked = []
+        for k, x in enumerate(e.stacked):
+            parts = [r[k] for r in rows]
+            shape = parts[0].shape if parts else tuple(n if isinstance(n, int) else 0 for n in x.type.shape)
+            stacked.append(np.array(parts, x.type.dtype.dtype).reshape(len(parts), *shape))
+        return [*state, *stacked]
