@@ -36,6 +36,7 @@ class Type:
 
     @property
     def is_float(self) -> bool:
+        """True of f16, bf16, f32 and f64."""
         return self.kind == "float"
 
     @property
@@ -45,24 +46,29 @@ class Type:
 
     @property
     def is_signed(self) -> bool:
+        """True of the signed integers and the floats."""
         return self.kind in ("int", "float")
 
     @property
     def is_bool(self) -> bool:
+        """True of `bool_`."""
         return self.kind == "bool"
 
     @property
     def bytes(self) -> int:
+        """How many bytes an element takes."""
         return max(self.bits // 8, 1)
 
     @property
     def min(self) -> int | float:
+        """The least value: of floats minus infinity."""
         if self.is_float:
             return float("-inf")
         return -(1 << (self.bits - 1)) if self.kind == "int" else 0
 
     @property
     def max(self) -> int | float:
+        """The greatest value: of floats infinity."""
         if self.is_float:
             return float("inf")
         return (1 << (self.bits - (self.kind == "int"))) - 1

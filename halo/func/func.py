@@ -377,6 +377,7 @@ install("func", Func)
 
 
 def _reschedule_input(self: Input, directives: list[tuple[int, Directive]]) -> None:
+    """Take `directives`, which were given to this input before, in place of those it has."""
     self.directives[:] = directives
     changed()
 

@@ -62,6 +62,7 @@ class Expr:
 
     @property
     def type(self) -> Type:
+        """Element type and extents, or the types of a tuple's fields."""
         raise NotImplementedError
 
     @property
@@ -178,6 +179,7 @@ class Call(Expr):
 
     @property
     def attrs(self) -> dict[str, Any]:
+        """The attributes by name."""
         return dict(self.attributes)
 
     @property
@@ -239,6 +241,7 @@ class Function(Expr):
 
     @property
     def outputs(self) -> tuple[Expr, ...]:
+        """The fields of a body that is a tuple, or the body alone."""
         return self.body.fields if isinstance(self.body, Tuple) else (self.body,)
 
 
@@ -320,6 +323,7 @@ class Module:
 
     @property
     def main(self) -> Function:
+        """The function that a call of the program computes."""
         return self.functions["main"]
 
     @property
@@ -328,6 +332,7 @@ class Module:
         return {p.name: p.type for p in self.main.params}
 
     def with_main(self, main: Function, **functions: Function) -> Module:
+        """The same with another `main`, and more functions by name."""
         return replace(self, functions={**self.functions, **functions, "main": main}, tensors={})
 
     @property

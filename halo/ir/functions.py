@@ -42,7 +42,8 @@ def _function(name: str, params: str, doc: str) -> Callable[..., Expr]:
     call.__doc__ = doc
     call.__module__ = "halo"
     kind = Parameter.POSITIONAL_ONLY
-    call.__signature__ = Signature([Parameter(n, kind) for n in names])  # type: ignore[attr-defined]  # inspect reads it, functions do not declare it
+    taken = [Parameter(n, kind, annotation="Expr | int | float") for n in names]
+    call.__signature__ = Signature(taken, return_annotation="Expr")  # type: ignore[attr-defined]  # inspect reads it, functions do not declare it
     return call
 
 

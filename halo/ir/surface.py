@@ -1,8 +1,7 @@
 """Surface expressions: what a definition says, before any type is known.
 
-The decorator's translation and the object form both build these. They are plain immutable trees (shared subtrees are
-shared objects, never interned); `frontend.typing` turns them into the typed IR. Whatever looks like an operator or a
-function is a `Call` by name, so this file gives them no meaning.
+The decorator's translation and the object form both build these: plain immutable trees, never interned, which
+`frontend.typing` gives types. Operators and functions are `Call`s by name, without meaning.
 """
 
 from __future__ import annotations
@@ -62,6 +61,7 @@ class Located:
 
     @property
     def loc(self) -> Location | None:
+        """Where it was made."""
         if isinstance(self._where, tuple):
             self._where = locate(*self._where)
         return self._where
@@ -358,6 +358,7 @@ class Indexable(Located):
 
     @property
     def shape(self) -> Shape:
+        """The extents of its axes, as expressions: `img.shape[0]`."""
         return Shape(self)
 
     def __iter__(self) -> Iterator[Any]:
@@ -573,10 +574,8 @@ def convert(type: Type, value: Any) -> Expr:
     if not isinstance(expr, Literal):
         return Call("cast", (expr,), type)
     number = expr.value
-    if type.is_bool:
-        return Literal(bool(number), type)
-    if type.is_float:
-        return Literal(float(number), type)
+    if type.is_bool or type.is_float:
+        return Literal(bool(number) if type.is_bool else float(number), type)
     if not math.isfinite(number) or not type.holds(int(number)):
         message = f"{number!r} does not fit {type!r} ({type.min} to {type.max})"
         raise TypeMismatchError(message, loc=_place.loc or _caller())

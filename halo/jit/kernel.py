@@ -128,6 +128,7 @@ class Kernel:
 
     @property
     def name(self) -> str:
+        """That of the Func or Pipeline it was compiled from."""
         return self.binder.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

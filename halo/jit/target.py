@@ -31,6 +31,7 @@ class Target:
         return _host()
 
     def has(self, feature: str) -> bool:
+        """Whether it has a feature, by LLVM's name: `has("avx2")`."""
         return f"+{feature}" in self._names
 
     @functools.cached_property
@@ -39,10 +40,12 @@ class Target:
 
     @property
     def arch(self) -> str:
+        """The first part of the triple: x86_64, aarch64, ..."""
         return self.triple.split("-", 1)[0]
 
     @property
     def is_x86(self) -> bool:
+        """Whether it is a processor of the x86 family."""
         return self.arch in ("x86_64", "i386", "i686")
 
     @functools.cached_property
@@ -54,6 +57,7 @@ class Target:
 
     @property
     def has_fma(self) -> bool:
+        """Whether a multiply-add that rounds once is an instruction."""
         return self.has("fma") or not self.is_x86
 
     @property

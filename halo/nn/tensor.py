@@ -27,6 +27,7 @@ class TensorType:
 
     @property
     def ndim(self) -> int:
+        """How many axes it has."""
         return len(self.shape)
 
     @property
@@ -65,10 +66,12 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
+        """How many axes it has."""
         return len(self.shape)
 
     @property
     def type(self) -> TensorType:
+        """Its element type and extents."""
         return TensorType(self.shape, self.dtype)
 
     def __getitem__(self, indices: Any) -> Any:

@@ -97,7 +97,7 @@ def wrapper(name: str, array: Array, vars: tuple[Var, ...], like: Function | Non
 
 @directive("eager_inline")
 class EagerInline(Directive):
-    """Put the definitions of pure Funcs in the place of their values in this stage now, before what follows looks at it.
+    """Put the definitions of the pure `funcs` in the place of their values in this stage now, before what follows looks at it.
 
     f[x] = g[f[x], img[r]]  (g[a, b] = a + b)   ->   f[x] = f[x] + img[r]:  rfactor sees the sum
     """

@@ -425,7 +425,8 @@ class Directive:
             kind = Parameter.VAR_POSITIONAL if f.metadata["star"] else Parameter.POSITIONAL_OR_KEYWORD
             default = Parameter.empty if f.default is dataclasses.MISSING else f.default
             parameters.append(Parameter(f.name, kind, default=default, annotation=f.metadata["kind"].annotation))
-        return Signature(parameters)
+        made = {"made": "Func", "branch": "Stage", "self": "Self"}[cls.returns]
+        return Signature(parameters, return_annotation=made)
 
     @classmethod
     def bind(cls, receiver: str, loc: Location | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

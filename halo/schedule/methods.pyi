@@ -42,7 +42,8 @@ class StageMethods:
                                            for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
 
         `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
-        number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        number of loops, lists `old`, `outer`, `inner`, `factors`: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        `tail`: what is done where a factor does not divide an extent, as in `split`.
         """
     @overload
     def tile(self, y: str | Expr, x: str | Expr, yo: str | Expr, xo: str | Expr, yi: str | Expr, xi: str | Expr, fy: int | Expr, fx: int | Expr, tail: str = ...) -> Self:
@@ -52,7 +53,8 @@ class StageMethods:
                                            for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
 
         `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
-        number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        number of loops, lists `old`, `outer`, `inner`, `factors`: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        `tail`: what is done where a factor does not divide an extent, as in `split`.
         """
     @overload
     def tile(self, y: str | Expr, x: str | Expr, yi: str | Expr, xi: str | Expr, fy: int | Expr, fx: int | Expr, tail: str = ...) -> Self:
@@ -62,7 +64,8 @@ class StageMethods:
                                            for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
 
         `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
-        number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        number of loops, lists `old`, `outer`, `inner`, `factors`: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+        `tail`: what is done where a factor does not divide an extent, as in `split`.
         """
     def rename(self, old: str | Expr, new: str | Expr) -> Self:
         """Give loop `old` the name `new`.
@@ -72,6 +75,7 @@ class StageMethods:
         """
     def parallel(self, v: str | Expr, n: int | None = ..., tail: str = ...) -> Self:
         """Run the iterations of loop `v` on all threads. With `n`, split first: tasks of `n` iterations.
+        `tail`: what is done where `n` does not divide the extent, as in `split`.
 
         f.parallel("y", 8)      for y: s   ->   parallel for y: for y_p in 0..8: s
         """
@@ -81,9 +85,11 @@ class StageMethods:
             f.vectorize("x", 8)     for x: s   ->   for x: vector x_v in 0..8: s
 
         Without `n`: the whole loop if its extent is a constant of at most the natural width, else the natural width.
+        `tail`: what is done where the lanes do not divide the extent, as in `split`.
         """
     def unroll(self, v: str | Expr, n: int | None = ..., tail: str = ...) -> Self:
         """Write the body of loop `v` out once an iteration. With `n`, split first: `v` goes on outside of `v_u`.
+        `tail`: what is done where `n` does not divide the extent, as in `split`.
 
         f.unroll("x", 2)        for x: s[x]   ->   for x: s[2*x]; s[2*x + 1]
         """
@@ -95,7 +101,7 @@ class StageMethods:
 
             for x in 0..n: if 0 < x: a else: b   ->   for x in 0..1: b;  for x in 1..n: a
 
-        "auto" does where it pays, "always" also inside the first and last parts of other loops, "never" keeps one copy.
+        `mode`: "auto" does where it pays, "always" also inside the first and last parts of other loops, "never" keeps one copy.
         """
     def never_partition(self, *loops: str | Expr) -> Self:
         """`partition(v, "never")` for each of the loops.
@@ -154,7 +160,7 @@ class StageMethods:
         a dict says it loop by loop, {"y": "start"}.
         """
     def eager_inline(self, *funcs: Schedulable) -> Self:
-        """Put the definitions of pure Funcs in the place of their values in this stage now, before what follows looks at it.
+        """Put the definitions of the pure `funcs` in the place of their values in this stage now, before what follows looks at it.
 
         f[x] = g[f[x], img[r]]  (g[a, b] = a + b)   ->   f[x] = f[x] + img[r]:  rfactor sees the sum
         """
@@ -196,7 +202,7 @@ class FuncMethods:
         f.reorder_storage("x", "y")     f[y, x] at address x*h + y instead of y*w + x
         """
     def align_storage(self, v: str | Expr, n: int) -> Self:
-        """Pad the stored extent of an axis to a multiple of `n`.
+        """Pad the stored extent of axis `v` to a multiple of `n`.
         """
     def fold_storage(self, v: str | Expr, n: int) -> Self:
         """Keep `n` entries of an axis in a circular buffer: entry `v` lies at `v % n`.
@@ -211,15 +217,15 @@ class FuncMethods:
         it. "register"s are for constant sizes. (Halide's MemoryType; "stack" of other sizes is its pseudostack.)
         """
     def bound(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
-        """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.
+        """Compute exactly `n` entries of axis `v` from `lo` on, so that loops over it may have a constant extent.
 
         A call that needs others runs a copy that was lowered without this.
         """
     def bound_extent(self, v: str | Expr, n: int | Expr) -> Self:
-        """Compute exactly `n` entries of an axis, from wherever the first one that is needed lies.
+        """Compute exactly `n` entries of axis `v`, from wherever the first one that is needed lies.
         """
     def bound_storage(self, v: str | Expr, n: int | Expr) -> Self:
-        """Allocate `n` entries of an axis, whatever the analysis finds.
+        """Allocate `n` entries of axis `v`, whatever the analysis finds.
 
         A call that needs more runs a copy that was lowered without this.
         """
@@ -236,16 +242,16 @@ class FuncMethods:
         A call that does not keep it runs a copy that was lowered without this. It says nothing of a Func that is no output.
         """
     def align_bounds(self, v: str | Expr, n: int, remainder: int = ...) -> Self:
-        """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries.
+        """Compute more of axis `v` than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries.
         """
     def align_extent(self, v: str | Expr, n: int) -> Self:
-        """Compute more than is needed: a multiple of `n` entries, from the first one that is needed on.
+        """Compute more of axis `v` than is needed: a multiple of `n` entries, from the first one that is needed on.
         """
     def set_estimate(self, v: str | Expr, lo: int | Expr, n: int | Expr) -> Self:
-        """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search.
+        """Say that a call usually asks for `n` entries of axis `v` from `lo` on. Nothing depends on it but search.
         """
     def set_estimates(self, boxes: Sequence[tuple[int | Expr, int | Expr]]) -> Self:
-        """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each.
+        """`set_estimate` for all axes, outermost first: `boxes` has a pair `(lo, n)` for each.
         """
     def memoize(self, eviction_key: int | Expr | None = ...) -> Self:
         """Keep the values for later calls, and compute them only if no call before did.

@@ -146,7 +146,8 @@ class Tile(Directive):
                                        for yi in 0..8: for xi in 0..32: s[8*yo + yi, 32*xo + xi]
 
     `tile(y, x, yo, xo, yi, xi, fy, fx)`; `tile(y, x, yi, xi, fy, fx)` keeps the old names for the outer loops; for any
-    number of loops, lists: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+    number of loops, lists `old`, `outer`, `inner`, `factors`: `tile([z, y, x], [zo, yo, xo], [zi, yi, xi], [fz, fy, fx])`.
+    `tail`: what is done where a factor does not divide an extent, as in `split`.
     """
 
     old: tuple[str, ...] = arg(LOOPS)
@@ -244,6 +245,7 @@ class Serial(Directive):
 @directive("parallel")
 class Parallel(Directive):
     """Run the iterations of loop `v` on all threads. With `n`, split first: tasks of `n` iterations.
+    `tail`: what is done where `n` does not divide the extent, as in `split`.
 
     f.parallel("y", 8)      for y: s   ->   parallel for y: for y_p in 0..8: s
     """
@@ -283,6 +285,7 @@ class Vectorize(Directive):
         f.vectorize("x", 8)     for x: s   ->   for x: vector x_v in 0..8: s
 
     Without `n`: the whole loop if its extent is a constant of at most the natural width, else the natural width.
+    `tail`: what is done where the lanes do not divide the extent, as in `split`.
     """
 
     v: str = arg(LOOP)
@@ -322,6 +325,7 @@ class Vectorize(Directive):
 @directive("unroll")
 class Unroll(Directive):
     """Write the body of loop `v` out once an iteration. With `n`, split first: `v` goes on outside of `v_u`.
+    `tail`: what is done where `n` does not divide the extent, as in `split`.
 
     f.unroll("x", 2)        for x: s[x]   ->   for x: s[2*x]; s[2*x + 1]
     """
@@ -364,7 +368,7 @@ class Partition(Directive):
 
         for x in 0..n: if 0 < x: a else: b   ->   for x in 0..1: b;  for x in 1..n: a
 
-    "auto" does where it pays, "always" also inside the first and last parts of other loops, "never" keeps one copy.
+    `mode`: "auto" does where it pays, "always" also inside the first and last parts of other loops, "never" keeps one copy.
     """
 
     v: str = arg(LOOP)

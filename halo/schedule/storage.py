@@ -71,7 +71,7 @@ class ReorderStorage(Storage):
 
 @directive("align_storage", on="func")
 class AlignStorage(_OfAxis):
-    """Pad the stored extent of an axis to a multiple of `n`."""
+    """Pad the stored extent of axis `v` to a multiple of `n`."""
 
     v: str = arg(LOOP)
     n: int = arg(COUNT)
@@ -111,7 +111,7 @@ class StoreIn(Storage):
 
 @directive("bound", on="func")
 class Bound(_OfAxis):
-    """Compute exactly `n` entries of an axis from `lo` on, so that loops over it may have a constant extent.
+    """Compute exactly `n` entries of axis `v` from `lo` on, so that loops over it may have a constant extent.
 
     A call that needs others runs a copy that was lowered without this.
     """
@@ -136,7 +136,7 @@ class Bound(_OfAxis):
 
 @directive("bound_extent", on="func")
 class BoundExtent(_OfAxis):
-    """Compute exactly `n` entries of an axis, from wherever the first one that is needed lies."""
+    """Compute exactly `n` entries of axis `v`, from wherever the first one that is needed lies."""
 
     v: str = arg(LOOP)
     n: int | Scalar = arg(INTEGER)
@@ -147,7 +147,7 @@ class BoundExtent(_OfAxis):
 
 @directive("bound_storage", on="func")
 class BoundStorage(_OfAxis):
-    """Allocate `n` entries of an axis, whatever the analysis finds.
+    """Allocate `n` entries of axis `v`, whatever the analysis finds.
 
     A call that needs more runs a copy that was lowered without this.
     """
@@ -207,7 +207,7 @@ class PromiseAlignment(Storage):
 
 @directive("align_bounds", on="func")
 class AlignBounds(_OfAxis):
-    """Compute more than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries."""
+    """Compute more of axis `v` than is needed: from a multiple of `n` (plus `remainder`) on, a multiple of `n` entries."""
 
     v: str = arg(LOOP)
     n: int = arg(COUNT)
@@ -221,7 +221,7 @@ class AlignBounds(_OfAxis):
 
 @directive("align_extent", on="func")
 class AlignExtent(_OfAxis):
-    """Compute more than is needed: a multiple of `n` entries, from the first one that is needed on."""
+    """Compute more of axis `v` than is needed: a multiple of `n` entries, from the first one that is needed on."""
 
     v: str = arg(LOOP)
     n: int = arg(COUNT)
@@ -232,7 +232,7 @@ class AlignExtent(_OfAxis):
 
 @directive("set_estimate", on="func")
 class SetEstimate(_OfAxis):
-    """Say that a call usually asks for `n` entries of an axis from `lo` on. Nothing depends on it but search."""
+    """Say that a call usually asks for `n` entries of axis `v` from `lo` on. Nothing depends on it but search."""
 
     v: str = arg(LOOP)
     lo: int | Scalar = arg(INTEGER)
@@ -254,7 +254,7 @@ PROMISES = (
 
 @directive("set_estimates", on="func")
 class SetEstimates(Storage):
-    """`set_estimate` for all axes, outermost first: a pair `(lo, n)` each."""
+    """`set_estimate` for all axes, outermost first: `boxes` has a pair `(lo, n)` for each."""
 
     boxes: tuple[tuple[int | Scalar, int | Scalar], ...] = arg(BOXES)
 

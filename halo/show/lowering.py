@@ -58,6 +58,7 @@ class Lowering:
         return file
 
     def html(self) -> str:
+        """The page: one file of HTML that needs nothing else."""
         return page(self)
 
     def _repr_html_(self) -> str:

@@ -83,6 +83,7 @@ class Report:
         return iter(self.stages)
 
     def to_dict(self) -> dict[str, Any]:
+        """Numbers and text alone, as JSON has them."""
         return {
             "seconds": self.seconds,
             "stages": [asdict(s) for s in self.stages],

@@ -24,6 +24,7 @@ class Step:
 
     @property
     def legal(self) -> bool:
+        """Whether nothing refuses it, as far as is known."""
         return not self.reason
 
 

@@ -11,7 +11,6 @@ import pytest
 import halo
 from halo.func.func import Func
 from halo.schedule.control import Within
-from halo.schedule.copies import Structural
 from halo.schedule.directive import Directive, registry
 from halo.schedule.nesting import Tile
 
@@ -43,7 +42,7 @@ def stub() -> str:
 
 
 def method(cls: type[Directive]) -> str:
-    made = "Func" if issubclass(cls, Structural) else "Stage" if cls.returns == "branch" else "Self"
+    made = cls.signature().return_annotation
     doc = textwrap.indent(f'"""{inspect.cleandoc(cls.__doc__ or "")}\n"""', "    ")
     if cls is Tile:
         four = ", ".join(f"{n}: Sequence[{LOOP}]" for n in ("old", "outer", "inner"))
