@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +100,95 @@ def test_a_long_compilation_says_where_it_is(
     with halo.options(cache=False):
         f.compile()
     assert "compiling slowly: " in capsys.readouterr().err
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import numpy as np
+import halo
+
+y, x = halo.vars("y x")
+f = halo.Input("img", halo.u16, ndim=2)
+for k in range(12):
+    g = halo.Func(f"s{k}")
+    g[y, x] = (f[y, x] + f[y, x + 1] + f[y + 1, x]) // 3
+    f = g.compute_root().vectorize("x", 16).parallel("y", 16)
+
+img = np.random.default_rng(0).integers(0, 20000, (40, 50)).astype(np.uint16)
+want = img
+for k in range(12):
+    want = (want[:-1, :-1] + want[:-1, 1:] + want[1:, :-1]) // 3
+with halo.options(cache=False):
+    start = time.perf_counter()
+    f.compile()
+    whole, stopped = time.perf_counter() - start, 0
+    for k in range(10):
+        f.unschedule().vectorize("x", 8 + k)  # to compile again
+        timer = threading.Timer(whole * (k + 0.5) / 10, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            f.compile()
+            timer.join()
+            time.sleep(0.2)
+        except KeyboardInterrupt:
+            stopped += 1
+        np.testing.assert_array_equal(f(img=img, shape=want.shape), want)
+print("stopped", stopped)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_compilation_leaves_all_in_order() -> None:
+    """Real signals, at ten moments of a compilation: the next one is whole, and right."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) == 10
+
+
+NETWORK = """
+import os, signal, sys
+import numpy as np
+import halo
+from halo import graph, nn
+
+x = graph.Var("x", nn.TensorType((1, 8, 16, 16), halo.f32))
+e = x
+for k in (1, 3, 5):
+    e = nn.relu(nn.conv2d(e, graph.Constant(np.full((8, 8, k, k), 0.01, np.float32), f"w{k}"), padding=k // 2))
+m = graph.Module({"main": graph.Function((x,), e)}, ("y",))
+
+def said(line):
+    if line.startswith("kernel 1 of"):
+        os.kill(os.getpid(), signal.SIGINT)
+
+try:
+    m.compile(progress=said)
+except KeyboardInterrupt:
+    kept = halo.cache.info()
+    m.compile()
+    print("kept", kept.entries, "used", halo.cache.info().hits - kept.hits)
+"""
+
+
+def test_ctrl_c_while_a_network_compiles_keeps_its_kernels(tmp_path: Path) -> None:
+    environment = {**os.environ, "HALO_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", NETWORK], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    kept, used = map(int, re.findall(r"\d+", done.stdout))
+    assert kept >= 1
+    assert used >= 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_the_fuzzer_says_what_it_found() -> None:
+    """To the one process alone, as `kill` sends it: those that it started end too."""
+    command = [sys.executable, "-m", "halo.fuzz", "--cases", "100000", "--jobs", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(10)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert re.fullmatch(r"\d+ cases, 0 failures, \d+ s\n", out)
 
 
 def test_the_fuzzer_keeps_count() -> None:

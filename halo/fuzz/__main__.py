@@ -31,12 +31,13 @@ def main() -> int:
             print(f"# seed {seed}\n{Case(seed).text}\n")
         return 0
     failures, stop = 0, False
+    running: set[subprocess.Popen[str]] = set()
     progress = Progress("fuzzing", args.cases)
 
     def run(chunk: range) -> None:
         nonlocal failures, stop
         while chunk and not stop:
-            failed, text = _run(chunk, "garbage" if args.garbage else "check")
+            failed, text = _run(chunk, "garbage" if args.garbage else "check", running)
             if failed is None:
                 return progress.advance(len(chunk))
             if stop or "KeyboardInterrupt" in text:
@@ -53,27 +54,33 @@ def main() -> int:
             list(pool.map(run, (seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK))))
         except KeyboardInterrupt:  # what was found so far is said below
             stop, status = True, 130
+            for process in tuple(running):  # which have not heard of it, if it came by `kill`
+                process.terminate()
             pool.shutdown(cancel_futures=True)
     print(f"{progress.done} cases, {failures} failures, {progress.seconds:.0f} s")
     return 1 if failures else status
 
 
-def _run(seeds: range, what: str) -> tuple[int | None, str]:
-    """Run `halo.fuzz.<what>` on each of the seeds in a process of its own; the first that fails, and what it said."""
+def _run(seeds: range, what: str, running: set[subprocess.Popen[str]]) -> tuple[int | None, str]:
+    """Run `halo.fuzz.<what>` on each of the seeds in a process of its own, which is one of those `running` meanwhile; the
+    first that fails, and what it said."""
     code = (
         f"from halo.fuzz import {what}\n"
         f"for seed in range({seeds.start}, {seeds.stop}):\n"
         f"    print('ok', seed, {what}(seed), flush=True)\n"
     )
     environment = {**os.environ, "HALO_CACHE": "0", "NUMBA_NUM_THREADS": "2"}
-    try:
-        process = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", code],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=SECONDS,
-        )  # fmt: skip
-        out, status = process.stdout, process.returncode
-    except subprocess.TimeoutExpired as error:
-        out, status = (error.stdout or b"").decode(), -1
+    with subprocess.Popen([sys.executable, "-X", "faulthandler", "-c", code], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env=environment) as process:  # fmt: skip
+        running.add(process)
+        try:
+            out, _ = process.communicate(timeout=SECONDS)
+            status = process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, status = process.communicate()[0], -1
+        finally:
+            running.discard(process)
     done = sum(line.startswith("ok ") for line in out.splitlines())
     said = "\n".join(line for line in out.splitlines() if not line.startswith("ok "))
     return (seeds.start + done, f"status {status}\n{said}") if status else (None, "")
