@@ -13,7 +13,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, by_height, epilogues, length, tail, tasks
+from .schedule import bound, by_height, epilogues, length, tasks, tiled
 from .shapes import Window, same_type
 from .tensor import Tensor, TensorType
 from .tiles import register_tile
@@ -92,19 +92,19 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     assert weight is not None
     alone = attrs["groups"] > 1 and weight.shape[1] * Layout(attrs["kernel_layout"]).block("I") == 1  # depthwise
     tile = register_tile(target, rows if isinstance(rows, int) else 1, columns if isinstance(columns, int) else MANY,
-                         1 if alone else blocks // attrs["groups"])  # fmt: skip
+                         1 if alone else blocks // attrs["groups"], whole=attrs["groups"] > 1)  # fmt: skip
     bound(f, out)
     strips: Any = -(-rows // tile.rows) if isinstance(rows, int) else length(f, 2)
     in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips >= 4)
     axes = [("coo", -(-blocks // tile.vectors)), ("yo", strips)][in_strips:]
     for nest, width in by_height(f, 3, columns, tile, (tile.columns // 4,)):
-        nest.split(x, "xo", x, width, tail(columns)).split(y, "yo", y, tile.rows).split(co, "coo", co, tile.vectors)
+        tiled(nest, x, "xo", width, columns)
+        tiled(nest, y, "yo", tile.rows, rows)
+        tiled(nest, co, "coo", tile.vectors, blocks)
         nest.reorder(n, "coo", "yo", "xo", y, x, co, c).vectorize(c, lanes)
         for v in (y, x, co):
             nest.unroll(v)
         task = tasks(nest, n, axes, ("coo", "yo"))
-        if not isinstance(columns, int):
-            nest.never_partition("xo")  # all its tiles are whole
     epilogues(f, conv)
     *inner, c = conv.definitions.vars
     conv.compute_at(f, "xo").vectorize(c, lanes)

@@ -15,7 +15,7 @@ from halo.jit.target import Target
 
 from .op import Kind, Types, op
 from .reductions import accumulator, extent
-from .schedule import bound, by_height, epilogues, length, tail
+from .schedule import bound, by_height, epilogues, length, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
 from .tiles import Tile, register_tile, registers
@@ -151,17 +151,17 @@ def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> No
         if not isinstance(columns, int):  # where there is no tile of them, vectors, of which the last is cut
             stages = [(nest.specialize(length(f, out.ndim - 1) >= width), width), (nest, lanes)]
         for stage, wide in stages:
-            stage.split(j, "jo", j, wide, tail(columns) if wide == width else "auto")
-            stage.split(i, "io", i, high, tail(rows)).reorder(*batch, "jo", "io", i, j)
-            stage.vectorize(j, lanes).unroll(j).unroll(i)
+            if wide == width:
+                tiled(stage, j, "jo", wide, columns)
+            else:
+                stage.split(j, "jo", j, wide).never_partition("jo")
+            tiled(stage, i, "io", high, rows)
+            stage.reorder(*batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i)
             task = batch[0] if batch else "jo"
             for v in batch[1:]:
                 stage.fuse(task, v, f"{task}_{v}")
                 task = f"{task}_{v}"
             stage.parallel(task)
-            for v, n in (("jo", columns), ("io", rows)):
-                if not isinstance(n, int):
-                    stage.never_partition(v)
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
     sums.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)

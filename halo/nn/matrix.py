@@ -13,7 +13,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, by_height, epilogues, tail
+from .schedule import bound, by_height, epilogues, tiled
 from .shapes import same_type
 from .tensor import Tensor, TensorType
 from .tiles import Tile, register_tile
@@ -65,10 +65,8 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     bound(f, out)
     f.split(j, "jo", j, width).split("jo", "jt", "jo", max(-(-units // width) // 16, 1))
     for stage, height in by_height(f, out.ndim - 2, rows, tile):
-        stage.split(i, "io", i, height, tail(rows)).reorder("jt", *batch, "jo", "io", i, j)
-        stage.vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
-        if not isinstance(rows, int):
-            stage.never_partition("io")  # all its tiles are whole
+        tiled(stage, i, "io", height, rows)
+        stage.reorder("jt", *batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
     product.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)

@@ -13,7 +13,7 @@ from .shapes import Window, indices
 from .tensor import Tensor
 from .tiles import Tile, cycles
 
-__all__ = ["bound", "by_height", "epilogues", "length", "padded_stage", "points", "tail", "tasks"]
+__all__ = ["bound", "by_height", "epilogues", "length", "padded_stage", "points", "tasks", "tiled"]
 
 FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
@@ -51,10 +51,13 @@ def length(f: Func, axis: int) -> Any:
     ]  # other stages may have its name, of which it has a longer one
 
 
-def tail(extent: Any) -> str:
-    """How an axis of this extent is cut into tiles: where only a call knows it, the last tile slides back, so that all are
-    whole (see `by_height`)."""
-    return "auto" if isinstance(extent, int) else "shift_inwards"
+def tiled(stage: Any, v: str, tiles: str, size: int, extent: Any) -> None:
+    """Cut the loop `v` into `tiles` of `size`. The last one slides back over the one before it, so that all are whole, where
+    there is room for one: if only a call knows that, see `by_height`."""
+    if isinstance(extent, int) and extent < size:
+        stage.split(v, tiles, v, size)
+    else:
+        stage.split(v, tiles, v, size, "shift_inwards").never_partition(tiles)
 
 
 def by_height(f: Func, axis: int, rows: Any, tile: Tile, lower: Sequence[int] = (8, 4, 2)) -> Iterator[tuple[Any, int]]:
@@ -69,9 +72,7 @@ def by_height(f: Func, axis: int, rows: Any, tile: Tile, lower: Sequence[int] = 
     n = length(f, axis)
 
     def cost(height: int) -> Any:
-        return halo.max((n + (height - 1)) // height, 1) * round(
-            10 * cycles(height * tile.vectors, height + tile.vectors)
-        )
+        return halo.max((n + (height - 1)) // height, 1) * round(10 * cycles(height, tile.vectors))
 
     heights = [h for h in (tile.columns, *(h for h in lower if h < tile.columns)) if h > 1]
     for height, less in zip(heights, [*heights[1:], 1], strict=True):

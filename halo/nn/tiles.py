@@ -26,8 +26,9 @@ def registers(target: Target) -> int:
     return 32 if target.vector_bits == 512 or not target.is_x86 else 16
 
 
-def register_tile(target: Target, rows: int, columns: int, vectors: int) -> Tile:
-    """The fastest tile for an output of `rows` x `columns` points with `vectors` vectors of channels.
+def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: bool = False) -> Tile:
+    """The fastest tile for an output of `rows` x `columns` points with `vectors` vectors of channels; `whole`: which its
+    own divide.
 
     A step of the reduction loads a vector of weights for each of the tile's, and one value for each of its points, which
     is multiplied with all of them. All sums, the weights and that value must fit into the registers.
@@ -37,21 +38,21 @@ def register_tile(target: Target, rows: int, columns: int, vectors: int) -> Tile
     """
     most = registers(target)
     best, found = 0.0, Tile(1, 1, 1)
-    for v in (v for v in range(1, 5) if vectors % v == 0):  # a remainder of channels is dear
+    for v in (v for v in range(1, min(vectors, 4) + 1) if vectors % v == 0 or not whole):
         for points in range(1, (most - 1 - v) // v + 1):
             for r, c in {(1, points)} | ({(points // columns, columns)} if points % columns == 0 else set()):
                 if r > rows or c > columns:
                     continue
                 sums = r * c * v
-                rate = sums / cycles(sums, r * c + v) * _share(rows, r) * _share(columns, c)
+                rate = sums / cycles(r * c, v) * _share(rows, r) * _share(columns, c) * _share(vectors, v)
                 if rate > best:
                     best, found = rate, Tile(r, c, v)
     return found
 
 
-def cycles(sums: int, loads: int) -> float:
-    """What a step of the reduction takes."""
-    return max(sums, loads, LATENCY) / 2 + PER_STEP
+def cycles(points: int, vectors: int) -> float:
+    """What a step of the reduction takes: more than two vectors of weights come too late."""
+    return max(points * vectors, points + vectors, LATENCY) / 2 + PER_STEP + max(vectors - 2, 0)
 
 
 def _share(n: int, tile: int) -> float:

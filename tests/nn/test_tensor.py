@@ -74,13 +74,14 @@ def test_tiles_fit_into_the_registers(target: halo.Target, shape: tuple[int, int
     tile = register_tile(target, *shape)
     sums = tile.rows * tile.columns * tile.vectors
     assert sums + tile.vectors + 1 <= (32 if target is AVX512 else 16)
-    assert shape[2] % tile.vectors == 0
-    assert tile.columns <= shape[1]
+    assert tile.columns <= shape[1] and tile.vectors <= shape[2]
+    assert shape[2] % register_tile(target, *shape, whole=True).vectors == 0
 
 
 def test_tiles_that_were_measured() -> None:
     assert str(register_tile(AVX512, 56, 56, 16)) == "Tile(rows=1, columns=14, vectors=2)"
     assert str(register_tile(AVX512, 7, 7, 32)) == "Tile(rows=2, columns=7, vectors=2)"
+    assert str(register_tile(AVX512, 13, 13, 63)) == "Tile(rows=1, columns=13, vectors=2)"
 
 
 @settings(max_examples=40, deadline=None)
