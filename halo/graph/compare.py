@@ -102,7 +102,7 @@ def _there(model: Any, inputs: Mapping[str, Array], against: Any) -> Callable[[S
                             hint="pip install onnxruntime") from error  # fmt: skip
     import onnx
 
-    from .onnx.importer import read
+    from .onnx.files import read
 
     def values(names: Sequence[str]) -> dict[str, Array]:
         made = onnx.ModelProto()
@@ -119,7 +119,7 @@ def _there(model: Any, inputs: Mapping[str, Array], against: Any) -> Callable[[S
 
 def _operators(model: Any) -> dict[str, tuple[str, str]]:
     """The (node, operator) that gives each tensor."""
-    from .onnx.importer import read
+    from .onnx.files import read
 
     return {name: (n.name or name, n.op_type) for n in read(model).graph.node for name in n.output}
 

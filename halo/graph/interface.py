@@ -88,7 +88,10 @@ class Interface:
         if out is None:
             if any(n < 0 for shape in shapes for n in shape):
                 raise ArgumentError(f"the result has no shape {shapes}", loc=here())
-            return [np.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)]
+            try:
+                return [np.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)]
+            except (MemoryError, ValueError) as error:
+                raise ArgumentError(f"the results of {shapes} do not fit into memory", loc=here()) from error
         given = list(out) if self.several else [out]
         for a, shape, (name, t) in zip(given, shapes, self.outputs.items(), strict=True):
             if (

@@ -92,7 +92,10 @@ class Frame:
 
     def _allocate(self, arena: int) -> None:
         self.arena = arena
-        self.memory = np.empty(arena + ALIGNMENT, np.uint8)
+        try:
+            self.memory = np.empty(arena + ALIGNMENT, np.uint8)
+        except MemoryError as error:
+            raise ArgumentError(f"a call needs {arena} bytes for itself, which there are not", loc=here()) from error
         self.base = self.memory.ctypes.data + -self.memory.ctypes.data % ALIGNMENT
 
     def fit(self, driver: Driver, extents: Extents, dims: tuple[int, ...]) -> None:

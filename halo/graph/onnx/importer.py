@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +16,11 @@ from halo.types import as_type
 from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant, from_node
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
+from .files import check_names, check_size, hold, read
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of
 
-__all__ = ["from_onnx", "read"]
+__all__ = ["from_onnx"]
 
 
 def from_onnx(
@@ -39,7 +39,15 @@ def from_onnx(
     >>> graph.from_onnx(model).compile()(x=np.array([-1, 2], np.float32))
     array([0., 2.], dtype=float32)
     """
-    proto = read(model)
+    try:
+        return _module(read(model), shapes or {}, values or {})
+    except (HaloError, OSError):
+        raise
+    except Exception as error:  # a damaged file gets anywhere
+        raise ArgumentError(f"this is no ONNX model: {type(error).__name__}: {error}", loc=here()) from error
+
+
+def _module(proto: Any, shapes: Mapping[str, Any], values: Mapping[str, Any]) -> Module:
     if not proto.graph.output:
         raise ArgumentError("this is no ONNX model: it has no outputs", loc=here())
     opsets = {o.domain: o.version for o in proto.opset_import}
@@ -50,26 +58,7 @@ def from_onnx(
         what = ", ".join(f"{op} ({count})" for op, count in sorted(absent.items()))
         raise ArgumentError(f"operators of this model are not supported in opset {opset}: {what}", loc=here(),
                             legal=tuple(sorted(ADAPTERS)))  # fmt: skip
-    return _Importer(opset, functions, shapes or {}, values or {}).module(proto)
-
-
-def read(model: Any) -> Any:
-    """The ModelProto of a path, of the bytes of a file, or itself. Raises ArgumentError for what is no model."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise ArgumentError("ONNX models are read with the package onnx", loc=here(),
-                            hint="pip install halo-lang[onnx]") from error  # fmt: skip
-    if isinstance(model, onnx.ModelProto):
-        return model
-    try:
-        if isinstance(model, bytes):
-            return onnx.load_model_from_string(model)
-        return onnx.load(os.fspath(model))
-    except OSError:
-        raise
-    except Exception as error:  # the protobuf library raises what it likes
-        raise ArgumentError(f"this is no ONNX model: {error}", loc=here()) from error
+    return _Importer(opset, functions, shapes, values).module(proto)
 
 
 class _Importer:
@@ -101,10 +90,9 @@ class _Importer:
 
     def _hold(self, graph: Any) -> None:
         """The constants of a graph become values."""
-        from onnx import numpy_helper
-
+        check_names(graph)
         for t in graph.initializer:
-            self.values[t.name] = Constant(_numbers(numpy_helper.to_array(t), t.name), t.name)
+            self.values[t.name] = Constant(_numbers(hold(t), t.name), t.name)
 
     def graph(self, graph: Any, known: Mapping[str, Expr]) -> tuple[Expr, ...]:
         """The outputs of a graph inside of this one, over `known` by name."""
@@ -139,7 +127,9 @@ class _Importer:
         shape: Any = self.shapes.get(v.name)
         if shape is None:
             shape = tuple(_extent(d, f"{v.name}_{k}") for k, d in enumerate(t.shape.dim))
-        return Var(v.name, TensorType(as_extents(shape) or (), as_type(helper.tensor_dtype_to_np_dtype(t.elem_type))))
+        found = TensorType(as_extents(shape) or (), as_type(helper.tensor_dtype_to_np_dtype(t.elem_type)))
+        check_size(found, f"the input {v.name}")
+        return Var(v.name, found)
 
     def _value(self, name: str, reader: str) -> Expr:
         if name not in self.values:
@@ -167,9 +157,12 @@ class _Importer:
                 raise
             why, legal, hint = error.message, error.legal, error.hint
             raise ArgumentError(f"{reader}: {why}", loc=here(), legal=legal, hint=hint) from error
+        except Exception as error:  # what is missing, of another kind, or too large
+            raise ArgumentError(f"{reader} is damaged: {type(error).__name__}: {error}", loc=here()) from error
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
-            self.values[name] = constant(value)  # what depends on constants only is an array
+            self.values[name] = e = constant(value)  # what depends on constants only is an array
+            check_size(e.type, reader)
 
     def _body(self, n: Any, inputs: tuple[Expr | None, ...]) -> None:
         """The node as what its function's body makes of its inputs."""
@@ -202,10 +195,10 @@ def _extent(d: Any, unnamed: str) -> int | str:
 
 
 def _attribute(a: Any) -> Any:
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     value = helper.get_attribute_value(a)
-    return numpy_helper.to_array(value) if hasattr(value, "raw_data") and hasattr(value, "dims") else value
+    return hold(value) if hasattr(value, "raw_data") and hasattr(value, "dims") else value
 
 
 def _numbers(a: Any, name: str) -> np.ndarray[Any, Any]:

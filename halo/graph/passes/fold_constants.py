@@ -15,6 +15,9 @@ from halo.nn import TensorType
 from ..control import inlined
 from ..ir import Call, Constant, Expr, Global, If, Item, Module, Tuple, Var, in_bodies, rewrite, walk
 
+MOST = 2**28  # bytes of what shapes may depend on
+SMALL = 2**22  # bytes: what is larger, and much larger than its arguments, is better made again by each call
+
 
 def fold_constants(m: Module) -> Module:
     return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, _folded)))
@@ -30,6 +33,8 @@ def _folded(e: Expr, old: Expr) -> Expr:
     if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
         return e
     arrays = tuple(None if a is None else a.data for a in e.args if a is None or isinstance(a, Constant))
+    if e.type.bytes > max(SMALL, 4 * sum(a.nbytes for a in arrays if a is not None)):
+        return e
     name = next(c.name for c in e.children if isinstance(c, Constant))
     return Constant(e.op.eager(arrays, e.attrs), name)
 
@@ -49,7 +54,7 @@ def value_of(e: Expr, given: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:
             made[id(x)] = x.data
         elif isinstance(x, Var) and x.name in given:
             made[id(x)] = np.asarray(given[x.name])
-        elif isinstance(x, Call) and not isinstance(x.op, Global) and _known(x):
+        elif isinstance(x, Call) and not isinstance(x.op, Global) and _known(x) and x.type.bytes <= MOST:
             made[id(x)] = x.op.eager(tuple(None if a is None else made[id(a)] for a in x.args), x.attrs)
         else:
             return None

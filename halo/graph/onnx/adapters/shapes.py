@@ -16,6 +16,8 @@ from ..node import Node, adapter
 
 __all__: list[str] = []
 
+MOST = 2**20  # entries of a constant that need not be one
+
 
 @adapter("Reshape", 1)
 def _(n: Node) -> Any:
@@ -76,7 +78,7 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     shape = n.ints("", 0)
     value = np.asarray(n.attrs.get("value", np.zeros(1, np.float32)))
-    if any(isinstance(extent, DimExpr) for extent in shape):
+    if any(isinstance(extent, DimExpr) for extent in shape) or math.prod(shape) > MOST:
         return nn.broadcast_to(Constant(value.reshape(()), n.name or "c"), shape=shape)
     return Constant(np.full(shape, value.reshape(-1)[0], value.dtype), n.name or "c")
 
