@@ -76,10 +76,75 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
 
 MANY = 1 << 10  # columns, where only a call knows how many
 CACHED = 1 << 20  # bytes of weights that stay in the second-level cache from one strip of rows to the next
+LEAST, MOST = 16, 1024  # points that a block of weights is read for, and of which the sums stay in cache
+STEPS = 96  # of the depth that sums stay in registers for
 
 
 def _blocked(types: Types, attrs: Any, target: Target) -> bool:
     return Layout(attrs["out_layout"] or attrs["layout"]).block("C") > 1
+
+
+def _deep(types: Types, attrs: Any, target: Target) -> bool:
+    """Whether there is more of the weights than cache for them, and so few points that the sums of all stay in it."""
+    x, weight, _ = types
+    assert x is not None and weight is not None
+    data, kernel = Layout(attrs["layout"]), Layout(attrs["kernel_layout"])
+    inner = kernel.block("I")
+    if not _blocked(types, attrs, target) or attrs["groups"] > 1 or inner == 1 or data.block("C") != inner:
+        return False
+    points = conv2d.infer(types, attrs).shape[2:4]
+    few = all(isinstance(n, int) for n in points) and LEAST <= points[0] * points[1] <= MOST
+    return few and weight.bytes > CACHED
+
+
+def _schedule_deep(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """Blocks of channels are tasks, with the sums of all their points. A part of the depth at a time is added to these, in
+    tiles of points in registers: its weights are read from memory once, and from the first-level cache by all tiles."""
+    f, sums, part = out.func, out.func["sums"], out.func["part"]
+    n, co, y, x, c = f.definitions.vars
+    _, blocks, rows, columns, lanes = out.shape
+    tile = register_tile(target, rows, columns, blocks)
+    bound(f, out)
+    tiled(f, co, "coo", tile.vectors, blocks)
+    f.reorder(n, "coo", y, x, co, c).vectorize(c, lanes).unroll(co)
+    tasks(f, n, [("coo", -(-blocks // tile.vectors))], ("coo", y, x))
+    epilogues(f, sums)
+    n, co, y, x, c = sums.definitions.vars
+    sums.compute_at(f, "coo").vectorize(c, lanes)
+    sums.update(0).split(x, "xo", x, tile.columns).split(y, "yo", y, tile.rows)
+    sums.update(0).reorder("ko", n, "yo", "xo", y, x, co, c).vectorize(c, lanes).unroll(y).unroll(x).unroll(co)
+    n, _, co, y, x, c = part.definitions.vars
+    part.compute_at(sums.update(0), "xo").vectorize(c, lanes)
+    part.update(0).reorder("kc", "ky", "kx", "ki", n, y, x, co, c).vectorize(c, lanes)
+    for stage in (part, part.update(0)):
+        stage.unroll(y).unroll(x).unroll(co)
+    padded = next((g for g in f.program().graph.functions if g.name == "padded"), None)
+    if padded is not None:
+        padded.compute_root().vectorize(padded.definitions.vars[-1], lanes).parallel(padded.definitions.vars[1])
+
+
+@conv2d.strategy("deep", when=_deep, schedule=_schedule_deep)
+def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, padding: Any, dilation: Any, groups: int,
+      layout: str, kernel_layout: str, out_layout: str) -> Tensor:  # fmt: skip
+    outer, inner, kh, kw = weight.shape[1], Layout(kernel_layout).block("I"), *weight.shape[2:4]
+    w = Window.of((kh, kw), strides, padding, dilation)
+    (sy, sx), (dy, dx) = w.strides, w.dilation
+    source = _padded(x, Layout(layout), w) if w.padded else x.func
+    size = next(n for n in range(1, outer + 1) if outer % n == 0 and (n * kh * kw * inner >= STEPS or n == outer))
+    n, ko, co, y, x_, c = halo.vars("n ko co y x c")
+    part, sums, conv = Func("part"), Func("sums"), Func("conv2d")
+    r: RDom = halo.rdom(size, kh, kw, inner, names="kc ky kx ki")
+    k = ko * size + r.kc
+    part[n, ko, co, y, x_, c] = x.dtype(0)
+    part[n, ko, co, y, x_, c] += (
+        weight.func[co, k, r.ky, r.kx, r.ki, c] * source[n, k, y * sy + r.ky * dy, x_ * sx + r.kx * dx, r.ki]
+    )
+    q: RDom = halo.rdom(outer // size, names="ko")
+    sums[n, co, y, x_, c] = 0.0 if bias is None else bias.func[co, c]
+    sums[n, co, y, x_, c] += part[n, q.ko, co, y, x_, c]
+    conv[n, co, y, x_, c] = sums[n, co, y, x_, c]
+    (h, v) = w.extents(Layout(layout).logical(x.shape)[2:])
+    return Tensor(conv, (x.shape[0], weight.shape[0], h, v, Layout(out_layout or layout).block("C")), x.dtype)
 
 
 def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
