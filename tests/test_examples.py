@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 
 import numpy as np
 import pytest
@@ -97,3 +98,33 @@ def test_example_runs(name: str, tmp_path, monkeypatch, capsys) -> None:
 def test_examples_are_funcs() -> None:
     for name, (_, func, _, _) in CASES.items():
         assert isinstance(getattr(importlib.import_module(f"examples.{name}"), func), halo.Func)
+
+
+def test_classify_prepares_a_photograph_as_pillow_does() -> None:
+    from PIL import Image
+
+    from examples.classify import SIZE, prepared
+
+    for picture in (COLOUR, photo.colour("chelsea"), photo.colour("coffee")[:, :301]):
+        height, width, _ = picture.shape
+        side = min(height, width)
+        left, top = (width - side) / 2, (height - side) / 2
+        image = Image.fromarray(picture)
+        want = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+        got = prepared(picture)[0].transpose(1, 2, 0) * 128 + 127
+        assert np.abs(got - np.asarray(want, np.float32)).max() < 1.6  # Pillow rounds twice
+
+
+@pytest.mark.slow
+def test_classify_knows_a_cat_and_an_espresso() -> None:
+    pytest.importorskip("onnx", reason="extra: onnx")
+    from examples import classify
+
+    try:
+        net = classify.classifier()
+    except subprocess.CalledProcessError:
+        pytest.skip("the weights could not be fetched")
+    cat, coffee = (classify.best(net, photo.colour(name)) for name in ("chelsea", "coffee"))
+    assert {k for k, _ in cat} == {281, 282, 285}  # tabby, tiger cat, Egyptian cat
+    assert coffee[0][0] == 967
+    assert coffee[0][1] > 0.9

@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from ..errors import DefinitionError, HaloError, Location, here
+from ..ir.shapes import DimExpr
 from ..ir.surface import Define, Definitions, Expr, Function, IndexVar, as_expr, at
 from .expressions import CONDITIONS, EXPRESSIONS, LEAVES
 from .inputs import Hint, Inputs
@@ -198,7 +199,7 @@ class Frame:
             return self.t.inputs.scalar(value, self.source.loc(node))
         if isinstance(value, (tuple, list)) and any(isinstance(v, Undecided) for v in value):
             return type(value)([self.resolved(v, node) for v in value])
-        return value
+        return as_expr(value) if isinstance(value, DimExpr) else value
 
     def expr(self, node: ast.expr) -> Expr:
         return as_expr(self.value(node))

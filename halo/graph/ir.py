@@ -416,6 +416,25 @@ class Module:
         found = self.with_main(replace(self.main, body=rewrite(self.main.body, change)))
         return replace(found, tensors={name: made.get(id(e), e) for name, e in self.tensors.items()})
 
+    def __call__(self, *args: Any, **inputs: Any) -> Expr:
+        """What it computes, as part of the program that these graph expressions belong to: a model with stages before and
+        behind it is one program. ArgumentError where they do not fit its inputs.
+
+        >>> from halo import f32, graph, nn
+        >>> @graph.function
+        ... def model(x):
+        ...     return nn.relu(x)
+        >>> @graph.function
+        ... def scaled(x):
+        ...     return inner(2 * x)
+        >>> inner = model.module(nn.TensorType(("n",), f32))
+        >>> scaled(np.array([-1, 3], np.float32))
+        array([0., 6.], dtype=float32)
+        """
+        from .symbolic import applied
+
+        return applied(self, args, inputs)
+
     def compile(self, **options: Any) -> Any:
         """Machine code for this program: a `halo.graph.Net`. See `halo.graph.compile`."""
         from .compile import compile

@@ -10,9 +10,9 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max
 from halo.nn import TensorType
 
-from .ir import Call, Expr, Function, If, Loop, Module, Var, walk, with_bodies, with_children
+from .ir import Call, Expr, Function, If, Loop, Module, Var, constant, walk, with_bodies, with_children
 
-__all__ = ["evaluated", "fixed", "substituted"]
+__all__ = ["applied", "evaluated", "fixed", "substituted"]
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -47,13 +47,36 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
     return m.with_main(_fixed(m.main, of))
 
 
+def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
+    """What the main function of `m` gives for these values: its body over them, with their extents for its Dims."""
+    if len(args) > len(m.inputs) or not {*named} <= {*list(m.inputs)[len(args) :]}:
+        raise ArgumentError("the program is given what is none of its inputs, or one of them twice", loc=here(),
+                            legal=tuple(m.inputs))  # fmt: skip
+    given = {name: constant(a) for name, a in (dict(zip(m.inputs, args, strict=False)) | dict(named)).items()}
+    of: dict[str, Any] = {}
+    for name, t in m.inputs.items():
+        if name not in given:
+            raise ArgumentError(f"the program is called without {name}", loc=here(), hint=f"model({name}=...)")
+        own = given[name].type
+        if isinstance(own, tuple) or own.ndim != t.ndim:
+            raise ArgumentError(f"{name} is a tensor of {t}, not of {own}", loc=here())
+        of.update((n.name, extent) for n, extent in zip(t.shape, own.shape, strict=True) if isinstance(n, Dim))
+    for name, t in m.inputs.items():
+        if (wanted := _of_type(t, of)) != given[name].type:
+            raise ArgumentError(f"{name} is a tensor of {wanted}, not of {given[name].type}", loc=here())
+    return _over(m.main.body, {id(p): given[p.name] for p in m.main.params}, of)
+
+
 def _fixed(f: Function, of: Mapping[str, Any]) -> Function:
-    made: dict[int, Expr] = {}
-    for e in (*f.params, *(e for e in walk(f.body) if not isinstance(e, Var))):
+    params = tuple(Var(p.name, _of_type(p.type, of)) for p in f.params)
+    return replace(f, params=params, body=_over(f.body, dict(zip(map(id, f.params), params, strict=True)), of))
+
+
+def _over(body: Expr, made: dict[int, Expr], of: Mapping[str, Any]) -> Expr:
+    """`body`, with the expressions `made` in place of its parameters and extents in place of Dims."""
+    for e in (e for e in walk(body) if not isinstance(e, Var)):
         children = tuple(made[id(c)] for c in e.children)
-        if isinstance(e, Var):
-            made[id(e)] = Var(e.name, _of_type(e.type, of))
-        elif isinstance(e, Call):
+        if isinstance(e, Call):
             given = iter(children)
             args = tuple(None if a is None else next(given) for a in e.args)
             made[id(e)] = Call(e.op, args, tuple((k, substituted(v, of)) for k, v in e.attributes), e.name)
@@ -63,8 +86,7 @@ def _fixed(f: Function, of: Mapping[str, Any]) -> Function:
             made[id(e)] = replace(inner, result=_of_type(e.result, of))
         else:
             made[id(e)] = with_children(e, children)
-    params = tuple(p for p in (made[id(p)] for p in f.params) if isinstance(p, Var))
-    return replace(f, params=params, body=made[id(f.body)])
+    return made[id(body)]
 
 
 def _of_type(t: Any, of: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 from ..types import index
 from . import algebra as A
@@ -200,17 +201,28 @@ class _Elimination:
 
 
 def _rows(num: Expr, b: Expr) -> Expr | None:
-    """(p*q + c) // b as p + c // b, for b = q, or max(q, 1) when q = max(q, 0): the last row of a fused loop."""
+    """(p*q + c) // b as p + c // b, for b = q, or max(q, 1) when q = max(q, 0): the last row of a fused loop. What p is a sum
+    of may have been multiplied out."""
     terms, c = parts(num)
-    if len(terms) != 1 or terms[0][1] != 1:
-        return None
-    product = terms[0][0]
-    if not (isinstance(product, Op) and product.name == "mul"):
-        return None
-    for p, q in (product.args, product.args[::-1]):
+    for q in _factors(terms[0][0]) if terms else ():
         if q is b or A.maximum(q, Const(1, index)) is b:
-            return A.add(p, A.floordiv(Const(c, index), b))
+            left = [(_without(atom, q), k) for atom, k in terms]
+            if all(p is not None for p, _ in left):
+                rows = [A.mul(p, Const(k, index)) for p, k in left if p is not None]
+                return reduce(A.add, rows, A.floordiv(Const(c, index), b))
     return None
+
+
+def _factors(e: Expr) -> tuple[Expr, ...]:
+    return e.args if isinstance(e, Op) and e.name == "mul" else (e,)
+
+
+def _without(product: Expr, q: Expr) -> Expr | None:
+    """`product` without its factor `q`, None if it has none."""
+    if product is q:
+        return Const(1, index)
+    both = _factors(product)
+    return both[1 - both.index(q)] if len(both) == 2 and q in both else None
 
 
 def _join(name: str, a: Expr | None, b: Expr | None, sign: int, strict: bool = False) -> Expr | None:

@@ -11,6 +11,7 @@ from ..ir.node import deep_recursion
 from ..ir.pipeline import CheckInfo, Lowered, Pipeline, Port
 from ..ir.stmt import Stmt
 from ..types import index
+from .boxes import Boxes
 from .build_nest import build_nest
 from .check_tensors import check_tensors
 from .checks import closed_boxes, entry_checks
@@ -23,7 +24,7 @@ from .flatten import flatten
 from .fold_storage import fold_storage
 from .fork_producers import fork_producers
 from .guard_reads import guard_reads
-from .infer_bounds import Boxes, infer_bounds
+from .infer_bounds import infer_bounds
 from .inject_memoization import inject_memoization
 from .inline import inline
 from .inline_lets import inline_lets

@@ -13,8 +13,9 @@ from ..ir.expr import Array, Const, Expr, Var, is_true
 from ..ir.pipeline import CheckInfo, Function, Pipeline, Port
 from ..ir.stmt import Check, Let, Stmt, block
 from ..types import i64, index
+from .boxes import Boxes, last_of
 from .flatten import PIXEL, is_pixels, packed_strides, promised_strides
-from .infer_bounds import Boxes, closed, last_of, unbounded
+from .infer_bounds import closed, unbounded
 from .outputs import reads_of
 
 

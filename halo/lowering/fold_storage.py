@@ -19,7 +19,7 @@ from ..ir.interval import Range, monotonic, upper
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Produce, Provide, Realize, Stmt, substmts
 from ..types import index
-from .infer_bounds import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
+from .boxes import Box, Boxes, boxes_of_exprs, extent_of, last_of, touched
 from .walk import exprs, map_stmt
 
 _FURTHEST = 64  # iterations in front of its readers: more does not pay

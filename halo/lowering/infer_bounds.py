@@ -9,72 +9,20 @@ production, in terms of its readers' regions at that site:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import reduce
-from itertools import repeat
 from typing import Any
 
 from ..errors import BoundsError, Location
 from ..ir import algebra as A
-from ..ir.expr import Array, Const, Expr, Lin, Op, Read, Var, reads
+from ..ir.expr import Array, Const, Expr, Lin, Op, Var
 from ..ir.facts import const_bounds, free_vars
-from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
-from ..ir.linear import parts
+from ..ir.interval import Range
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Prefetch, Produce, Provide, Realize, Stmt, Stream, block
 from ..types import index
+from .boxes import NOTHING, Box, Boxes, End, boxes_of_exprs, clamped, extent_of, join, last_of, touched
 from .outputs import reads_of
-
-End = Expr | None
-Box = tuple[tuple[End, End], ...]  # inclusive (lo, hi) an axis; None is unbounded
-NOTHING = (Const(2**62, index), Const(-(2**62), index))  # joined with any ends, it is those
-
-
-class Boxes(dict[tuple[str, Array], Box]):
-    """What a statement touches: ("read", array) and ("write", array) -> box, in terms of the variables outside it."""
-
-    def touch(self, kind: str, array: Array, box: Box) -> None:
-        key = (kind, array)
-        old = self.get(key)
-        self[key] = box if old is None else join(old, box)
-
-    def merge(self, other: Boxes) -> Boxes:
-        for (kind, array), box in other.items():
-            self.touch(kind, array, box)
-        return self
-
-    def over(self, r: Range) -> Boxes:
-        """The boxes while `r.var` runs over its range."""
-        result = Boxes()
-        for key, box in self.items():
-            result[key] = tuple(
-                (None if lo is None else lower(lo, r), None if hi is None else upper(hi, r)) for lo, hi in box
-            )
-        return result
-
-    def of_inputs(self, values: dict[Var, Expr]) -> Boxes:
-        """Those of inputs with variables replaced: what many stages read of one is joined in the same terms."""
-        inputs = Boxes({key: box for key, box in self.items() if key[1].kind == "input"})
-        return Boxes({**self, **inputs.let(values)})
-
-    def let(self, values: dict[Var, Expr]) -> Boxes:
-        memo: dict[Expr, Expr] = {}
-        result = Boxes()
-        for key, box in self.items():
-            result[key] = tuple(
-                (
-                    None if lo is None else A.substitute(lo, values, memo),
-                    None if hi is None else A.substitute(hi, values, memo),
-                )
-                for lo, hi in box
-            )
-        return result
-
-
-def join(a: Box, b: Box) -> Box:
-    return tuple(
-        (_all(A.minimum, (l1, l2)), _all(A.maximum, (h1, h2))) for (l1, h1), (l2, h2) in zip(a, b, strict=True)
-    )
 
 
 def infer_bounds(s: Stmt, p: Pipeline) -> tuple[Stmt, Boxes]:
@@ -106,7 +54,8 @@ class _Inference:
                 return s.replace(body=body), mine.merge(boxes.over(r))
             case Let():
                 body, boxes = self.visit(s.body, under)
-                return s.replace(body=body), boxes_of_exprs((s.value,), under).merge(boxes.let({s.var: s.value}))
+                mine = boxes_of_exprs((s.value,), under)
+                return s.replace(body=body), mine.merge(boxes.let({s.var: s.value}).where(under, s.value))
             case If():
                 then, boxes = self.visit(s.then, (*under, *A.conjuncts(s.cond)))
                 orelse = None
@@ -322,7 +271,7 @@ def _unbounded_at(p: Pipeline, what: Array, d: int, f: Function | None) -> Bound
     """The error stands at the access that is unbounded, or else at the definition of `f`."""
     accesses = [(r.indices[d], access) for r, access in p.places.items() if r.array is what]
     found: list[Location | None] = [
-        access.loc for i, access in accesses if len(accesses) == 1 or None in _clamped(i, ())
+        access.loc for i, access in accesses if len(accesses) == 1 or None in clamped(i, ())
     ]
     return BoundsError(
         f"{what.name} is needed over an unbounded range of axis {d}",
@@ -394,15 +343,6 @@ def _written(what: Array) -> Box:
     return tuple((m, last_of(m, n)) for m, n in zip(what.mins, what.extents, strict=True))
 
 
-def last_of(lo: Expr, n: Expr) -> Expr:
-    return A.sub(A.add(lo, n), Const(1, index))
-
-
-def extent_of(lo: Expr, hi: Expr) -> Expr:
-    """The number of points in lo..hi; zero or less of an empty range."""
-    return A.add(A.sub(hi, lo), Const(1, index))
-
-
 def closed(lets: Lets) -> dict[Var, Expr]:
     """What each definition comes to in terms of the variables outside all of them."""
     return _close({}, lets)
@@ -419,171 +359,3 @@ def wrap(lets: Lets, body: Stmt) -> Stmt:
     for var, value in reversed(lets):
         body = Let(var, value, body)
     return body
-
-
-# What a single statement touches -------------------------------------------------------------------------------------
-
-
-def touched(s: Provide, under: tuple[Expr, ...]) -> Boxes:
-    roots = (*s.indices, *(v for v in s.values if v is not None))
-    boxes = boxes_of_exprs(roots, under, at=(s.what, s.indices))
-    if ("read", s.what) in boxes:
-        boxes[("own", s.what)] = boxes.pop(("read", s.what))
-        own = {*s.what.mins, *s.what.extents}
-        free = tuple(c for c in under if own.isdisjoint(free_vars(c)))
-        whole = boxes_of_exprs(roots, free, at=(s.what, s.indices))[("read", s.what)]
-        others = [e.indices for e in reads(roots) if e.array is s.what]
-        still = [all(i[d] is at for i in others) for d, at in enumerate(s.indices)]
-        boxes[("self", s.what)] = tuple(NOTHING if same else ends for same, ends in zip(still, whole, strict=True))
-    boxes.touch(
-        "write", s.what, tuple(map(_masked, box_of(s.indices, under), s.indices, *_region_of(s.what), repeat(under)))
-    )
-    return boxes
-
-
-def _region_of(a: Array) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:
-    """The first and last point of the region, axis by axis."""
-    return a.mins, tuple(map(last_of, a.mins, a.extents))
-
-
-def _masked(ends: tuple[End, End], i: Expr, first: Expr, last: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
-    """The ends of a constant index that is stored at only where it is in the region."""
-    if not isinstance(i, Const):
-        return ends
-    return A.maximum(i, first) if A.le(first, i) in under else i, A.minimum(i, last) if A.le(i, last) in under else i
-
-
-def boxes_of_exprs(
-    roots: Iterable[Expr], under: tuple[Expr, ...], at: tuple[Array, tuple[Expr, ...]] | None = None
-) -> Boxes:
-    """The boxes of all reads under `roots`; a read at the very index that is being stored (`at`) needs nothing more."""
-    boxes = Boxes()
-    points: dict[tuple[Array, tuple[Expr, ...]], list[tuple[Expr, ...]]] = {}
-    for e in reads(roots):
-        if e.array.kind != "table" and at != (e.array, e.indices):
-            conditions = under if e.pred is None else (*under, *A.conjuncts(e.pred))
-            points.setdefault((e.array, conditions), []).append(e.indices)
-    for (array, conditions), indices in points.items():
-        boxes.touch("read", array, tuple(_hull(axis, conditions) for axis in zip(*indices, strict=True)))
-    return boxes
-
-
-def _hull(indices: Iterable[Expr], under: tuple[Expr, ...]) -> tuple[End, End]:
-    """(lo, hi) of all of `indices`; of those that differ by constants, the first and the last have them."""
-    first: dict[object, Expr] = {}
-    last: dict[object, Expr] = {}
-    for i in dict.fromkeys(indices):
-        terms, _ = parts(i)
-        first[terms] = min(first.get(terms, i), i, key=_constant)
-        last[terms] = max(last.get(terms, i), i, key=_constant)
-    lows = [_clamped(i, under)[0] for i in _decided(A.minimum, first.values())]
-    highs = [_clamped(i, under)[1] for i in _decided(A.maximum, last.values())]
-    return _all(A.minimum, lows), _all(A.maximum, highs)
-
-
-def _all(extreme: Callable[[Expr, Expr], Expr], ends: Iterable[End]) -> End:
-    return reduce(lambda a, b: None if a is None or b is None else extreme(a, b), ends)
-
-
-def _decided(extreme: Callable[[Expr, Expr], Expr], indices: Iterable[Expr]) -> list[Expr]:
-    """`indices`, with one expression for those whose extreme is known: conditions then say of it what they say of none."""
-    kept: list[Expr] = []
-    for i in indices:
-        for k, other in enumerate(kept):
-            both = extreme(i, other)
-            if not any(isinstance(atom, Op) and atom.name in ("min", "max") for atom, _ in parts(both)[0]):
-                kept[k] = both
-                break
-        else:
-            kept.append(i)
-    return kept
-
-
-def _constant(e: Expr) -> int:
-    return parts(e)[1]
-
-
-def box_of(indices: tuple[Expr, ...], under: tuple[Expr, ...]) -> Box:
-    return tuple(_clamped(i, under) for i in indices)
-
-
-def _clamped(i: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
-    """(lo, hi) of the single index `i` where the conditions hold: what they say of its variables, said of it."""
-    if isinstance(i, Const):
-        return i, i
-    lo, hi = _data_bounds(i)
-    for c in under:
-        if not isinstance(c, Op) or c.name not in ("le", "eq") or c.args[0].type is not index:
-            continue
-        for low, high in _said_of(i, c):
-            if low is not None:
-                lo = low if lo is None else A.maximum(lo, low)
-            if high is not None:
-                hi = high if hi is None else A.minimum(hi, high)
-    return lo, hi
-
-
-def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
-    """Ends of `i` where the comparison `c` holds, for each variable (or value of an array, or remainder) that both are about.
-
-    Where one of them says it in terms of none of them (`64*a + b < n` of `64*a + b`), what the others say, rounded to
-    multiples of 64, is left out: it would hide that once the variables are eliminated one by one."""
-    shared = free_vars(c) & free_vars(i)
-    said: list[tuple[End, End]] = []
-    for v in shared:
-        assert isinstance(v, Var)
-        direction = monotonic(i, v)
-        if direction:
-            r = narrow(c, Range(v, None, None))
-            ends = [None if end is None else A.substitute(i, {v: end}) for end in (r.lo, r.hi)]
-            said.append((ends[0], ends[1]) if direction > 0 else (ends[1], ends[0]))
-    said += [_of_multiple(i, slack) for slack in slacks(c)]
-    closed = [
-        ends
-        for ends in said
-        if ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)
-    ]
-    yield from closed or said
-    terms, _ = parts(i)
-    opaque = [(atom, k) for atom, k in terms if not isinstance(atom, Var)]  # values of arrays, remainders, ...
-    if len(opaque) == 1:
-        atom, k = opaque[0]
-        rest = A.sub(i, A.mul(atom, Const(k, index)))
-        for slack in slacks(c):
-            low, high = solve(slack, atom)
-            ends = [None if e is None else A.add(rest, A.mul(e, Const(k, index))) for e in (low, high)]
-            yield (ends[0], ends[1]) if k > 0 else (ends[1], ends[0])
-
-
-def _of_multiple(i: Expr, slack: Expr) -> tuple[End, End]:
-    """Ends of `i` where 0 <= slack, as far as that is about a multiple of it: 0 <= k*i + rest."""
-    terms = dict(parts(slack)[0])
-    atom, q = next(((atom, q) for atom, q in parts(i)[0] if atom in terms), (i, 0))
-    if q == 0:
-        return None, None
-    k = terms[atom] * (1 if q > 0 else -1)
-    rest = A.sub(A.mul(slack, Const(abs(q), index)), A.mul(i, Const(k, index)))
-    if k > 0:
-        return A.neg(A.floordiv(rest, Const(k, index))), None
-    return None, A.floordiv(rest, Const(-k, index))
-
-
-def _data_bounds(i: Expr) -> tuple[End, End]:
-    """The ends of `i` when what it reads from arrays may be any value of its type."""
-    unknown: dict[Expr, Expr] = {}
-
-    def hide(e: Expr) -> Expr | None:
-        if not isinstance(e, Read):
-            return None
-        low, high = const_bounds(e)
-        unknown[e] = Var("data", e.type, low, high)
-        return unknown[e]
-
-    hidden = A.rewrite(i, hide, {})
-    lo: End = hidden
-    hi: End = hidden
-    for v in unknown.values():
-        assert isinstance(v, Var)
-        r = Range(v, None, None)
-        lo, hi = (None if lo is None else lower(lo, r)), (None if hi is None else upper(hi, r))
-    return lo, hi

@@ -21,9 +21,10 @@ from ..ir.stmt import Block, For, Hoist, If, Keep, Let, Memoize, Produce, Realiz
 from ..schedule.loops import Loops
 from ..schedule.rewrite import read_by
 from ..types import bool_, index
+from .boxes import extent_of
 from .build_nest import build_nest
 from .checks import closed_boxes
-from .infer_bounds import extent_of, infer_bounds
+from .infer_bounds import infer_bounds
 from .walk import exprs, map_stmt
 
 Box = tuple[tuple[Expr, Expr], ...]

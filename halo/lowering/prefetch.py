@@ -18,8 +18,8 @@ from ..ir.facts import const_bounds
 from ..ir.interval import Range, lower, upper
 from ..ir.pipeline import Pipeline
 from ..ir.stmt import Block, Extern, For, If, Let, Prefetch, Realize, Stmt, block, substmts
+from .boxes import Box, Boxes, extent_of, last_of
 from .fold_storage import boxes_inside
-from .infer_bounds import Box, Boxes, extent_of, last_of
 from .walk import exprs, map_stmt
 
 Around = tuple[Stmt, ...]  # the loops, definitions, conditions and storage around a statement, outermost first

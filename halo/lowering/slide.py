@@ -19,7 +19,7 @@ from ..ir.interval import monotonic
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, For, If, Let, Memoize, Produce, Realize, Stmt
 from ..types import index
-from .infer_bounds import extent_of, last_of
+from .boxes import extent_of, last_of
 from .walk import map_stmt
 
 SERIAL = ("serial", "unroll")

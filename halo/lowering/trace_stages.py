@@ -21,7 +21,7 @@ from ..ir.expr import Array, Const, Expr, Op
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Evaluate, Extern, Let, Produce, Realize, Stmt, block
 from ..types import i64
-from .infer_bounds import last_of
+from .boxes import last_of
 from .walk import map_stmt
 
 Box = tuple[tuple[Expr, Expr], ...]

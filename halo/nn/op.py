@@ -130,8 +130,11 @@ class Op:
         """The result as a Tensor, not scheduled."""
         types = tuple(None if a is None else a.type for a in args)
         result = self.infer(types, attrs)
-        made = self.chosen(types, attrs, Target.host(), strategy).compute(*args, **attrs)
-        assert made.shape == result.shape and made.dtype is result.dtype, (self.name, made, result)
+        chosen = self.chosen(types, attrs, Target.host(), strategy)
+        made = chosen.compute(*args, **attrs)
+        if made.type != result:
+            raise ArgumentError(f"{self.name} gives {result} by its rule, {made.type} by its strategy {chosen.name!r}",
+                                loc=here())  # fmt: skip
         return made
 
     def eager(self, args: tuple[Any, ...], attrs: Mapping[str, Any], strategy: str | None = None) -> Any:

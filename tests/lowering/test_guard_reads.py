@@ -62,3 +62,25 @@ def test_and_on_a_remainder_of_what_only_the_call_knows(k):
 
     i = np.arange(100)
     assert np.array_equal(flat(x=x, k=k, shape=(100,)), padded(x, 7, 7)[np.clip(i // k, 0, 2), i % k])
+
+
+def test_the_last_vector_of_a_fused_update_reads_no_further_than_its_region(monkeypatch):
+    """The row of a fused loop is a quotient by what only the call knows; the guard of its tail is on the fused variable."""
+    width = halo.Param("width", halo.i32)
+    x = RNG.integers(0, 255, (5, 451, 3), np.uint8)
+
+    @halo.func
+    def rows(y, x, c, *, img: halo.u8[:, :, ::1]):
+        return sum(halo.f32(img[y + k, x, c]) for k in halo.rdom(2))
+
+    @halo.func
+    def out(c, y, x):
+        return rows[y, halo.clamp(2 * x, 0, width - 1), c]
+
+    out.reorder("y", "c", "x")
+    rows.compute_at(out, "y").fuse("x", "c", "entry").vectorize("entry", 16)
+    rows.update(0).reorder("y", "k", "x", "c").fuse("x", "c", "entry").vectorize("entry", 16)
+    kernel = out.compile(img=x, width=451)
+    monkeypatch.setattr(type(kernel), "_slow", lambda *_, **__: pytest.fail("a more cautious nest had to take over"))
+    want = (x[:-1].astype(np.float32) + x[1:])[:, 0:450:2].transpose(2, 0, 1)
+    assert np.array_equal(kernel(img=x, width=451, shape=(3, 4, 225)), want)
