@@ -10,9 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from halo import nn
+import numpy as np
 
-from .ir import Call, Function, walk
+from halo.func.counts import call_of, count
+from halo.func.inspect import typed_call
+from halo.ir.node import interning
+
+from .ir import Function
+from .kernels import pipeline
 from .symbolic import evaluated
 
 if TYPE_CHECKING:
@@ -23,12 +28,12 @@ __all__ = ["Profile", "Row", "flops", "profile"]
 
 @dataclass(frozen=True)
 class Row:
-    """One group: the median time in seconds, floating-point operations, bytes read and written."""
+    """One group: the median time in seconds, arithmetic operations, bytes read and written."""
 
     name: str
     source: str
     seconds: float
-    flops: int
+    flops: float
     bytes: int
 
     @property
@@ -57,24 +62,23 @@ class Profile(tuple[Row, ...]):
         return "\n".join((*lines, f"{'all':<{width}}  {total * 1e3:8.3f}"))
 
 
-def flops(f: Function, dims: Mapping[str, int]) -> int:
-    """The multiplications and additions of the convolutions and products in `f`, and one an element of the rest, for
-    the extents `dims`."""
-    total = 0
-    for e in walk(f.body):
-        if isinstance(e, Call):
-            n = math.prod(evaluated(e.type.shape, dims))
-            second = e.args[1] if len(e.args) > 1 else None
-            weight = () if second is None else evaluated(second.type.shape, dims)
-            if e.op is nn.conv2d:
-                kernel = nn.Layout(e.attrs["kernel_layout"])
-                n *= 2 * math.prod(kernel.logical(weight)[1:])
-            elif e.op is nn.dense:
-                n *= 2 * weight[1]
-            elif e.op is nn.matmul:
-                n *= 2 * weight[-2:][0]
-            total += n
-    return total
+def flops(f: Function, dims: Mapping[str, int]) -> float:
+    """The arithmetic operations of `f`, of any type, for the extents `dims`, a multiply-add as two: those of its loops where
+    every value is computed once. NaN where only data tell how many."""
+    func = pipeline(f).func
+    func.unschedule()
+    arrays, out = {p.name: _like(p.type, dims) for p in f.params}, _like(f.body.type, dims)
+    program, s = typed_call(func, (), {})
+    with interning():
+        low = program.lowered(s)
+        given = program.call({name: a for name, a in arrays.items() if name in program.arguments}, out.shape)
+        found = count(low.nest, call_of(low, given, (out,))[1])
+    return math.nan if found is None else sum(found.all_work().values(), 0.0)
+
+
+def _like(t: Any, dims: Mapping[str, int]) -> np.ndarray[Any, Any]:
+    """An array of that type, without memory of its own."""
+    return np.broadcast_to(np.zeros((), t.dtype.dtype), evaluated(t.shape, dims))
 
 
 def profile(net: Net, arrays: list[Any], outs: list[Any], dims: Mapping[str, int], runs: int) -> Profile:

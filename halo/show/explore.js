@@ -97,7 +97,10 @@ function render({ model, el }) {
     nest.innerHTML = view.nest;
     const code = make("section");
     const copy = make("button", "copy", "copy");
-    copy.onclick = () => navigator.clipboard.writeText(view.code).then(() => (copy.textContent = "copied"));
+    copy.onclick = () => {
+      if (navigator.clipboard) return navigator.clipboard.writeText(view.code).then(() => (copy.textContent = "copied"));
+      getSelection().selectAllChildren(code.lastChild); // a page that is not secure has none: Ctrl-C does it
+    };
     const head = make("h3", "", "schedule");
     head.append(" ", copy);
     code.append(head, make("pre", "code halo-schedule", view.code || "# without directives"));

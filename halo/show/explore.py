@@ -211,7 +211,7 @@ class Explorer:
         self.widget = self.widget or ExplorerWidget(self)
         live = self.widget._repr_mimebundle_() or {}
         data, metadata = live if isinstance(live, tuple) else (live, {})
-        return {**still, **data}, metadata
+        return {**data, **still}, metadata
 
 
 def explore(f: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any) -> Explorer:

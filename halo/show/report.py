@@ -7,15 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ..func.counts import Counts, call_of, count
 from ..func.profile import Profile, profiled
 from ..func.runnable import Runnable
 from ..func.running import resolved
 from ..func.trace import trace
-from ..ir.pipeline import Lowered
 from ..jit.python_trace import TooLongError
-from .counts import Counts, count
 from .peaks import Machine, machine
 
 if TYPE_CHECKING:
@@ -130,7 +127,7 @@ def report(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: A
     times, ran, result = profiled(r, args, inputs, out, shape, None)
     results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     _, program, values = resolved(r, args, inputs, shape, out)
-    sizes, known = _call(ran, program.call(values, shape), results)
+    sizes, known = call_of(ran, program.call(values, shape), results)
     counts = count(ran.nest, known)
     outputs = {p.array.name for p in ran.ports if p.kind == "output"}
     work = _Work(counts, sizes, outputs, machine(*(counts.kinds if counts else ())))
@@ -138,20 +135,6 @@ def report(r: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: A
     if not all(s.name in again for s in times):
         again = _traced(r, args, inputs, results[0].shape) | again
     return Report(tuple(work.stages(times, again)), times.seconds, work.whole(times.seconds), work.machine)
-
-
-def _call(ran: Lowered, given: Mapping[str, Any], results: tuple[Any, ...]) -> tuple[dict[str, int], dict[Any, Any]]:
-    """Bytes of the arrays of a call by name, and the values of the variables of its loops."""
-    made = iter(results)
-    known: dict[Any, Any] = {}
-    sizes: dict[str, int] = {}
-    for port in ran.ports:
-        shape = np.shape(next(made)) if port.kind == "output" else given[port.name]
-        known |= dict(zip(port.extents, shape, strict=True)) | dict.fromkeys(port.mins, 0)
-        sizes[port.array.name] = sizes.get(port.array.name, 0) + math.prod(shape) * port.type.bytes
-    for p in ran.params:
-        known[p.var] = given.get(p.name, p.default)
-    return sizes, {v: n for v, n in known.items() if n is not None}
 
 
 class _Work:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
 
 import halo
+from halo.show.assets import asset
 
 from . import stages
 from .stages import IMG, SHAPE
@@ -185,3 +187,31 @@ def test_the_widget_does_what_the_page_asks(blur: halo.Func) -> None:
     w.receive({"do": "report"})
     assert 'class="before"' in w.view["roofline"]
     assert "halo-order" in w.view["order"]
+
+
+def test_the_page_asks_nothing_that_anywidget_does_not_have() -> None:
+    """So that it is the same in JupyterLab, Notebook 7, VS Code and marimo."""
+    page = asset("explore.js")
+    assert set(re.findall(r"\bmodel\.(\w+)", page)) <= {"get", "set", "save_changes", "send", "on", "off"}
+    assert re.findall(r"^export .*", page, re.M) == ["export default { render };"]
+    assert not re.search(r"\bimport\b|\brequire\(|fetch\(|https?:|\bJupyter\b", page)
+
+
+def test_a_saved_notebook_keeps_a_snapshot() -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("anywidget")
+    cell = """import numpy as np, halo
+y, x = halo.vars("y x")
+f = halo.Func("f")
+f[y, x] = y + x
+f.explore(shape=(64, 64))"""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    book = nbformat.reads(nbformat.writes(book), as_version=4)
+    (shown,) = (o.data for o in book.cells[0].outputs if "data" in o)
+    assert 'class="halo-nest"' in shown["text/html"]
+    assert "as it was" in shown["text/plain"]
+    model = shown["application/vnd.jupyter.widget-view+json"]["model_id"]
+    state = book.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"][model]["state"]
+    assert "halo-nest" in state["view"]["nest"]  # where widgets are drawn from what was saved
+    assert len(nbformat.writes(book)) < 300_000

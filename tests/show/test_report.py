@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import halo
+from halo.func import iterations
 from halo.show.peaks import Machine, machine
 from halo.show.report import Report, StageReport
 from halo.show.roofline import roofline
@@ -77,7 +78,7 @@ def test_a_product_of_matrices_counts_its_updates() -> None:
 
 
 def test_what_cannot_be_counted_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halo.show.iterations.MOST", 0)
+    monkeypatch.setattr(iterations, "MOST", 0)
     f = blur().split("x", "xo", "xi", 7, tail="guard")
     found = f.report(img=IMG, shape=SHAPE)
     assert math.isnan(found["out"].flops)

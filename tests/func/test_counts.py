@@ -14,17 +14,15 @@ from hypothesis import strategies as st
 
 import halo
 from benchmarks.case import Case
+from halo.func import iterations
 from halo.func import trace as tracing
+from halo.func.counts import Counts, call_of, count
 from halo.func.running import resolved
 from halo.func.signature import signature
 from halo.ir.node import interning
 from halo.jit.target import Target
-from halo.show import iterations
-from halo.show.counts import Counts, count
-from halo.show.report import _call
 from halo.show.sample import sample
-
-from .stages import IMG, blur
+from tests.show.stages import IMG, blur
 
 MORE = Path(__file__).parent.parent.parent / "benchmarks" / "more"
 NAMES = ("blur", "blur_large", "unsharp", "harris", "bilateral_grid", "local_laplacian", "stencil_chain", "equalise",
@@ -42,7 +40,7 @@ def counted(f: Any, shape: Any, inputs: Mapping[str, Any], out: Any) -> tuple[Co
     _, program, values = resolved(f, (), inputs, shape, out)
     with interning():
         low = program.lowered(signature(program.arguments, values), Target.host())
-        sizes, known = _call(low, program.call(values, shape), (out,))
+        sizes, known = call_of(low, program.call(values, shape), (out,))
         found = count(low.nest, known)
     assert found is not None
     return found, sizes
@@ -131,7 +129,7 @@ def both(f: Any, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> tup
     _, program, values = resolved(f, (), inputs, shape, None)
     results = done.result if isinstance(done.result, tuple) else (done.result,)
     with interning():
-        _, known = _call(ran[-1], program.call(values, shape), results)
+        _, known = call_of(ran[-1], program.call(values, shape), results)
         for port in ran[-1].ports:
             if port.kind == "output":
                 known |= dict(zip(port.mins, origin, strict=True))
@@ -213,7 +211,7 @@ def test_a_long_search_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     _, program, values = resolved(f, (), {"img": IMG}, (64, 128), None)
     with interning():
         low = program.lowered(signature(program.arguments, values), Target.host())
-        known = _call(low, program.call(values, (64, 128)), (np.empty((64, 128)),))[1]
+        known = call_of(low, program.call(values, (64, 128)), (np.empty((64, 128)),))[1]
         assert count(low.nest, known) is None
 
 

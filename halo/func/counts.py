@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..ir.expr import Array, Cast, Expr, Op, Read, Var, walk
+from ..ir.pipeline import Lowered
 from ..ir.stmt import Block, Extern, For, Fork, Hoist, If, Let, Memoize, Produce, Provide, Realize, Stmt, Stream
 from ..jit.python_trace import definitions_of
 from ..types import index
 from .iterations import UnknownError, Way, of_data
 
-__all__ = ["Counts", "count", "kind_of"]
+__all__ = ["Counts", "call_of", "count", "kind_of"]
 
 FOREIGN = "foreign"  # operations of functions that are called
 
@@ -66,6 +69,21 @@ def count(nest: Stmt, known: Mapping[Var, Any]) -> Counts | None:
     except UnknownError:
         return None
     return run.counts
+
+
+def call_of(low: Lowered, given: Mapping[str, Any], results: Sequence[Any]) -> tuple[dict[str, int], dict[Var, Any]]:
+    """Bytes of the arrays of a call by name, and the values of the variables of its loops. `given`: the shapes of inputs and
+    the values of parameters; `results`: arrays as those that it fills."""
+    made = iter(results)
+    known: dict[Var, Any] = {}
+    sizes: dict[str, int] = {}
+    for port in low.ports:
+        shape = np.shape(next(made)) if port.kind == "output" else given[port.name]
+        known |= dict(zip(port.extents, shape, strict=True)) | dict.fromkeys(port.mins, 0)
+        sizes[port.array.name] = sizes.get(port.array.name, 0) + math.prod(shape) * port.type.bytes
+    for p in low.params:
+        known[p.var] = given.get(p.name, p.default)
+    return sizes, {v: n for v, n in known.items() if n is not None}
 
 
 class _Count:
@@ -151,7 +169,7 @@ class _Count:
 
 
 def kind_of(e: Op) -> str:
-    """What computes `e`, as `peaks.KINDS` has it: its type, but for products of narrow numbers that are added up in wide
+    """What computes `e`, as `halo.show.peaks.KINDS` has it: its type, but for products of narrow numbers that are added up in wide
     ones, for which processors have instructions of their own."""
     factors = next((f for f in ((e,) if e.name == "fma" else (e, *e.args)) if _narrow(f)), None)
     if factors is not None and e.name in ("mul", "add", "fma"):
