@@ -105,6 +105,7 @@ from .op import OPS, Kind, Op, Strategy, any_extent, op
 from .pooling import average_pool, global_average_pool, lp_pool, max_pool, max_pool_indices
 from .recurrent import gru, lstm, rnn
 from .reductions import all, any, argmax, argmin, cumprod, cumsum, logsumexp, max, mean, min, prod, sum
+from .regions import roi_align
 from .resize import resize
 from .sampling import affine_grid, col2im, dft, grid_sample
 from .shape import (
@@ -243,6 +244,7 @@ __all__ = [
     "rint",
     "rms_norm",
     "rnn",
+    "roi_align",
     "rsqrt",
     "scatter_elements",
     "scatter_nd",

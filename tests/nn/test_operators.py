@@ -172,6 +172,9 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "scatter_nd": [((r(4, 3), np.array([[2], [0]]), r(2, 3)), {}),
         ((r(4, 3), np.array([[2, 1], [2, 1]]), r(2)), {"reduction": "add"}),
                    ((r(4), np.array([2]), r()), {})],
+    "roi_align": [((r(2, 3, 6, 5), within(4, 4) * np.float32(7), ints(4, low=0, high=1)),
+                   {"size": (2, 3), "samples": s, "scale": k, "mode": m, "half_pixel": h})
+                  for s, k, m, h in ((2, 1.0, "avg", True), (3, 0.5, "avg", False), (2, 2.0, "max", True))],
     "selu": [((r(3, 4),), {})],
     "shrink": [((r(3, 4),), {"lambd": 0.3, "bias": 0.1}), ((ints(6),), {"lambd": 1.5, "bias": 1.5})],
     "sign": [((r(3, 4),), {}), ((ints(9),), {}), ((ints(9, low=0, dtype=np.uint16),), {})],
@@ -416,6 +419,9 @@ def test_nan_and_negative_zero_go_through_relu_and_pools() -> None:
     (lambda: nn.resize(r(2), size=(3,), mode="area"), "no mode 'area'"),
     (lambda: nn.grid_sample(r(1, 1, 2, 2), r(1, 2, 3)), "are none of"),
     (lambda: nn.one_hot(ints(3), r(2), r(2), depth=3), "one value on"),
+    (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 5), ints(3), size=(1, 1)), "are no regions of"),
+    (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 4), ints(3), size=(1, 1), mode="sum"), "no mode 'sum'"),
+    (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 4), ints(3), size=(0, 1)), "makes no"),
     (lambda: nn.arange(np.int32(1), np.int64(1), length=2), "one type"),
     (lambda: nn.reinterpret(r(2), dtype="i64"), "the bits of"),
 ])  # fmt: skip

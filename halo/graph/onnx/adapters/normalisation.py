@@ -15,9 +15,22 @@ __all__: list[str] = []
 
 @adapter("BatchNormalization")
 def _(n: Node) -> Any:
-    if n.attrs.get("training_mode") or n.outputs > 1:
-        raise n.wrong("it computes for inference only")
-    return nn.batch_norm(n[0], n[1], n[2], n[3], n[4], epsilon=float(n.attrs.get("epsilon", 1e-5)))
+    x, scale, shift, mean, variance = (n[k] for k in range(5))
+    epsilon, momentum = float(n.attrs.get("epsilon", 1e-5)), n.attrs.get("momentum", 0.9)
+    if not n.attrs.get("training_mode"):
+        if n.outputs > 1:
+            raise n.wrong("it computes for inference only")
+        return nn.batch_norm(x, scale, shift, mean, variance, epsilon=epsilon)
+    axes = (0, *range(2, x.type.ndim))
+    own = nn.mean(x, axes=axes)
+    away = nn.subtract(x, nn.reshape(own, shape=(-1, *(1,) * (x.type.ndim - 2))))
+    spread = nn.mean(nn.multiply(away, away), axes=axes)
+
+    def running(old: Any, new: Any) -> Any:
+        return nn.cast(old, dtype=new.type.dtype) * momentum + new * (1 - momentum)
+
+    y = nn.batch_norm(x, scale, shift, own, spread, epsilon=epsilon)
+    return y, *(nn.cast(running(a, b), dtype=a.type.dtype) for a, b in ((mean, own), (variance, spread)))
 
 
 for _op, _f in (("Softmax", nn.softmax), ("LogSoftmax", nn.log_softmax), ("Hardmax", nn.hardmax)):

@@ -99,6 +99,25 @@ def _(n: Node) -> Any:
     return nn.affine_grid(n[0], size=n.ints("", 1)[2:], align_corners=bool(n.attrs.get("align_corners")))
 
 
+def _roi_align(n: Node, half_pixel: bool) -> Any:
+    samples = n.attrs.get("sampling_ratio", 0)
+    if samples < 1:
+        raise n.wrong("as many samples as a region has points are not supported, only a number of them")
+    size = n.attrs.get("output_height", 1), n.attrs.get("output_width", 1)
+    return nn.roi_align(n[0], n[1], n[2], size=size, samples=samples, scale=float(n.attrs.get("spatial_scale", 1)),
+                        mode=n.text("mode", "avg"), half_pixel=half_pixel)  # fmt: skip
+
+
+@adapter("RoiAlign", 10)
+def _(n: Node) -> Any:
+    return _roi_align(n, False)
+
+
+@adapter("RoiAlign", 16)
+def _(n: Node) -> Any:
+    return _roi_align(n, n.text("coordinate_transformation_mode", "half_pixel") == "half_pixel")
+
+
 @adapter("Col2Im")
 def _(n: Node) -> Any:
     size, kernel = n.ints("", 1), n.ints("", 2)
