@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import halo
 from halo import nn
 from halo.graph import Constant, Function, If, Module, Tuple, Var, constants, from_onnx, if_, load, loop, parse
+from halo.graph.evaluate import evaluate
 from halo.graph.passes.fold_constants import fold_constants
 from halo.nn import TensorType
 from halo.types import bool_, f32, i64
@@ -248,3 +251,77 @@ def test_all_that_is_missing_inside_is_named() -> None:
     }""")
     with pytest.raises(halo.ArgumentError, match=r"com.acme.Bar \(1\), com.acme.Foo \(1\)"):
         from_onnx(made)
+
+
+# Any program -----------------------------------------------------------------------------------------------------------
+
+
+class _Maker:
+    """A random program over values of f32[4]."""
+
+    def __init__(self, draw: Any) -> None:
+        self.draw = draw
+
+    def pick(self, n: int) -> int:
+        return self.draw(st.integers(0, n - 1))
+
+    def values(self, known: list[Any], depth: int) -> list[Any]:
+        """`known` and more."""
+        found = list(known)
+        for _ in range(self.draw(st.integers(1, 4))):
+            a, b = (found[self.pick(len(found))] for _ in range(2))
+            match self.pick(8 if depth else 5):
+                case 0:
+                    found.append(nn.add(a, b))
+                case 1:
+                    found.append(nn.multiply(nn.tanh(a), b))
+                case 2:
+                    both = nn.concatenate(nn.sin(a), nn.cos(b))
+                    found.append(nn.strided_slice(both, begin=(2,), end=(6,)))
+                case 3:
+                    found.append(nn.reshape(nn.tanh(nn.reshape(a, shape=(2, 2))), shape=(4,)))
+                case 4:
+                    found.append(nn.softmax(a))
+                case 5 | 6:
+                    found += self.branch(found, nn.less(nn.sum(a), nn.sum(b)), depth - 1)
+                case _:
+                    found += self.loop(found, a, depth - 1)
+        return found
+
+    def branch(self, known: list[Any], condition: Any, depth: int) -> Any:
+        count, args = self.draw(st.integers(1, 2)), [known[self.pick(len(known))] for _ in range(2)]
+        return if_(
+            condition, args, lambda *own: self.results(own, count, depth), lambda *own: self.results(own, count, depth)
+        )
+
+    def results(self, own: Any, count: int, depth: int) -> list[Any]:
+        made = self.values(list(own), depth)
+        return [made[-1 - self.pick(len(made))] for _ in range(count)]
+
+    def loop(self, known: list[Any], start: Any, depth: int) -> list[Any]:
+        args, test = [known[self.pick(len(known))] for _ in range(2)], bool(self.pick(2))
+        trip = Constant(np.array(self.pick(4)))
+        rows = 0 if test else self.pick(2)
+
+        def body(i: Any, *own: Any) -> Any:
+            made = self.values([*own, nn.multiply(own[0], nn.cast(i, dtype="f32"))], depth)
+            again = nn.less(nn.sum(made[-1]), np.float32(3)) if test else None
+            return again, [made[-1], made[self.pick(len(made))]], [made[self.pick(len(made))]] * rows
+
+        found = loop(trip, Constant(TRUE) if test else None, [start, known[-1]], args, body)
+        return [*found[:2], *(nn.sum(r, axes=(0,)) for r in found[2:])]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_program_is_what_it_is_value_by_value(data: Any) -> None:
+    maker = _Maker(data.draw)
+    y = Var("y", TensorType((4,), f32))
+    made = maker.values([X, y], 2)
+    m = module((X, y), [made[maker.pick(len(made))] for _ in range(2)] + [made[-1]])
+    inputs = {"x": A, "y": np.float32([0.5, -1, 0.25, 3])}
+    net = m.compile()
+    want = evaluate(m, inputs)
+    for _ in range(2):
+        for got, expected in zip(net(**inputs), want, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
