@@ -22,6 +22,7 @@ import numpy as np
 
 import halo
 
+from ..errors import ArgumentError, here
 from ..jit import cache
 from ..jit.target import Target
 from ..jit.threads import get_num_threads
@@ -95,7 +96,9 @@ def bytes_per_second() -> float:
 
 
 def ops_per_second(kind: str = "f32") -> float:
-    """Of what a key of KINDS stands for, with operands in registers."""
+    """Of what a key of KINDS stands for, with operands in registers. ArgumentError for anything else."""
+    if kind not in KINDS:
+        raise ArgumentError(f"no operations are of the kind {kind!r}", loc=here(), legal=tuple(KINDS))
     least = 0.0 if not kind.startswith("dotb") else ops_per_second("f32")  # without an instruction for it
     return max(_kept(kind, STEPS, get_num_threads()), least)
 

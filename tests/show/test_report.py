@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import halo
 from halo.func import iterations
-from halo.show.peaks import Machine, machine
+from halo.show.peaks import KINDS, Machine, machine
 from halo.show.report import Report, StageReport
 from halo.show.roofline import roofline
 
@@ -125,6 +125,23 @@ def test_the_best_of_some_measurements_is_kept(monkeypatch: pytest.MonkeyPatch) 
 HERE = Machine(
     "some processor", 2, (("f32", 100e9),), (("L1", 200e9), ("memory", 10e9)), (("L1", 1 << 15), ("L2", 1 << 20))
 )
+
+
+def test_each_type_has_a_roof() -> None:
+    roofs = dict(machine(*KINDS).ops_per_second)
+    assert tuple(roofs) == tuple(KINDS)
+    assert all(speed > 0 for speed in roofs.values())
+    with pytest.raises(halo.ArgumentError, match="no operations are of the kind 'f128'"):
+        machine("f128")
+
+
+def test_a_stage_is_held_against_the_roof_of_its_type() -> None:
+    f, m = product(64), np.ones((64, 64), np.float32)
+    found = f.report(a=m, b=m, shape=(64, 64))
+    assert [kind for kind, _ in found.machine.ops_per_second] == ["f32"]
+    assert found["f"].computes == "f32"
+    assert [kind for kind, _ in blur().report(img=IMG, shape=SHAPE).machine.ops_per_second] == ["i16"]
+    assert "i16" in roofline(blur().report(img=IMG, shape=SHAPE))
 
 
 def test_which_cache_holds_it() -> None:
