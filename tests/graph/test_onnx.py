@@ -185,3 +185,13 @@ def test_branches_of_different_ranks_say_what_decides_them() -> None:
     assert "values={" in str(refused.value)
     net = graph.from_onnx(made, values={"c": np.array(True)}).compile()
     assert net(c=np.array(True), x=w(2, 3, 4)).shape == (2, 12)
+
+
+def test_axes_without_entries() -> None:
+    made = model("a = Slice(x, s, e) b0 = Relu(a) c = Add(b0, b0) y = Concat<axis=0>(c, x)", inputs="float[2,3] x",
+                 s=np.array([1]), e=np.array([1]))  # fmt: skip
+    x = w(2, 3)
+    np.testing.assert_array_equal(graph.from_onnx(made).compile()(x), x)
+    m = graph.from_onnx(model("a = Slice(x, s, e) y = ReduceSum(a, z)", inputs="float[2,3] x",
+                              s=np.array([1]), e=np.array([1]), z=np.array([0])))  # fmt: skip
+    np.testing.assert_array_equal(m.compile()(x), np.zeros((1, 3)))
