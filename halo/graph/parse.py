@@ -44,6 +44,7 @@ class _Parser:
         self.text, self.at, self.arrays = text, 0, constants
         self.made: dict[str, Constant] = {}
         self.functions: dict[str, Function] = {}
+        self.extents: dict[str, Any] = {}  # those that were read, by what they are called
         self.kind, self.word, self.depth = "", "", 0
         self.advance()
 
@@ -251,8 +252,9 @@ class _Parser:
             self.want(">")
         if text.isdigit():
             return int(text)
-        (found,) = as_extents((text,)) or ()
-        return found
+        if text not in self.extents:
+            (self.extents[text],) = as_extents((text,)) or ()
+        return self.extents[text]
 
 
 def _name(word: str) -> str:
