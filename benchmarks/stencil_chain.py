@@ -23,7 +23,7 @@ def case() -> Case:
     padded = np.random.default_rng(0).integers(0, 65536, (HEIGHT + 4 * STAGES, WIDTH + 4 * STAGES), np.uint16)
     pixels = sum((HEIGHT + 4 * k) * (WIDTH + 4 * k) for k in range(STAGES))
     return Case("stencil_chain", {"img": padded}, (HEIGHT, WIDTH), np.uint16, func, schedule, numpy_chain,
-                bytes=4 * HEIGHT * WIDTH, flops=(2 * len(WEIGHTS) - 1) * pixels,
+                bytes=4 * HEIGHT * WIDTH, flops=(2 * len(WEIGHTS) - 1) * pixels, computes="i16",
                 peers={"halide": halide_chain, "numba": numba_chain})  # fmt: skip
 
 
