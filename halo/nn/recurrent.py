@@ -10,6 +10,7 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.jit.target import Target
 
 from .op import Kind, op
 from .reductions import extent
@@ -23,6 +24,7 @@ def _sigmoid(v: Any) -> Any:
     return 1 / (1 + halo.exp(-v))
 
 
+LAYOUTS = ("OI", "IO")
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "tanh": halo.tanh,
     "sigmoid": _sigmoid,
@@ -39,13 +41,17 @@ _NUMPY: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _check(name: str, gates: int, functions: tuple[str, ...], x: TensorType, w: TensorType, r: TensorType,
+def _check(name: str, gates: int, functions: tuple[str, ...], kernel_layout: str, x: TensorType, w: TensorType, r: TensorType,
            bias: TensorType | None, *states: TensorType | None) -> int:  # fmt: skip
     """The size of the state, of arguments that fit."""
     takes(name, "float", x)
     same_type(name, x, w, r, bias, *states)
-    hidden = r.shape[-1] if r.ndim == 2 else 0
-    fits = x.ndim == 3 and w.shape == (gates * hidden, x.shape[2]) and r.shape == (gates * hidden, hidden)
+    if kernel_layout not in LAYOUTS:
+        raise ArgumentError(f"{name} has no kernel layout {kernel_layout!r}", loc=here(), legal=LAYOUTS)
+    turn = 1 if kernel_layout == "OI" else -1
+    hidden = r.shape[::turn][-1] if r.ndim == 2 else 0
+    wanted = (gates * hidden, x.shape[-1]), (gates * hidden, hidden)
+    fits = x.ndim == 3 and (w.shape[::turn], r.shape[::turn]) == wanted
     if not fits or (bias is not None and bias.shape != (2 * gates * hidden,)):
         raise ArgumentError(f"{name} of {x} does not take weights {w} and {r} and a bias {bias}", loc=here())
     if any(s is not None and s.shape != (x.shape[1], hidden) for s in states):
@@ -56,22 +62,39 @@ def _check(name: str, gates: int, functions: tuple[str, ...], x: TensorType, w: 
     return int(hidden)
 
 
-def _projected(x: Tensor, w: Tensor, bias: Tensor | None, only: int | None = None) -> Func:
+def _projected(x: Tensor, w: Tensor, bias: Tensor | None, kernel_layout: str, only: int | None = None) -> Func:
     """What the inputs alone give each gate: x @ w.T + bias, with the recurrent bias of the gates before `only`."""
-    gates = w.type.static[0]
-    f = Func("projected")
+    gates = w.type.static[0 if kernel_layout == "OI" else 1]
+    f, columns = Func("projected"), _columns(w, kernel_layout, "inputs")
     t, b, g = halo.vars("t b g")
-    k: RDom = halo.rdom(extent(x, 2), names="i")
-    total = halo.sum(x.func[t, b, k.i] * w.func[g, k.i], k)
+    r: RDom = halo.rdom(extent(x, 2), names="i")
     if bias is None:
-        f[t, b, g] = total
+        f[t, b, g] = x.dtype(0)
     elif only is None:
-        f[t, b, g] = total + bias.func[g] + bias.func[g + gates]
+        f[t, b, g] = bias.func[g] + bias.func[g + gates]
     else:
         own = bias.func[halo.clamp(g + gates, 0, 2 * gates - 1)]
-        f[t, b, g] = total + bias.func[g] + halo.select(g < only, own, x.dtype(0))
-    f.compute_root()
+        f[t, b, g] = bias.func[g] + halo.select(g < only, own, x.dtype(0))
+    f[t, b, g] += x.func[t, b, r.i] * columns[r.i, g]
+    _in_tiles(f.compute_root(), "t", "b", "g", "i", x.dtype)
     return f
+
+
+def _columns(w: Tensor, kernel_layout: str, name: str) -> Func:
+    """`w` with the gates side by side: a vector of sums then needs one value of the input or state at a time."""
+    f, (k, g) = Func(name), halo.vars("k g")
+    if kernel_layout == "IO":
+        return w.func  # type: ignore[no-any-return]  # a Func, or an Input
+    f[k, g] = w.func[g, k]
+    return f.compute_root()
+
+
+def _in_tiles(f: Func, t: str, b: str, g: str, k: str, dtype: Any) -> None:
+    """Sums over `k` for a few vectors of `g` at once, which stay in registers."""
+    lanes = Target.host().natural_lanes(dtype)
+    f.vectorize(g, lanes)
+    sums = f.update(0).split(g, "go", g, 8 * lanes).reorder(t, b, "go", k, g)
+    sums.vectorize(g, lanes).unroll(g)
 
 
 def _start(state: Tensor | None, dtype: Any) -> Func:
@@ -81,11 +104,25 @@ def _start(state: Tensor | None, dtype: Any) -> Func:
     return f
 
 
-def _recurrent(h: Func, t: Any, b: Any, row: Any, r: Tensor, before: int, scale: Any = None) -> Any:
-    """The sum over the state before step `t` with row `row` of `r`."""
-    k: RDom = halo.rdom(r.type.static[1], names="k")
-    value = h[t + before, b, k.k] * r.func[row, k.k]
-    return halo.sum(value if scale is None else value * scale(k.k), k)
+def _recurrent(start: Callable[..., Any], h: Func, r: Func, hidden: int, before: int, name: str, dtype: Any, first: int = 0,
+               scale: Any = None) -> Func:  # fmt: skip
+    """`start(t, b, j)`, and the sum over the state before step `t` with column `first + j` of `r`."""
+    f, (t, b, j) = Func(name), halo.vars("t b j")
+    k: RDom = halo.rdom(hidden, names="k")
+    value = h[t + before, b, k.k] if scale is None else h[t + before, b, k.k] * scale(t, b, k.k)
+    f[t, b, j] = start(t, b, j)
+    f[t, b, j] += value * r[k.k, first + j]
+    return f
+
+
+def _stepping(states: tuple[Func, ...], sums: tuple[Func, ...], dtype: Any) -> None:
+    """The loops of a scan: `sums` in each step, in vectors, and the states behind them."""
+    lanes = Target.host().natural_lanes(dtype)
+    for f in sums:
+        _in_tiles(f.compute_at(states[-1], "t"), "t", "b", "j", "k", dtype)
+    for s in states:
+        s.update(0).vectorize("j", lanes)
+        s.update(1).vectorize("j", lanes)
 
 
 def _steps(n: int, reverse: bool) -> range:
@@ -93,8 +130,17 @@ def _steps(n: int, reverse: bool) -> range:
 
 
 def _rnn(
-    x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse: bool = False, activation: str = "tanh"
+    x: Any,
+    w: Any,
+    r: Any,
+    bias: Any = None,
+    state: Any = None,
+    *,
+    reverse: bool = False,
+    activation: str = "tanh",
+    kernel_layout: str = "OI",
 ) -> Any:
+    w, r = (a if kernel_layout == "OI" else a.T for a in (w, r))
     hidden = r.shape[1]
     out = np.zeros((*x.shape[:2], hidden))
     h = np.zeros(out.shape[1:]) if state is None else state
@@ -106,37 +152,49 @@ def _rnn(
 
 @op(Kind.OPAQUE, reference=_rnn)
 def rnn(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None, *,
-        reverse: bool = False, activation: str = "tanh") -> TensorType:  # fmt: skip
+        reverse: bool = False, activation: str = "tanh", kernel_layout: str = "OI") -> TensorType:  # fmt: skip
     """h[t] = f(x[t] @ w.T + h[t - 1] @ r.T + bias), all steps of it: one direction of ONNX RNN. `x`: [T, B, I]; `w`: [H, I];
     `r`: [H, H]; `bias`: [2 H], of the input and of the state; `state`: [B, H], zeros if left out. The result: [T, B, H].
 
-    `reverse`: from the last step to the first. `activation`: f, one of tanh, sigmoid, relu, softsign, softplus.
+    `reverse`: from the last step to the first. `kernel_layout`: "IO" where `w` and `r` are transposed, which saves doing it.
+    `activation`: f, one of tanh, sigmoid, relu, softsign, softplus.
 
     >>> from halo import nn
     >>> one = np.ones((1, 1), np.float32)
     >>> nn.rnn(np.ones((3, 1, 1), np.float32), one, one, activation="relu").ravel()
     array([1., 2., 3.], dtype=float32)
     """
-    hidden = _check("rnn", 1, (activation,), x, w, r, bias, state)
+    hidden = _check("rnn", 1, (activation,), kernel_layout, x, w, r, bias, state)
     return TensorType((*x.shape[:2], hidden), x.dtype)
 
 
 @rnn.strategy("scan")
 def _(
-    x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, *, reverse: bool, activation: str
+    x: Tensor,
+    w: Tensor,
+    r: Tensor,
+    bias: Tensor | None,
+    state: Tensor | None,
+    *,
+    reverse: bool,
+    activation: str,
+    kernel_layout: str,
 ) -> Tensor:
-    before, hidden = 1 if reverse else -1, r.type.static[1]
-    inputs, h, step = _projected(x, w, bias), Func("h"), Func("step")
+    before, hidden = 1 if reverse else -1, r.type.static[1 if kernel_layout == "OI" else 0]
+    inputs, h, step = _projected(x, w, bias, kernel_layout), Func("h"), Func("step")
     t, b, j = halo.vars("t b j")
-    step[t, b, j] = FUNCTIONS[activation](inputs[t, b, j] + _recurrent(h, t, b, j, r, before))
+    sums = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), hidden, before, "sums", x.dtype)
+    step[t, b, j] = FUNCTIONS[activation](sums[t, b, j])
     halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
+    _stepping((h,), (sums,), x.dtype)
     f, i = Func("rnn"), indices(3)
     f[i] = h[i]
     return Tensor(f, (*x.shape[:2], hidden), x.dtype)
 
 
 def _gru(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse: bool = False, reset_after: bool = False,
-         functions: tuple[str, ...] = ("sigmoid", "tanh")) -> Any:  # fmt: skip
+         functions: tuple[str, ...] = ("sigmoid", "tanh"), kernel_layout: str = "OI") -> Any:  # fmt: skip
+    w, r = (a if kernel_layout == "OI" else a.T for a in (w, r))
     n = r.shape[1]
     out = np.zeros((*x.shape[:2], n))
     h = np.zeros(out.shape[1:]) if state is None else state
@@ -153,10 +211,11 @@ def _gru(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse
 @op(Kind.OPAQUE, reference=_gru)
 def gru(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None, *,
         reverse: bool = False, reset_after: bool = False,
-        functions: tuple[str, ...] = ("sigmoid", "tanh")) -> TensorType:  # fmt: skip
+        functions: tuple[str, ...] = ("sigmoid", "tanh"), kernel_layout: str = "OI") -> TensorType:  # fmt: skip
     """Gated recurrent units (Cho et al. 2014), all steps: one direction of ONNX GRU. Shapes as of `rnn`, with three gates in
     `w`: [3 H, I], `r`: [3 H, H] and `bias`: [6 H], in ONNX's order: update, reset, hidden.
 
+    `kernel_layout`: as of `rnn`.
     `reset_after`: the reset gate is applied behind the product with the state (ONNX linear_before_reset). `functions`: that
     of the gates, and that of the hidden one.
 
@@ -165,33 +224,37 @@ def gru(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = N
     >>> nn.gru(x, w, r, state=np.ones((1, 1), np.float32)).ravel()
     array([0.5], dtype=float32)
     """
-    hidden = _check("gru", 3, functions, x, w, r, bias, state)
+    hidden = _check("gru", 3, functions, kernel_layout, x, w, r, bias, state)
     return TensorType((*x.shape[:2], hidden), x.dtype)
 
 
 @gru.strategy("scan")
 def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, *, reverse: bool, reset_after: bool,
-      functions: tuple[str, ...]) -> Tensor:  # fmt: skip
-    before, n = 1 if reverse else -1, r.type.static[1]
-    inputs, h, gates, step = _projected(x, w, bias, only=2 * n), Func("h"), Func("gates"), Func("step")
+      functions: tuple[str, ...], kernel_layout: str) -> Tensor:  # fmt: skip
+    before, n = 1 if reverse else -1, r.type.static[1 if kernel_layout == "OI" else 0]
+    inputs, h, gates, step = _projected(x, w, bias, kernel_layout, only=2 * n), Func("h"), Func("gates"), Func("step")
     inner, outer = (FUNCTIONS[f] for f in functions)
+    columns = _columns(r, kernel_layout, "columns")
     t, b, j = halo.vars("t b j")
-    gates[t, b, j] = inner(inputs[t, b, j] + _recurrent(h, t, b, j, r, before))  # update and reset, side by side
-    shift = x.dtype(0) if bias is None else bias.func[j + 5 * n]
-    if reset_after:
-        late = gates[t, b, j + n] * (_recurrent(h, t, b, j + 2 * n, r, before) + shift)
-    else:
-        late = _recurrent(h, t, b, j + 2 * n, r, before, lambda k: gates[t, b, k + n]) + shift
+    sums = _recurrent(lambda *at: inputs[at], h, columns, n, before, "sums", x.dtype)  # update and reset, side by side
+    gates[t, b, j] = inner(sums[t, b, j])
+    late = _recurrent(lambda t, b, j: x.dtype(0) if bias is None else bias.func[j + 5 * n], h, columns, n, before, "late",
+                      x.dtype, 2 * n, None if reset_after else lambda t, b, k: gates[t, b, k + n])  # fmt: skip
     z = gates[t, b, j]
-    step[t, b, j] = (1 - z) * outer(inputs[t, b, j + 2 * n] + late) + z * h[t + before, b, j]
+    both = gates[t, b, j + n] * late[t, b, j] if reset_after else late[t, b, j]
+    step[t, b, j] = (1 - z) * outer(inputs[t, b, j + 2 * n] + both) + z * h[t + before, b, j]
     halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
+    _stepping((h,), (sums, late), x.dtype)
+    gates.compute_at(h, "t").vectorize("j", Target.host().natural_lanes(x.dtype))
     f, i = Func("gru"), indices(3)
     f[i] = h[i]
     return Tensor(f, (*x.shape[:2], n), x.dtype)
 
 
 def _lstm(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, cell: Any = None, peephole: Any = None, *,
-          reverse: bool = False, functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh")) -> Any:  # fmt: skip
+          reverse: bool = False, functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh"),
+          kernel_layout: str = "OI") -> Any:  # fmt: skip
+    w, r = (a if kernel_layout == "OI" else a.T for a in (w, r))
     n = r.shape[1]
     out = np.zeros((len(x), 2, x.shape[1], n))
     h, c = (np.zeros(out.shape[2:]) if s is None else s for s in (state, cell))
@@ -209,19 +272,19 @@ def _lstm(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, cell: Any
 @op(Kind.OPAQUE, reference=_lstm)
 def lstm(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None,
          cell: TensorType | None = None, peephole: TensorType | None = None, *, reverse: bool = False,
-         functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh")) -> TensorType:  # fmt: skip
+         functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh"), kernel_layout: str = "OI") -> TensorType:  # fmt: skip
     """Long short-term memory (Hochreiter and Schmidhuber 1997), all steps: one direction of ONNX LSTM. Shapes as of `rnn`,
     with four gates in `w`: [4 H, I], `r`: [4 H, H] and `bias`: [8 H], in ONNX's order: input, output, forget, cell; `cell`:
     [B, H]; `peephole`: [3 H], of the first three gates. The result, [T, 2, B, H], has the states and the cells.
 
-    `functions`: that of the gates, that of the cell's input, that of its output.
+    `kernel_layout`: as of `rnn`. `functions`: that of the gates, that of the cell's input, that of its output.
 
     >>> from halo import nn
     >>> x, w, r = np.ones((1, 1, 1), np.float32), np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32)
     >>> nn.lstm(x, w, r, cell=np.ones((1, 1), np.float32))[0, 1]
     array([[0.5]], dtype=float32)
     """
-    hidden = _check("lstm", 4, functions, x, w, r, bias, state, cell)
+    hidden = _check("lstm", 4, functions, kernel_layout, x, w, r, bias, state, cell)
     if peephole is not None and peephole.shape != (3 * hidden,):
         raise ArgumentError(f"lstm of {hidden} units takes {3 * hidden} peepholes, not {peephole}", loc=here())
     return TensorType((x.shape[0], 2, x.shape[1], hidden), x.dtype)
@@ -229,12 +292,12 @@ def lstm(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = 
 
 @lstm.strategy("scan")
 def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, cell: Tensor | None,
-      peephole: Tensor | None, *, reverse: bool, functions: tuple[str, ...]) -> Tensor:  # fmt: skip
-    before, n = 1 if reverse else -1, r.type.static[1]
-    inputs, h, c, gates = _projected(x, w, bias), Func("h"), Func("c"), Func("gates")
+      peephole: Tensor | None, *, reverse: bool, functions: tuple[str, ...], kernel_layout: str) -> Tensor:  # fmt: skip
+    before, n = 1 if reverse else -1, r.type.static[1 if kernel_layout == "OI" else 0]
+    inputs, h, c = _projected(x, w, bias, kernel_layout), Func("h"), Func("c")
     gate, inner, outer = (FUNCTIONS[f] for f in functions)
     t, b, j = halo.vars("t b j")
-    gates[t, b, j] = inputs[t, b, j] + _recurrent(h, t, b, j, r, before)
+    gates = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), n, before, "gates", x.dtype)
 
     def open_(k: int, value: Any) -> Any:
         """Gate `k`, which may see the cell."""
@@ -248,6 +311,7 @@ def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None
     next_h[t, b, j] = open_(1, next_c[t, b, j]) * outer(next_c[t, b, j])
     starts = _start(state, x.dtype), _start(cell, x.dtype)
     halo.scan((h, c), starts, (next_h, next_c), extent(x, 0), reverse)
+    _stepping((h, c), (gates,), x.dtype)
     f, (t, s, b, j) = Func("lstm"), indices(4)
     f[t, s, b, j] = halo.select(s == 0, h[t, b, j], c[t, b, j])
     return Tensor(f, (x.shape[0], 2, x.shape[1], n), x.dtype)

@@ -54,8 +54,13 @@ def schedule_default(p: Pipeline) -> Pipeline:
         if len(f.definitions) > 1 and f.compute.kind == "inline" and f.name not in p.outputs
     }
     return replace(
-        p, functions=tuple(f if f.scheduled else _scheduled(f, inlined, places, nested) for f in p.functions)
+        p, functions=tuple(_placed(f) if f.scheduled else _scheduled(f, inlined, places, nested) for f in p.functions)
     )
+
+
+def _placed(f: Function) -> Function:
+    """A state of a scan is never computed where it is read: its own steps read it."""
+    return replace(f, compute=ROOT) if f.states and f.compute.kind == "inline" else f
 
 
 def _scheduled(f: Function, inlined: set[str], places: set[str], nested: set[Array]) -> Function:

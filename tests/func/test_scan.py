@@ -316,3 +316,23 @@ def test_refusals():
     assert "2 states, 1 inits and 1 steps" in refused(
         lambda: halo.scan((halo.Func("a"), halo.Func("b")), (0,), (halo.Func("c"),))
     )
+
+
+def test_states_with_directives_and_no_place_are_computed_at_the_root():
+    h = halo.Func("h")
+
+    @halo.func
+    def step(t, j, *, x: halo.f32[:, :]):
+        return halo.tanh(sum(h[t - 1, k] for k in halo.rdom(N)) + x[t, j])
+
+    @halo.func
+    def last(j):
+        return 2 * h[3, j]
+
+    halo.scan(h, init=0.0, step=step)
+    h.update(0).vectorize("j", 4)
+    h.update(1).vectorize("j", 4)
+    x, state = floats(4, N), np.zeros(N, np.float32)
+    for row in x:
+        state = np.tanh(state.sum() + row)
+    assert np.allclose(last(x, shape=(N,)), 2 * state, atol=1e-6)

@@ -43,7 +43,8 @@ def _layer(n: Node, op: Any, functions: int, attrs: Any) -> Any:
     for k, reverse in enumerate(runs):
         own = tuple(named[k * functions : (k + 1) * functions])
         more = [_at(s, k) for s in states] + [_at(n.get(7), k)]
-        found.append(op(x, _at(n[1], k), _at(n[2], k), _at(n.get(3), k), *more, reverse=reverse, **attrs(own)))
+        w, r = (nn.transpose(_at(n[i], k), axes=(1, 0)) for i in (1, 2))  # weights are constants: once and for all
+        found.append(op(x, w, r, _at(n.get(3), k), *more, reverse=reverse, kernel_layout="IO", **attrs(own)))
     return found, runs
 
 
