@@ -72,9 +72,11 @@ def in_lanes(name: str, rest: Any, unit: Any, fold: Callable[[Any, Any], Any], v
     r: RDom = halo.rdom(*outer, (n + (lanes - 1)) // lanes, names=[*(f"s{d}" for d in range(len(outer))), "s"])
     parts[(*rest, lane)] = unit
     parts[(*rest, lane)] = fold(parts[(*rest, lane)], value(*(r[d] for d in range(len(outer))), r.s * lanes + lane))
-    q: RDom = halo.rdom(lanes, names="q")
-    whole[rest] = unit
-    whole[rest] = fold(whole[rest], parts[(*rest, q.q)])
+    halves: list[Any] = [parts[(*rest, k)] for k in range(lanes)]
+    while len(halves) > 1:  # as a tree: no sum waits for all of those before it
+        half = len(halves) // 2
+        halves = [fold(a, b) for a, b in zip(halves[:half], halves[half:], strict=True)]
+    whole[rest] = halves[0]
     return parts, whole
 
 
