@@ -15,7 +15,7 @@ from halo.jit.target import Target
 
 from .op import Kind, Types, op
 from .reductions import accumulator, extent
-from .schedule import bound, by_height, epilogues, length, tiled
+from .schedule import bound, by_height, epilogues, length, points, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
 from .tiles import Tile, register_tile, registers
@@ -68,6 +68,7 @@ def _einsum(*xs: Any, equation: str) -> Any:
 @op(Kind.OPAQUE, reference=_einsum)
 def einsum(*xs: TensorType, equation: str) -> TensorType:
     """The sum of products over the axes that the result does not name, by Einstein's notation: NumPy einsum, ONNX Einsum.
+    Floats of known extents are multiplied two operands at a time, as matrices, in the order that costs least.
 
     >>> from halo import nn
     >>> nn.einsum(np.array([[1, 2], [3, 4]]), np.array([1, 10]), equation="ij,j->i")
@@ -77,6 +78,110 @@ def einsum(*xs: TensorType, equation: str) -> TensorType:
     terms, result = _terms(equation, tuple(x.ndim for x in xs))
     of = _extents(terms, xs)
     return TensorType(tuple(of[c] for c in result), same_type("einsum", *xs))
+
+
+# Two operands at a time, as products of matrices --------------------------------------------------------------------------
+
+
+def _are_floats(types: Types, attrs: Any, target: Target) -> bool:
+    return len(types) > 1 and all(
+        t is not None and t.dtype in (halo.f32, halo.f64) and all(isinstance(n, int) and n > 0 for n in t.shape)
+        for t in types
+    )
+
+
+def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    if "i" in out.func.definitions.vars:
+        bound(out.func, out)
+        _in_tiles(out, out.func["sums"], out.func.definitions.vars.index("i"), target)
+    else:
+        points(out, target)
+
+
+@einsum.strategy("tiled", when=_are_floats, schedule=_schedule)
+def _(*xs: Tensor, equation: str) -> Tensor:
+    terms, result = _terms(equation, tuple(x.ndim for x in xs))
+    of = _extents(terms, xs)
+    left = list(zip(terms, xs, strict=True))
+    arrays = (np.broadcast_to(np.float32(0), x.type.static) for x in xs)
+    path: Any = np.einsum_path(f"{','.join(terms)}->{result}", *arrays, optimize=("greedy", 2**62))[0]
+    for k, places in enumerate(path[1:]):
+        first, *others = [left.pop(p) for p in sorted(places, reverse=True)][::-1]
+        for n, second in enumerate(others):
+            rest = [term for term, _ in (*left, *others[n + 1 :])]
+            first = _joined(f"_{k}_{n}", first, second, "".join((*rest, result)), of, None if rest else result)
+        left.append(first)
+    return left[0][1]
+
+
+def _joined(suffix: str, first: tuple[str, Tensor], second: tuple[str, Tensor], wanted: str, of: Any,
+            result: str | None) -> tuple[str, Tensor]:  # fmt: skip
+    """The product of two operands over the letters that are `wanted` after it; `result`: their order, if it is the last."""
+    (s, a), (t, b) = (
+        _without(f"operand{suffix}_{d}", x, term, other + wanted, of)
+        for d, ((term, x), (other, _)) in enumerate(((first, second), (second, first)))
+    )
+    if result is not None:
+        return result, _multiplied("einsum", "sums", s, a, t, b, result)
+    both = [c for c in s if c in t and c in wanted]
+    kept = "".join((*both, *(c for c in s if c not in t), *(c for c in t if c not in s)))
+    return kept, _stored(_multiplied(f"product{suffix}", f"sums{suffix}", s, a, t, b, kept))
+
+
+def _without(name: str, x: Tensor, term: str, wanted: str, of: Any) -> tuple[str, Tensor]:
+    """`x` summed over the letters that nothing else has, each letter once, and none whose one entry is repeated."""
+    extents = _extents((term,), (x,))
+    kept = "".join(c for c in extents if c in wanted and extents[c] == of[c])
+    return (kept, x) if kept == term else (kept, _stored(_products(name, (term,), kept, (x,))))
+
+
+def _stored(x: Tensor) -> Tensor:
+    """`x` as an array of its own."""
+    f, target = x.func.compute_root(), Target.host()
+    if "i" in f.definitions.vars:
+        (sums,) = (g for g in f.program().graph.functions if g.name == f.name.replace("product", "sums"))
+        _in_tiles(x, sums, f.definitions.vars.index("i"), target)
+    elif x.ndim:
+        f.vectorize(f.definitions.vars[-1], target.natural_lanes(x.dtype))
+        if x.ndim > 1:
+            f.parallel(f.definitions.vars[0])
+    return x
+
+
+def _multiplied(name: str, sums_name: str, s: str, a: Tensor, t: str, b: Tensor, result: str) -> Tensor:
+    """In tiles of sums along one axis of each operand, `i` and `j`, where they have some of their own and of those that are
+    summed; the letters of both and the result, as all other axes, are loops about it."""
+    summed = [c for c in s if c in t and c not in result]
+    rows, columns = [c for c in s if c not in t], [c for c in t if c not in s]
+    if not summed or not rows or not columns:
+        return _products(name, (s, t), result, (a, b))
+    if result[-1] in rows:
+        (s, a, rows), (t, b, columns) = (t, b, columns), (s, a, rows)
+    of = dict(zip(s + t, a.shape + b.shape, strict=True))
+    if result[-1] not in columns:
+        order = "".join((*(c for c in result if c in s and c in t), *rows, *columns))
+        inner = _stored(_multiplied("product", "sums", s, a, t, b, order))
+        return _products(name, (order,), result, (inner,))
+    row, column = max(rows, key=lambda c: int(of[c])), result[-1]
+    i: dict[str, Any] = {c: halo.Var({row: "i", column: "j"}.get(c, f"i_{c}")) for c in result}
+    r: RDom = halo.rdom(*(of[c] for c in summed), names=[f"r_{c}" for c in summed])
+    if t[-1] != column:
+        t, b = _packed(t, b, [*(c for c in t if c in result and c != column), *summed, column])
+    f, sums = Func(name), Func(sums_name)
+    at = tuple(i[c] for c in (*(c for c in result if c not in (row, column)), row, column))
+    over = i | dict(zip(summed, r, strict=True))
+    sums[at] = a.dtype(0)
+    sums[at] += a.func[tuple(over[c] for c in s)] * b.func[tuple(over[c] for c in t)]
+    f[tuple(i[c] for c in result)] = sums[at]
+    return Tensor(f, tuple(of[c] for c in result), a.dtype)
+
+
+def _packed(term: str, x: Tensor, order: list[str]) -> tuple[str, Tensor]:
+    """`x` with its axes in another order, so that vectors are read along the last one."""
+    f = Func("packed")
+    i = {c: halo.Var(f"i_{c}") for c in order}
+    f[tuple(i.values())] = x.func[tuple(i[c] for c in term)]
+    return "".join(order), _stored(Tensor(f, tuple(x.shape[term.index(c)] for c in order), x.dtype))
 
 
 @einsum.strategy("direct")
@@ -137,16 +242,21 @@ def _of_floats(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """Sums of a tile of rows and columns in registers; a panel of columns is read from cache for all rows."""
-    f, sums = out.func, out.func["sums"]
-    *batch, i, j = f.definitions.vars
-    rows, columns = out.shape[-2:]
+    bound(out.func, out)
+    _in_tiles(out, out.func["sums"], out.ndim - 2, target)
+
+
+def _in_tiles(out: Tensor, sums: Func, row: int, target: Target) -> None:
+    """Sums of a tile of rows, along axis `row`, and columns, the last axis, in registers; a panel of columns is read from
+    cache for all rows."""
+    f = out.func
+    *batch, j = f.definitions.vars
+    i, rows, columns = batch.pop(row), out.shape[row], out.shape[-1]
     lanes = target.natural_lanes(out.dtype)
     vectors = 2 if not isinstance(columns, int) or columns > lanes else 1
     width, most = lanes * vectors, (registers(target) - 1 - vectors) // vectors
     height = register_tile(target, 1, rows, 1).columns if isinstance(rows, int) and rows < most else most
-    bound(f, out)
-    for nest, high in by_height(f, out.ndim - 2, rows, Tile(1, height, vectors), (height // 2,)):
+    for nest, high in by_height(f, row, rows, Tile(1, height, vectors), (height // 2,)):
         stages = [(nest, width)]
         if not isinstance(columns, int):  # where there is no tile of them, vectors, of which the last is cut
             stages = [(nest.specialize(length(f, out.ndim - 1) >= width), width), (nest, lanes)]
@@ -164,8 +274,9 @@ def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> No
             stage.parallel(task)
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
+    summed = [v.name for v in sums.definitions.updates[0].rdom or ()]
     sums.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)
-    sums.update(0).reorder("k", i, j).vectorize(j, lanes).unroll(j).unroll(i)
+    sums.update(0).reorder(*summed, i, j).vectorize(j, lanes).unroll(j).unroll(i)
 
 
 @matmul.strategy("tiled", when=_of_floats, schedule=_schedule_tiled)

@@ -1,0 +1,57 @@
+"""einsum against NumPy's: products of matrices in every order of their axes, several operands, and what is none of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import halo
+from halo import nn
+
+RNG = np.random.default_rng(0)
+EXTENTS = dict(zip("abcdefhijk", (3, 2, 5, 34, 7, 9, 1, 19, 37, 20), strict=True))
+
+
+def agrees(equation: str, *arrays: np.ndarray) -> None:
+    want = np.einsum(equation, *(a.astype(np.float64) for a in arrays))
+    got = nn.einsum(*arrays, equation=equation)
+    assert got.shape == want.shape
+    assert got.dtype == arrays[0].dtype
+    near = 1e-5 if got.dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(got, want, rtol=near, atol=near * max(1.0, float(np.abs(want).max(initial=0))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("equation", [
+    "ij,jk->ik", "ij,kj", "ji,jk->ki", "abij,abkj->abik", "abik,akbd->abid", "aij,jbk->aibk", "aibk,jbk->aij",
+    "aij,ajk->ika", "ij,j->i", "i,ij->j", "i,i->", "ij,ij->i", "i,j->ij", "ij,ij->ij", "hij,ajk->aik",
+])  # fmt: skip
+def test_two_operands(equation: str, dtype: type) -> None:
+    terms = equation.split("->")[0].split(",")
+    agrees(equation, *(RNG.standard_normal([EXTENTS[c] for c in term]).astype(dtype) for term in terms))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_equation(data: st.DataObject) -> None:
+    """Up to four operands of any rank: letters twice, letters that one has alone, entries that are repeated."""
+    letters = data.draw(st.permutations("abcdij"))[: data.draw(st.integers(2, 5))]
+    terms = data.draw(st.lists(st.lists(st.sampled_from(letters), min_size=1, max_size=4), min_size=2, max_size=4))
+    found = sorted({c for term in terms for c in term})
+    result = data.draw(st.permutations(found))[: data.draw(st.integers(0, len(found)))]
+    ones = {(k, c) for k, term in enumerate(terms) for c in term if data.draw(st.integers(0, 6)) == 0}
+    arrays = (RNG.standard_normal([1 if (k, c) in ones else EXTENTS[c] for c in term], np.float32)
+              for k, term in enumerate(terms))  # fmt: skip
+    agrees(f"{','.join(map(''.join, terms))}->{''.join(result)}", *arrays)
+
+
+def test_several_operands_are_multiplied_in_the_order_that_costs_least() -> None:
+    """A matrix times a matrix times a vector never multiplies the matrices."""
+    a, b, v = (halo.Input(name, halo.f32, shape=s) for name, s in (("a", (40, 40)), ("b", (40, 40)), ("v", (40,))))
+    out = nn.einsum(a, b, v, equation="ij,jk,k->i")
+    given = {name: RNG.standard_normal(s, np.float32) for name, s in (("a", (40, 40)), ("b", (40, 40)), ("v", (40,)))}
+    np.testing.assert_allclose(out(**given), given["a"] @ (given["b"] @ given["v"]), rtol=1e-4, atol=1e-4)
+    assert {f.name for f in out.func.program().graph.functions if f.definitions.vars == ("i_j",)}
+    assert all(len(f.definitions.vars) < 2 for f in out.func.program().graph.functions)
