@@ -121,7 +121,7 @@ from .shape import (
     transpose,
     trilu,
 )
-from .sorting import argsort, overlap_suppression, sort
+from .sorting import argsort, overlap_suppression, sort, topk
 from .tensor import Tensor, TensorType, tensor
 
 __all__ = [
@@ -268,6 +268,7 @@ __all__ = [
     "tensor",
     "thresholded_relu",
     "tile",
+    "topk",
     "transpose",
     "trilu",
     "where",

@@ -268,6 +268,8 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "sqrt": [((abs(r(3, 4)),), {})],
     "subtract": [((r(3, 4), r(4)), {})],
     "tanh": [((r(3, 4),), {})],
+    "topk": [((r(3, 40),), {"k": 5}), ((ints(4, 5, 6, high=-2),), {"k": 2, "axis": 1, "largest": False}),
+             ((r(3, 4),), {"k": 0}), ((r(70),), {"k": 1}), ((r(2, 90),), {"k": 40}), ((r(3, 9).astype(np.float64),), {"k": 2})],
     "transpose": [((r(2, 3, 4),), {"axes": (0, 2, 1)}), ((r(2, 3),), {})],
 }  # fmt: skip
 ALL = [
@@ -397,6 +399,7 @@ def test_nan_and_negative_zero_go_through_relu_and_pools() -> None:
     (lambda: nn.sum(r(2, 3), axes=(2,)), "has no axis 2"),
     (lambda: nn.sum(r(2, 3), axes=(1, -1)), "each axis once"),
     (lambda: nn.argmax(r(2, 3), axis=5), "has no axis 5"),
+    (lambda: nn.topk(r(2, 3), k=4), "no 4 largest"),
     (lambda: nn.cumsum(r(2), axis=-2), "has no axis -2"),
     (lambda: nn.take(r(3), r(2)), "indices of take takes integers"),
     (lambda: nn.take(r(0, 3), ints(2)), "nothing to take"),

@@ -15,8 +15,7 @@ __all__: list[str] = []
 
 def _top(n: Node, k: int, largest: bool) -> Any:
     x, axis = n[0], n.attrs.get("axis", -1)
-    order = nn.argsort(x, axis=axis, descending=largest)
-    first = nn.strided_slice(order, begin=(0,), end=(k,), axes=(axis,))
+    first = nn.topk(x, k=k, axis=axis, largest=largest)
     return nn.gather_elements(x, first, axis=axis), first
 
 

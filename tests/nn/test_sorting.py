@@ -1,0 +1,41 @@
+"""The few largest: in lanes as in sorted rows, with equal values, NaN, zeros of both signs and the ends of each type."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import halo
+from halo import nn
+
+RNG = np.random.default_rng(0)
+FLOATS = np.array([0.0, -0.0, 1, -1, 2.5, np.inf, -np.inf, np.nan, 3, 4, 5])
+TYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+
+
+def among(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if np.dtype(dtype).kind == "f":
+        return RNG.choice(FLOATS, shape).astype(dtype)
+    ends = np.iinfo(dtype)
+    return RNG.choice(np.array([ends.min, ends.max, 1, 2, 3, ends.max // 2], dtype), shape)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((5, 100), -1), ((7,), 0), ((3, 4, 37), -1), ((9, 33), 0), ((2, 9, 20), 1)]
+)
+def test_topk_is_the_start_of_the_stable_order(dtype: str, largest: bool, shape: tuple[int, ...], axis: int) -> None:
+    x = among(dtype, shape)
+    for k in (1, 2, 7):
+        want = nn.topk.reference(x, k=k, axis=axis, largest=largest)
+        for strategy in (None, "sorted"):
+            np.testing.assert_array_equal(nn.topk(x, k=k, axis=axis, largest=largest, strategy=strategy), want)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_topk_of_an_extent_that_a_call_knows(axis: int) -> None:
+    x = halo.Input("x", halo.f32, shape=("m", "n"))
+    for shape in ((30, 50), (4, 4)):
+        a = among("float32", shape)
+        np.testing.assert_array_equal(nn.topk(x, k=4, axis=axis)(x=a), nn.topk.reference(a, k=4, axis=axis))
