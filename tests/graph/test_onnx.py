@@ -141,24 +141,49 @@ def test_resnet50_is_right() -> None:
     assert got.argmax() == want.argmax()
 
 
-def test_a_transposed_convolution_without_overlap_is_a_product() -> None:
-    from onnx import helper, numpy_helper
+TRANSPOSED = [
+    ((5, 7, 2, 3), {"strides": [2, 3]}),  # no overlap
+    ((5, 4, 3, 3), {"pads": [1, 1, 1, 1]}),
+    ((5, 4, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    ((5, 3, 3, 5), {"strides": [2, 3], "pads": [0, 2, 1, 1], "output_padding": [1, 2]}),
+    ((5, 3, 3, 2), {"strides": [1, 2], "dilations": [2, 3], "pads": [3, 1, 0, 2]}),
+    ((5, 3, 2, 2), {"strides": [3, 2], "dilations": [2, 2]}),
+    ((5, 3, 1, 2), {"strides": [2, 3], "pads": [2, 4, 1, 3]}),  # more padding than the window reaches
+    ((6, 2, 3, 3), {"strides": [2, 2], "group": 3, "pads": [1, 0, 1, 0]}),
+    ((6, 1, 4, 4), {"strides": [2, 2], "group": 6, "pads": [1, 1, 1, 1]}),
+    ((5, 3, 4), {"strides": [2], "pads": [1, 2], "dilations": [3]}),
+    ((16, 24, 3), {"strides": [2], "pads": [1, 1], "output_padding": [1]}),
+    ((3, 2, 2, 3, 2), {"strides": [2, 1, 2], "pads": [0, 1, 0, 1, 1, 0]}),
+]
+
+
+@pytest.mark.parametrize(("kernel", "attrs", "biased"), [(*case, i % 2 == 0) for i, case in enumerate(TRANSPOSED)])
+def test_transposed_convolutions(kernel: tuple[int, ...], attrs: dict[str, Any], biased: bool) -> None:
+    """Of extents that are known, and that only a call knows; beside ONNX Runtime."""
+    import onnxruntime as ort
+    from onnx import helper
 
     rng = np.random.default_rng(0)
-    w, b = (
-        numpy_helper.from_array(rng.standard_normal(s, np.float32), name)
-        for name, s in (("w", (5, 7, 2, 3)), ("b", (7,)))
-    )
-    node = helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], strides=[2, 3], kernel_shape=[2, 3])
-    x, y = (helper.make_tensor_value_info(n, 1, s) for n, s in (("x", ["n", 5, "h", "v"]), ("y", None)))
-    made = helper.make_model(
-        helper.make_graph([node], "g", [x], [y], [w, b]), opset_imports=[helper.make_opsetid("", 17)]
-    )
-    net = graph.from_onnx(made).compile()
-    for shape in ((1, 5, 4, 6), (2, 5, 9, 3)):
-        a = rng.standard_normal(shape, np.float32)
-        (want,) = ReferenceEvaluator(made).run(None, {"x": a})
-        np.testing.assert_allclose(net(a), want, rtol=1e-4, atol=1e-5)
+    weights = [numpy_helper.from_array(rng.standard_normal(kernel, np.float32), "w")]
+    if biased:
+        weights.append(numpy_helper.from_array(w(kernel[1] * attrs.get("group", 1)), "b"))
+    node = helper.make_node("ConvTranspose", ["x", *(v.name for v in weights)], ["y"], kernel_shape=kernel[2:], **attrs)
+
+    def made(shape: Any) -> Any:
+        x, y = (helper.make_tensor_value_info(n, 1, s) for n, s in (("x", shape), ("y", None)))
+        g = helper.make_graph([node], "g", [x], [y], weights)
+        return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    shapes = [(batch, kernel[0], *extents[: len(kernel) - 2]) for batch, extents in ((1, (4, 6, 3)), (2, (9, 5, 4)))]
+    free = graph.from_onnx(made(["n", kernel[0], "d", "h", "v"][: len(kernel)])).compile()
+    for shape in shapes:
+        x = rng.standard_normal(shape, np.float32)
+        session = ort.InferenceSession(made(shape).SerializeToString(), providers=["CPUExecutionProvider"])
+        (want,) = session.run(None, {"x": x})
+        for net in (graph.from_onnx(made(shape)).compile(), free):
+            got = net(x)
+            assert got.shape == want.shape
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
