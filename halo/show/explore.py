@@ -204,14 +204,25 @@ class Explorer:
         """The widget where there is anywidget (the extra `notebook`), and in any case the snapshot that a saved notebook
         keeps."""
         still = {"text/plain": self.history(), "text/html": self._repr_html_()}
+        widget = self._live()
+        if widget is None:
+            return still
+        live = widget._repr_mimebundle_() or {}
+        data, metadata = live if isinstance(live, tuple) else (live, {})
+        return {**data, **still}, metadata
+
+    def _display_(self) -> Any:
+        """What marimo shows: of a bundle it would take the snapshot."""
+        return self._live() or self
+
+    def _live(self) -> Any:
+        """The widget, None without anywidget."""
         try:
             from .widget import ExplorerWidget
         except ImportError:
-            return still
+            return None
         self.widget = self.widget or ExplorerWidget(self)
-        live = self.widget._repr_mimebundle_() or {}
-        data, metadata = live if isinstance(live, tuple) else (live, {})
-        return {**data, **still}, metadata
+        return self.widget
 
 
 def explore(f: Runnable, args: tuple[Any, ...], inputs: Mapping[str, Any], out: Any, shape: Any) -> Explorer:

@@ -5,16 +5,9 @@ Needs JupyterLab, Playwright (the extra `browser`) and Chromium. Pictures of wha
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +15,9 @@ import pytest
 import halo
 
 from .chromium import PICTURES, opened, picture
+from .servers import free_port, served
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parent.parent.parent
 CELL = """
 import numpy as np
 from examples import local_laplacian
@@ -53,34 +46,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.strip()) for c in cells])
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(book, home / f"{name}.ipynb")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    token = secrets.token_hex(8)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(home / "config"),
-                   "JUPYTER_DATA_DIR": str(home / "data"), "HALO_CACHE_DIR": str(home / "cache")}  # fmt: skip
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
-               f"--IdentityProvider.token={token}", f"--notebook-dir={home}"]  # fmt: skip
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/api?token={token}")
+    port, token = free_port(), secrets.token_hex(8)
+    arguments = ["--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
+                 f"--IdentityProvider.token={token}", f"--notebook-dir={home}"]  # fmt: skip
+    with served("jupyterlab", arguments, home, f"http://127.0.0.1:{port}/api?token={token}"):
         # A workspace each: in that of another, JupyterLab opens its notebook again, beside or before this one.
         yield f"http://127.0.0.1:{port}/lab/workspaces/{{0}}/tree/{{0}}.ipynb?token={token}"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait_for(address: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.3)
 
 
 @pytest.fixture
