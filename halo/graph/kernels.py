@@ -29,6 +29,7 @@ def pipeline(f: Function) -> nn.Tensor:
     target = Target.host()
     made: dict[int, Any] = {}
     anchor: Call | None = None
+    moves: list[Call] = []
     for p in f.params:
         made[id(p)] = nn.tensor(halo.Input(p.name, p.type.dtype, shape=p.type.shape))
     for e in walk(f.body):
@@ -37,7 +38,11 @@ def pipeline(f: Function) -> nn.Tensor:
             made[id(e)] = e.op.compute(tuple(None if a is None else made[id(a)] for a in e.args), e.attrs)
             if e.op.kind >= Kind.REDUCTION:  # an opaque one is alone in its group
                 anchor = e
+            elif e.op.kind is Kind.INJECTIVE:
+                moves.append(e)
     out: nn.Tensor = made[id(f.body)]
+    if anchor is None and [e.op for e in moves] == [nn.transpose]:
+        (anchor,) = moves
     if anchor is not None:
         types = tuple(None if a is None else a.type for a in anchor.args)
         assert isinstance(anchor.op, nn.Op)

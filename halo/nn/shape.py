@@ -11,8 +11,10 @@ import halo
 from halo import Func
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import dim_max, dim_min, shown
+from halo.jit.target import Target
 
-from .op import Kind, op
+from .op import Kind, Types, op
+from .schedule import bound, points, tiled
 from .shapes import axis_of, equal, indices, same_type
 from .tensor import Tensor, TensorType
 
@@ -133,7 +135,37 @@ def transpose(x: TensorType, *, axes: tuple[int, ...] | None = None) -> TensorTy
     return TensorType(tuple(x.shape[a] for a in _order(x.ndim, axes)), x.dtype)
 
 
-@transpose.strategy("direct")
+ACROSS, ALONG = (
+    16,
+    64,
+)  # entries of a tile along the last axis of what is read, and of the result: lines of the cache of each
+
+
+def _schedule_transposed(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """In tiles, whose lines of the argument stay in cache until all that they hold is stored."""
+    (x,) = types
+    assert x is not None
+    order, f = _order(x.ndim, attrs["axes"]), out.func
+    whole = out.shape == tuple(x.shape[a] for a in order) and all(isinstance(n, int) for n in out.shape)
+    last = order.index(x.ndim - 1) if whole and x.ndim else -1
+    if last in (-1, x.ndim - 1) or min(out.shape[last], out.shape[-1]) < ACROSS:
+        points(out, target)
+        return
+    bound(f, out)
+    *outer, v = f.definitions.vars
+    u, lanes = outer.pop(last), min(target.natural_lanes(out.dtype), ACROSS)
+    tiled(f, v, "vo", min(ALONG, out.shape[-1] // lanes * lanes), out.shape[-1])
+    tiled(f, u, "uo", ACROSS, out.shape[last])
+    outer.append("vo")
+    f.reorder(*outer, "uo", u, v).vectorize(v, lanes)
+    task = outer[0]
+    for name in outer[1:]:
+        f.fuse(task, name, f"{task}_{name}")
+        task = f"{task}_{name}"
+    f.parallel(task)
+
+
+@transpose.strategy("direct", schedule=_schedule_transposed)
 def _(x: Tensor, *, axes: tuple[int, ...] | None) -> Tensor:
     order = _order(x.ndim, axes)
     f = Func("transpose")

@@ -152,3 +152,17 @@ def test_what_is_no_saved_net(net: Net, tmp_path: Path) -> None:
         (tmp_path / "wrong").write_bytes(wrong)
         with pytest.raises(halo.ArgumentError, match=r"no net|cut off"):
             load(tmp_path / "wrong")
+
+
+@pytest.mark.parametrize(("body", "shape"), [
+    ("%a = relu(%x); %b = transpose(%a); %c = relu(%b); %0 = add(%c, %y); %0", (40, 70)),
+    ("%a = transpose(%x); %0 = add(%a, %z); %0", (2, 40, 70)),  # what is broadcast is no tile of the transposition
+    ("%a = transpose(%x); %0 = reshape(%a, shape=(70, 40)); %0", (70, 40)),
+    ("%a = transpose(%x); %b = relu(%a); %0 = transpose(%b); %0", (70, 40)),
+])  # fmt: skip
+def test_transpositions_fuse_with_what_is_about_them(body: str, shape: tuple[int, ...]) -> None:
+    given = {"x": (70, 40), "y": (40, 70), "z": (2, 1, 70)}
+    used = {name: RNG.standard_normal(s, np.float32) for name, s in given.items() if f"%{name}" in body}
+    params = ", ".join(f"%{name}: f32{[*given[name]]}" for name in used)
+    made = parse(f"def main({params}) -> f32{[*shape]} {{ {body} }}")
+    np.testing.assert_array_equal(made.compile()(**used), by_reference(made, **used))

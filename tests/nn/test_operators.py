@@ -270,7 +270,9 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "tanh": [((r(3, 4),), {})],
     "topk": [((r(3, 40),), {"k": 5}), ((ints(4, 5, 6, high=-2),), {"k": 2, "axis": 1, "largest": False}),
              ((r(3, 4),), {"k": 0}), ((r(70),), {"k": 1}), ((r(2, 90),), {"k": 40}), ((r(3, 9).astype(np.float64),), {"k": 2})],
-    "transpose": [((r(2, 3, 4),), {"axes": (0, 2, 1)}), ((r(2, 3),), {})],
+    "transpose": [((r(2, 3, 4),), {"axes": (0, 2, 1)}), ((r(2, 3),), {}), ((r(70, 33),), {}), ((r(5),), {}),
+                  ((r(2, 17, 3, 40),), {"axes": (2, 3, 0, 1)}), ((ints(2, 90, 16, dtype=np.int8),), {"axes": (0, 2, 1)}),
+                  ((r(20, 2, 99).astype(np.float64),), {"axes": (1, 2, 0)}), ((bools(64, 64),), {})],
 }  # fmt: skip
 ALL = [
     pytest.param(name, args, attrs, id=f"{name}{k}") for name, of in CASES.items() for k, (args, attrs) in enumerate(of)
