@@ -157,25 +157,43 @@ TRANSPOSED = [
 ]
 
 
-@pytest.mark.parametrize(("kernel", "attrs", "biased"), [(*case, i % 2 == 0) for i, case in enumerate(TRANSPOSED)])
-def test_transposed_convolutions(kernel: tuple[int, ...], attrs: dict[str, Any], biased: bool) -> None:
+VOLUMES = [
+    ((4, 5, 3, 3, 3), {"pads": [1, 1, 1, 1, 1, 1]}),
+    ((24, 16, 2, 3, 1), {"strides": [2, 1, 2], "pads": [0, 1, 0, 2, 1, 0]}),
+    ((6, 2, 3, 2, 2), {"dilations": [2, 1, 2], "group": 3, "pads": [2, 0, 1, 1, 0, 1]}),
+    ((6, 1, 3, 3, 1), {"group": 6, "strides": [3, 2, 1], "pads": [4, 1, 0, 3, 1, 0]}),
+    ((3, 4, 1, 1, 1), {"pads": [1, 0, 0, 0, 0, 0]}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel", "attrs", "biased"),
+    [
+        (kind, *case, i % 2 == 0)
+        for kind, cases in (("ConvTranspose", TRANSPOSED), ("Conv", VOLUMES))
+        for i, case in enumerate(cases)
+    ],
+)
+def test_convolutions(kind: str, kernel: tuple[int, ...], attrs: dict[str, Any], biased: bool) -> None:
     """Of extents that are known, and that only a call knows; beside ONNX Runtime."""
     import onnxruntime as ort
     from onnx import helper
 
     rng = np.random.default_rng(0)
+    groups = attrs.get("group", 1)
+    channels, out = (kernel[1] * groups, kernel[0]) if kind == "Conv" else (kernel[0], kernel[1] * groups)
     weights = [numpy_helper.from_array(rng.standard_normal(kernel, np.float32), "w")]
     if biased:
-        weights.append(numpy_helper.from_array(w(kernel[1] * attrs.get("group", 1)), "b"))
-    node = helper.make_node("ConvTranspose", ["x", *(v.name for v in weights)], ["y"], kernel_shape=kernel[2:], **attrs)
+        weights.append(numpy_helper.from_array(w(out), "b"))
+    node = helper.make_node(kind, ["x", *(v.name for v in weights)], ["y"], kernel_shape=kernel[2:], **attrs)
 
     def made(shape: Any) -> Any:
         x, y = (helper.make_tensor_value_info(n, 1, s) for n, s in (("x", shape), ("y", None)))
         g = helper.make_graph([node], "g", [x], [y], weights)
         return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
-    shapes = [(batch, kernel[0], *extents[: len(kernel) - 2]) for batch, extents in ((1, (4, 6, 3)), (2, (9, 5, 4)))]
-    free = graph.from_onnx(made(["n", kernel[0], "d", "h", "v"][: len(kernel)])).compile()
+    shapes = [(batch, channels, *extents[: len(kernel) - 2]) for batch, extents in ((1, (4, 6, 3)), (2, (9, 5, 4)))]
+    free = graph.from_onnx(made(["n", channels, "d", "h", "v"][: len(kernel)])).compile()
     for shape in shapes:
         x = rng.standard_normal(shape, np.float32)
         session = ort.InferenceSession(made(shape).SerializeToString(), providers=["CPUExecutionProvider"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,37 @@ def _of_rows(x: Any) -> Any:
 def _(n: Node) -> Any:
     x, weight, groups = n[0], n[1], n.attrs.get("group", 1)
     window = _window(n, weight.type.static[2:])
-    if x.type.dtype is not f32 or x.type.ndim > 4 or 0 in x.type.shape:
-        return nn.conv(x, weight, n.get(2), groups=groups, **window)
+    bias = n.get(2)
+    made = nn.conv.infer((x.type, weight.type, None if bias is None else bias.type), {**window, "groups": groups})
+    if made.dtype is not f32 or x.type.ndim > 5 or 0 in (*x.type.shape, *made.shape):
+        return nn.conv(x, weight, bias, groups=groups, **window)
+    if x.type.ndim == 5:
+        return _of_planes(x, weight, bias, groups=groups, **window)
     if x.type.ndim == 4:
-        return nn.conv2d(x, weight, n.get(2), groups=groups, **window)
+        return nn.conv2d(x, weight, bias, groups=groups, **window)
     (stride,), (dilation,), (before, after) = window["strides"], window["dilation"], window["padding"]
-    y = nn.conv2d(_of_rows(x), _of_rows(weight), n.get(2), groups=groups, strides=(1, stride), dilation=(1, dilation),
+    y = nn.conv2d(_of_rows(x), _of_rows(weight), bias, groups=groups, strides=(1, stride), dilation=(1, dilation),
                   padding=(0, before, 0, after))  # fmt: skip
     return nn.reshape(y, shape=(*y.type.shape[:2], y.type.shape[3]))
+
+
+def _of_planes(x: Any, weight: Any, bias: Any, *, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """A convolution of volumes as one of pictures: of each plane of the result, with the planes under its window as channels."""
+    (o, i, depth, *kernel), (s, *across), (d, *apart) = weight.type.static, strides, dilation
+    (front, top, left, back, bottom, right) = padding
+    batch, c, planes, h, w = x.type.shape
+    x = nn.reshape(nn.transpose(x, axes=(0, 2, 1, 3, 4)), shape=(batch, planes, c, 1, h, w))
+    none = (0,) * 4
+    taps = [
+        nn.pad(x, before=(0, front - k * d, *none), after=(0, back - (depth - 1 - k) * d, *none)) for k in range(depth)
+    ]
+    if s > 1:
+        taps = [nn.strided_slice(t, begin=(0,), end=(sys.maxsize,), strides=(s,), axes=(1,)) for t in taps]
+    planes = taps[0].type.shape[1]
+    x = nn.reshape(nn.concatenate(*taps, axis=3), shape=(batch * planes, c * depth, h, w))
+    y = nn.conv2d(x, nn.reshape(weight, shape=(o, i * depth, *kernel)), bias, strides=tuple(across),
+                  padding=(top, left, bottom, right), dilation=tuple(apart), groups=groups)  # fmt: skip
+    return nn.transpose(nn.reshape(y, shape=(batch, planes, *y.type.shape[1:])), axes=(0, 2, 1, 3, 4))
 
 
 @adapter("ConvTranspose")
