@@ -234,11 +234,8 @@ class _Tracer:
                 break
             if not test:
                 break
-            try:
-                self.block(s.body, env)
-            except _Leaves as leaves:
-                if leaves.ends:
-                    return
+            if not self.goes_on(s.body, env):
+                return
         self.block(s.orelse, env)
 
     def for_(self, s: ast.For, env: Env) -> None:
@@ -252,12 +249,17 @@ class _Tracer:
             for value in values:
                 env[_ITEM] = value
                 self.execute(ast.copy_location(ast.Assign([s.target], _name(_ITEM, s.target)), s.target), env)
-                try:
-                    self.block(s.body, env)
-                except _Leaves as leaves:
-                    if leaves.ends:
-                        return
+                if not self.goes_on(s.body, env):
+                    return
         self.block(s.orelse, env)
+
+    def goes_on(self, body: list[ast.stmt], env: Env) -> bool:
+        """Carry out an iteration; whether its loop is not left by it."""
+        try:
+            self.block(body, env)
+        except _Leaves as leaves:
+            return not leaves.ends
+        return True
 
     def iterated(self, node: ast.expr, env: Env) -> Any:
         """What a `for` goes through: `range` of tensors is one."""

@@ -77,8 +77,7 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
          body: Callable[..., tuple[Expr | None, Values, Values]], name: str = "loop") -> tuple[Expr, ...]:  # fmt: skip
     """The values carried in the end, then the stacked ones. `body(i, *carried, *args)` builds an iteration: whether there is
     another one (None: that is not asked), what is carried, what is stacked; Vars of outside that it uses become arguments.
-    It is called again where what it carries is of
-    another type than before.
+    It is called again where what it carries is of another type than before.
 
     Raises ArgumentError for a trip count that is no i64[], and for values whose type changes in more than extents.
 

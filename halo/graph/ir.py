@@ -245,8 +245,18 @@ class Function(Expr):
         return self.body.fields if isinstance(self.body, Tuple) else (self.body,)
 
 
+class Control(Expr):
+    """An expression with functions inside of it, which says what type its value is of."""
+
+    result: Type
+
+    @property
+    def type(self) -> Type:
+        return self.result
+
+
 @dataclass(frozen=True, eq=False)
-class If(Expr):
+class If(Control):
     """`then(*args)` where `condition`, a bool[], holds, else `otherwise(*args)`: ONNX If.
 
     `result` is its type. An extent that differs between the branches is a Dim of its own there.
@@ -260,10 +270,6 @@ class If(Expr):
     name: str = ""
 
     @property
-    def type(self) -> Type:
-        return self.result
-
-    @property
     def bodies(self) -> tuple[Function, ...]:
         return self.then, self.otherwise
 
@@ -273,7 +279,7 @@ class If(Expr):
 
 
 @dataclass(frozen=True, eq=False)
-class Loop(Expr):
+class Loop(Control):
     """`body` again and again: ONNX Loop and Scan, and Python's `while` and `for`.
 
     `body` takes the number of the iteration, an i64[], the `carried` values and `args`, which all iterations read. It
@@ -291,10 +297,6 @@ class Loop(Expr):
     body: Function
     result: Type
     name: str = ""
-
-    @property
-    def type(self) -> Type:
-        return self.result
 
     @property
     def children(self) -> tuple[Expr, ...]:
