@@ -13,6 +13,7 @@ import pytest
 
 import halo
 from halo import graph, nn
+from tests.blurred import blur
 
 from .chromium import opened, picture
 
@@ -20,16 +21,6 @@ pytestmark = pytest.mark.browser
 MOST = 2.0  # seconds until the page of a hundred stages stands
 LARGEST = 300_000  # bytes of what a notebook shows; an animation and the page of the compiler may take more
 THEMES = {"light": "color:#222;background:#fff", "dark": "color:#ddd;background:#111"}
-
-
-def blur() -> halo.Func:
-    y, x = halo.vars("y x")
-    img, rows, out = halo.Input("img", halo.u16, ndim=2), halo.Func("rows"), halo.Func("out")
-    rows[y, x] = (img[y, x] + img[y, x + 1] + img[y, x + 2]) // 3
-    out[y, x] = (rows[y, x] + rows[y + 1, x] + rows[y + 2, x]) // 3
-    out.tile("y", "x", "yo", "xo", "y", "x", 16, 64).vectorize("x", 32).parallel("yo")
-    rows.compute_at(out, "xo").vectorize("x", 32)
-    return out
 
 
 def measured() -> halo.Func:

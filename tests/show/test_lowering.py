@@ -12,17 +12,12 @@ import pytest
 
 import halo
 from halo.lowering import PASSES
+from tests import blurred
 
 
-@pytest.fixture
-def blur() -> halo.Func:
-    y, x = halo.vars("y x")
-    img, rows, out = halo.Input("img", halo.u16, ndim=2), halo.Func("rows"), halo.Func("out")
-    rows[y, x] = (img[y, x] + img[y, x + 1] + img[y, x + 2]) // 3
-    out[y, x] = (rows[y, x] + rows[y + 1, x] + rows[y + 2, x]) // 3
-    out.tile("y", "x", "yo", "xo", "y", "x", 16, 64).vectorize("x", 32).parallel("yo")
-    rows.compute_at(out, "xo").vectorize("x", 32)
-    return out
+@pytest.fixture(name="blur")
+def _blur() -> halo.Func:
+    return blurred.blur()
 
 
 def data(page: str) -> dict:
