@@ -24,9 +24,10 @@ from halo.frontend.source import Source, load
 from halo.nn import TensorType
 from halo.nn.tensor import type_of
 
-from .control import if_, inlined, loop
+from .control import if_, loop
 from .ir import Constant, Expr, Function, Module, Tuple, Var, constant
 from .shape_arithmetic import shape_vector
+from .symbolic import inlined
 
 __all__ = ["Captured", "function"]
 

@@ -15,10 +15,11 @@ from halo.ir.shapes import Dim, dim_max, dims_of
 from halo.nn import TensorType
 from halo.types import bool_, i64
 
-from .ir import Constant, Expr, Function, If, Item, Loop, Tuple, Type, Var, constant, rewrite, walk
+from .ir import Constant, Expr, Function, If, Item, Loop, Tuple, Type, Var, constant, walk
 from .shape_arithmetic import values
+from .symbolic import inlined
 
-__all__ = ["checked", "if_", "inlined", "is_open", "loop", "unified"]
+__all__ = ["checked", "if_", "is_open", "loop", "unified"]
 
 Values = Sequence[Expr]
 
@@ -201,9 +202,3 @@ def is_open(e: Expr) -> bool:
         if any(name not in given for t in result for n in t.shape for name in dims_of(n)):
             return True
     return any(is_open(x) for body in e.bodies for x in walk(body.body))
-
-
-def inlined(f: Function, args: Values) -> Expr:
-    """The body of `f` over `args`."""
-    of = {id(p): a for p, a in zip(f.params, args, strict=True)}
-    return rewrite(f.body, lambda new, old: of.get(id(old), new))

@@ -9,6 +9,7 @@ An expression is a DAG: what is shared is one object. Its type is known from the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,6 +40,7 @@ __all__ = [
     "every",
     "in_bodies",
     "rewrite",
+    "rewrite_once_read",
     "walk",
 ]
 
@@ -524,6 +526,21 @@ def rewrite(root: Expr, change: Callable[[Expr, Expr], Expr]) -> Expr:
         with from_node(e.name if isinstance(e, Call) else ""):
             new[id(e)] = change(with_children(e, tuple(new[id(c)] for c in e.children)), e)
     return new[id(root)]
+
+
+def rewrite_once_read(f: Function, change: Callable[[Expr, set[int]], Expr]) -> Function:
+    """`f` with `change(e, once)` in place of every expression, whose children are already changed; `once`: the ids of those
+    new ones that nothing else reads."""
+    readers = Counter(id(c) for e in walk(f.body) for c in e.children)
+    once: set[int] = set()
+
+    def step(e: Expr, old: Expr) -> Expr:
+        e = change(e, once)
+        if readers[id(old)] == 1:
+            once.add(id(e))
+        return e
+
+    return replace(f, body=rewrite(f.body, step))
 
 
 def with_children(e: Expr, children: tuple[Expr, ...]) -> Expr:

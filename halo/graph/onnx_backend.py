@@ -222,17 +222,21 @@ def _is_core(name: str, model: Any) -> bool:
 
 def table(cases: list[Case]) -> str:
     """The outcomes of each operator, those with most cases that do not pass first."""
-    operators: dict[str, list[Case]] = {}
-    for c in cases:
-        for op in c.operators:
-            operators.setdefault(op, []).append(c)
 
     def failing(item: tuple[str, list[Case]]) -> tuple[int, str]:
         return -sum(c.outcome != PASSED for c in item[1]), item[0]
 
-    lines = [f"{op:<28} {_counted(of)}" for op, of in sorted(operators.items(), key=failing)]
+    lines = [f"{op:<28} {_counted(of)}" for op, of in sorted(_by_operator(cases).items(), key=failing)]
     lines += [f"{'core':<28} {_counted([c for c in cases if c.core])}", f"{'all':<28} {_counted(cases)}"]
     return "\n".join(lines)
+
+
+def _by_operator(cases: list[Case]) -> dict[str, list[Case]]:
+    operators: dict[str, list[Case]] = {}
+    for c in cases:
+        for op in c.operators:
+            operators.setdefault(op, []).append(c)
+    return operators
 
 
 def _counted(cases: list[Case]) -> str:
@@ -243,10 +247,6 @@ def matrix(cases: list[Case]) -> str:
     """The operators and how many of their cases pass, as a page of the documentation."""
     import onnx
 
-    operators: dict[str, list[Case]] = {}
-    for c in cases:
-        for op in c.operators:
-            operators.setdefault(op, []).append(c)
     passed = sum(c.outcome == PASSED for c in cases)
     core = [c for c in cases if c.core]
     lines = [
@@ -260,7 +260,10 @@ def matrix(cases: list[Case]) -> str:
         "| operator | passes | of |",
         "|---|--:|--:|",
     ]
-    lines += [f"| {op} | {sum(c.outcome == PASSED for c in of)} | {len(of)} |" for op, of in sorted(operators.items())]
+    lines += [
+        f"| {op} | {sum(c.outcome == PASSED for c in of)} | {len(of)} |"
+        for op, of in sorted(_by_operator(cases).items())
+    ]
     return "\n".join((*lines, ""))
 
 

@@ -1,8 +1,9 @@
-"""Symbolic extents in programs: fixed to integers, given their values, and integer tensors that are made of them."""
+"""Functions over other values than their parameters: extents fixed to integers, a model inside of a program, a branch in place
+of its If."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,9 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max
 from halo.nn import TensorType
 
-from .ir import Call, Expr, Function, If, Loop, Module, Var, constant, walk, with_bodies, with_children
+from .ir import Call, Control, Expr, Function, Module, Var, constant, walk, with_bodies, with_children
 
-__all__ = ["applied", "evaluated", "fixed", "substituted"]
+__all__ = ["applied", "evaluated", "fixed", "inlined", "substituted"]
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -64,29 +65,31 @@ def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
     for name, t in m.inputs.items():
         if (wanted := _of_type(t, of)) != given[name].type:
             raise ArgumentError(f"{name} is a tensor of {wanted}, not of {given[name].type}", loc=here())
-    return _over(m.main.body, {id(p): given[p.name] for p in m.main.params}, of)
+    return inlined(m.main, [given[p.name] for p in m.main.params], of)
+
+
+def inlined(f: Function, args: Sequence[Expr], of: Mapping[str, Any] | None = None) -> Expr:
+    """The body of `f` over `args`, with the extents `of` in place of the Dims that it names; what depends on neither is what it
+    was."""
+    of = of or {}
+    made: dict[int, Expr] = dict(zip(map(id, f.params), args, strict=True))
+    for e in (e for e in walk(f.body) if id(e) not in made):
+        children = tuple(made[id(c)] for c in e.children)
+        if of and isinstance(e, Call):
+            given = iter(children)
+            over = tuple(None if a is None else next(given) for a in e.args)
+            made[id(e)] = replace(e, args=over, attributes=tuple((k, substituted(v, of)) for k, v in e.attributes))
+        elif of and isinstance(e, Control):
+            inner: Any = with_bodies(with_children(e, children), tuple(_fixed(body, of) for body in e.bodies))
+            made[id(e)] = replace(inner, result=_of_type(e.result, of))
+        else:
+            made[id(e)] = with_children(e, children)
+    return made[id(f.body)]
 
 
 def _fixed(f: Function, of: Mapping[str, Any]) -> Function:
     params = tuple(Var(p.name, _of_type(p.type, of)) for p in f.params)
-    return replace(f, params=params, body=_over(f.body, dict(zip(map(id, f.params), params, strict=True)), of))
-
-
-def _over(body: Expr, made: dict[int, Expr], of: Mapping[str, Any]) -> Expr:
-    """`body`, with the expressions `made` in place of its parameters and extents in place of Dims."""
-    for e in (e for e in walk(body) if not isinstance(e, Var)):
-        children = tuple(made[id(c)] for c in e.children)
-        if isinstance(e, Call):
-            given = iter(children)
-            args = tuple(None if a is None else next(given) for a in e.args)
-            made[id(e)] = Call(e.op, args, tuple((k, substituted(v, of)) for k, v in e.attributes), e.name)
-        elif isinstance(e, (If, Loop)):
-            inner = with_bodies(with_children(e, children), tuple(_fixed(body, of) for body in e.bodies))
-            assert isinstance(inner, (If, Loop))
-            made[id(e)] = replace(inner, result=_of_type(e.result, of))
-        else:
-            made[id(e)] = with_children(e, children)
-    return made[id(body)]
+    return replace(f, params=params, body=inlined(f, params, of))
 
 
 def _of_type(t: Any, of: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from halo.jit.target import Target
 
 from .op import Kind, Types, op
 from .reductions import accumulator, extent
-from .schedule import bound, by_height, epilogues, length, points, tiled
+from .schedule import bound, by_height, epilogues, in_parallel, length, points, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
 from .tiles import Tile, register_tile, registers
@@ -267,11 +267,7 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target) -> None:
                 stage.split(j, "jo", j, wide).never_partition("jo")
             tiled(stage, i, "io", high, rows)
             stage.reorder(*batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i)
-            task = batch[0] if batch else "jo"
-            for v in batch[1:]:
-                stage.fuse(task, v, f"{task}_{v}")
-                task = f"{task}_{v}"
-            stage.parallel(task)
+            in_parallel(stage, batch or ["jo"])
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
     summed = [v.name for v in sums.definitions.updates[0].rdom or ()]

@@ -16,7 +16,7 @@ from halo.jit.target import Target
 from .elementwise import elementwise
 from .op import Kind, Types, op
 from .reductions import accumulator, extent, in_lanes
-from .schedule import bound
+from .schedule import bound, in_parallel
 from .shapes import axis_of, broadcast, indices, takes
 from .tensor import Tensor, TensorType
 
@@ -96,12 +96,9 @@ def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
     """A row at a time, with all that is found of it."""
     f, lanes = out.func, target.natural_lanes(out.dtype)
     bound(f, out)
-    row, *rest, k = f.definitions.vars
+    *rows, k = f.definitions.vars
     f.vectorize(k, lanes)
-    for v in rest:
-        f.fuse(row, v, f"{row}_{v}")
-        row = f"{row}_{v}"
-    f.parallel(row)
+    row = in_parallel(f, rows)
     for name in ("tops", "top", "powers", "sums", "sum", "squares", "square", "deviation"):
         g = next((g for g in f.program().graph.functions if g.name == name), None)
         if g is None:

@@ -18,7 +18,7 @@ from halo.types import bf16, f16, f32, i64
 
 from .elementwise import elementwise
 from .op import Kind, Op, Types, op
-from .schedule import bound, epilogues
+from .schedule import bound, epilogues, in_parallel
 from .shapes import axes_of, axis_of, indices, takes
 from .tensor import Tensor, TensorType
 
@@ -94,11 +94,7 @@ def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
     """A row at a time; what its entries follow from is computed where they are added up."""
     f, parts, whole = out.func, out.func["rows"], out.func["row"]
     bound(f, out)
-    row, *rest = f.definitions.vars
-    for v in rest:
-        f.fuse(row, v, f"{row}_{v}")
-        row = f"{row}_{v}"
-    f.parallel(row)
+    row = in_parallel(f, f.definitions.vars)
     epilogues(parts, parts)  # and of what it reads
     whole.compute_at(f, row)
     parts.compute_at(f, row).vectorize("l").update(0).vectorize("l")

@@ -13,7 +13,7 @@ from .shapes import Window, indices
 from .tensor import Tensor
 from .tiles import Tile, cycles
 
-__all__ = ["bound", "by_height", "epilogues", "length", "padded_stage", "points", "tasks", "tiled"]
+__all__ = ["bound", "by_height", "epilogues", "in_parallel", "length", "padded_stage", "points", "tasks", "tiled"]
 
 FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
@@ -120,8 +120,13 @@ def tasks(f: Any, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[s
         names.append(f"{name}_t")
         left = max(left * size // extent, 1)
     f.reorder(*names, *loops)
-    task = names[0]
-    for name in names[1:]:
+    return in_parallel(f, names)
+
+
+def in_parallel(f: Any, loops: Sequence[str]) -> str:
+    """The loops of `f`, or of one of its nests, as one parallel loop, outermost first; its name."""
+    task, *inner = loops
+    for name in inner:
         f.fuse(task, name, f"{task}_{name}")
         task = f"{task}_{name}"
     f.parallel(task)

@@ -14,7 +14,7 @@ from halo.ir.shapes import dim_max, dim_min, shown
 from halo.jit.target import Target
 
 from .op import Kind, Types, op
-from .schedule import bound, points, tiled
+from .schedule import bound, in_parallel, points, tiled
 from .shapes import axis_of, equal, indices, same_type
 from .tensor import Tensor, TensorType
 
@@ -158,11 +158,7 @@ def _schedule_transposed(out: Tensor, target: Target, types: Types, attrs: Any) 
     tiled(f, u, "uo", ACROSS, out.shape[last])
     outer.append("vo")
     f.reorder(*outer, "uo", u, v).vectorize(v, lanes)
-    task = outer[0]
-    for name in outer[1:]:
-        f.fuse(task, name, f"{task}_{name}")
-        task = f"{task}_{name}"
-    f.parallel(task)
+    in_parallel(f, outer)
 
 
 @transpose.strategy("direct", schedule=_schedule_transposed)

@@ -15,7 +15,7 @@ from halo.types import bool_, f32, i32, i64, u32
 
 from .op import Kind, Types, op
 from .reductions import extent
-from .schedule import bound
+from .schedule import bound, in_parallel
 from .shapes import assume, axis_of, indices, same_type, takes
 from .tensor import Tensor, TensorType
 
@@ -163,11 +163,7 @@ def _schedule_few(out: Tensor, target: Target, types: Types, attrs: Any) -> None
         for g in kept:
             g.compute_root()
         return
-    task, *others = row
-    for v in others:
-        f.fuse(task, v, f"{task}_{v}")
-        task = f"{task}_{v}"
-    f.parallel(task)
+    task = in_parallel(f, row)
     for g in kept:
         g.compute_at(f, task)
 

@@ -176,7 +176,7 @@ VOLUMES = [
 )
 def test_convolutions(kind: str, kernel: tuple[int, ...], attrs: dict[str, Any], biased: bool) -> None:
     """Of extents that are known, and that only a call knows; beside ONNX Runtime."""
-    ort = pytest.importorskip("onnxruntime", reason="extra: bench")
+    ort = pytest.importorskip("onnxruntime", reason="extra: dev")
     from onnx import helper
 
     rng = np.random.default_rng(0)

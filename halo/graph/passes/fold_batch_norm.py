@@ -6,14 +6,11 @@ batch_norm(conv2d(x, w, b), scale, bias, mean, variance)
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-
 import numpy as np
 
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite, walk
+from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite_once_read
 
 
 def fold_batch_norm(m: Module) -> Module:
@@ -21,20 +18,18 @@ def fold_batch_norm(m: Module) -> Module:
 
 
 def _folded_in(f: Function) -> Function:
-    readers = Counter(id(c) for e in walk(f.body) for c in e.children)
-    once: set[int] = set()  # of the new expressions, those that one other reads
+    def change(e: Expr, once: set[int]) -> Expr:
+        if (
+            not isinstance(e, Call)
+            or e.op is not nn.batch_norm
+            or not all(isinstance(c, Constant) for c in e.children[1:])
+        ):
+            return e
+        conv = e.args[0]
+        behind = isinstance(conv, Call) and conv.op is nn.conv2d and id(conv) in once
+        return _folded(conv, e) if behind and isinstance(conv, Call) else _written_out(e)
 
-    def step(e: Expr, old: Expr) -> Expr:
-        if isinstance(e, Call) and e.op is nn.batch_norm:
-            conv = e.args[0]
-            if all(isinstance(c, Constant) for c in e.children[1:]):
-                behind = isinstance(conv, Call) and conv.op is nn.conv2d and id(conv) in once
-                e = _folded(conv, e) if behind and isinstance(conv, Call) else _written_out(e)
-        if readers[id(old)] == 1:
-            once.add(id(e))
-        return e
-
-    return replace(f, body=rewrite(f.body, step))
+    return rewrite_once_read(f, change)
 
 
 def _scales(norm: Call) -> tuple[Expr, Expr]:

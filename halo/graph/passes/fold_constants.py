@@ -12,8 +12,8 @@ import numpy as np
 from halo.ir.shapes import DimExpr
 from halo.nn import TensorType
 
-from ..control import inlined
 from ..ir import Call, Constant, Expr, Global, If, Item, Module, Tuple, Var, in_bodies, rewrite, walk
+from ..symbolic import inlined
 
 MOST = 2**28  # bytes of what shapes may depend on
 SMALL = 2**22  # bytes: what is larger, and much larger than its arguments, is better made again by each call

@@ -6,12 +6,9 @@ add(dense(x, w), b)     ->  dense(x, w, b)              where b is a constant, a
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite, walk
+from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite_once_read
 
 
 def recognise(m: Module) -> Module:
@@ -19,19 +16,12 @@ def recognise(m: Module) -> Module:
 
 
 def _recognised(f: Function) -> Function:
-    readers = Counter(id(c) for e in walk(f.body) for c in e.children)
-    once: set[int] = set()  # of the new expressions, those that one other reads
-
-    def step(e: Expr, old: Expr) -> Expr:
+    def change(e: Expr, once: set[int]) -> Expr:
         if isinstance(e, Call) and e.op is nn.matmul:
-            e = _dense(e)
-        elif isinstance(e, Call) and e.op is nn.add:
-            e = _biased(e, once)
-        if readers[id(old)] == 1:
-            once.add(id(e))
-        return e
+            return _dense(e)
+        return _biased(e, once) if isinstance(e, Call) and e.op is nn.add else e
 
-    return replace(f, body=rewrite(f.body, step))
+    return rewrite_once_read(f, change)
 
 
 def _dense(e: Call) -> Expr:
