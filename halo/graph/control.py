@@ -15,7 +15,7 @@ from halo.ir.shapes import Dim, dim_max, dims_of
 from halo.nn import TensorType
 from halo.types import bool_, i64
 
-from .ir import Constant, Expr, Function, If, Item, Loop, Tuple, Type, Var, constant, walk
+from .ir import Constant, Expr, Function, If, Item, Let, Loop, Tuple, Type, Var, constant, walk
 from .shape_arithmetic import values
 from .symbolic import inlined
 
@@ -195,7 +195,9 @@ def _fit(values: Sequence[Expr], wanted: Sequence[Any]) -> None:
 
 
 def is_open(e: Expr) -> bool:
-    """Whether only running tells the extents of what is computed in the If or Loop `e`, or in a body of it."""
+    """Whether only running tells the extents of what is computed in the If, Loop or Let `e`, or in a body of it."""
+    if isinstance(e, Let):
+        return True
     if isinstance(e, (If, Loop)):
         result = e.result if isinstance(e.result, tuple) else (e.result,)
         given = {name for a in e.children for n in a.type.shape for name in dims_of(n)}

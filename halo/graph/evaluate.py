@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var, walk
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, walk
 from .symbolic import evaluated, fixed, substituted
 
 __all__ = ["evaluate"]
@@ -33,13 +33,16 @@ def evaluate(m: Module, inputs: Mapping[str, Array]) -> list[Array]:
 
 class _Run:
     def __init__(self, functions: Mapping[str, Function], dims: Mapping[str, int]) -> None:
-        self.functions, self.dims = functions, dims
+        self.functions, self.dims = functions, dict(dims)
 
     def function(self, f: Function, args: Sequence[Array]) -> list[Array]:
         made: dict[int, Any] = {id(p): a for p, a in zip(f.params, args, strict=True)}
+        given = {id(e.value): str(e.dim) for e in walk(f.body) if isinstance(e, Let)}
         for e in walk(f.body):
             if not isinstance(e, Var):
                 made[id(e)] = self.value(e, made)
+            if id(e) in given:
+                self.dims[given[id(e)]] = max(made[id(e)].item(), 0)
         return [made[id(e)] for e in f.outputs]
 
     def value(self, e: Expr, made: Mapping[int, Any]) -> Any:
@@ -56,6 +59,8 @@ class _Run:
                     return self.function(self.functions[e.op.name], [made[id(a)] for a in e.children])[0]
                 attrs = {name: substituted(v, self.dims) for name, v in e.attributes}
                 return np.asarray(e.op.eager(tuple(args), attrs))
+            case Let():
+                return made[id(e.body)]
             case If():
                 taken = e.then if made[id(e.condition)].item() else e.otherwise
                 return self.results(e, self.function(taken, [made[id(a)] for a in e.args]))

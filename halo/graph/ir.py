@@ -1,4 +1,4 @@
-"""The graph language: variables, constants, calls, tuples, functions, If and Loop, one immutable class a construct.
+"""The graph language: variables, constants, calls, tuples, functions, If, Loop and Let, one immutable class a construct.
 
 An expression is a DAG: what is shared is one object. Its type is known from the moment it is made. An operator of
 `halo.nn` called on graph expressions makes a Call, so a program is built by calling operators:
@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from halo import nn
 from halo.errors import ArgumentError, here
+from halo.ir.shapes import Dim
 from halo.nn import Op, TensorType
-from halo.types import as_type
+from halo.types import as_type, i64
+
+from .arithmetic import Arithmetic
 
 __all__ = [
     "Call",
@@ -32,6 +34,7 @@ __all__ = [
     "Global",
     "If",
     "Item",
+    "Let",
     "Loop",
     "Module",
     "Tuple",
@@ -59,7 +62,7 @@ def from_node(name: str) -> Iterator[None]:
         _source.reset(token)
 
 
-class Expr:
+class Expr(Arithmetic):
     """A value of a program. `type` is a TensorType, or a tuple of types."""
 
     @property
@@ -80,58 +83,6 @@ class Expr:
     def __halo_op__(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Expr:
         given = tuple(None if a is None else constant(a) for a in args)
         return Call(op, given, tuple(attrs.items()), _source.get())
-
-    def __add__(self, other: Any) -> Expr:
-        return _applied(nn.add, self, other)
-
-    def __radd__(self, other: Any) -> Expr:
-        return _applied(nn.add, other, self)
-
-    def __sub__(self, other: Any) -> Expr:
-        return _applied(nn.subtract, self, other)
-
-    def __rsub__(self, other: Any) -> Expr:
-        return _applied(nn.subtract, other, self)
-
-    def __mul__(self, other: Any) -> Expr:
-        return _applied(nn.multiply, self, other)
-
-    def __rmul__(self, other: Any) -> Expr:
-        return _applied(nn.multiply, other, self)
-
-    def __truediv__(self, other: Any) -> Expr:
-        return _applied(nn.divide, self, other)
-
-    def __rtruediv__(self, other: Any) -> Expr:
-        return _applied(nn.divide, other, self)
-
-    def __pow__(self, other: Any) -> Expr:
-        return _applied(nn.power, self, other)
-
-    def __matmul__(self, other: Any) -> Expr:
-        return _applied(nn.matmul, self, other)
-
-    def __rmatmul__(self, other: Any) -> Expr:
-        return _applied(nn.matmul, other, self)
-
-    def __neg__(self) -> Expr:
-        return _applied(nn.negative, self)
-
-    def __lt__(self, other: Any) -> Expr:
-        return _applied(nn.less, self, other)
-
-    def __le__(self, other: Any) -> Expr:
-        return _applied(nn.less_equal, self, other)
-
-    def __gt__(self, other: Any) -> Expr:
-        return _applied(nn.greater, self, other)
-
-    def __ge__(self, other: Any) -> Expr:
-        return _applied(nn.greater_equal, self, other)
-
-    def __bool__(self) -> bool:
-        raise ArgumentError("whether this holds is known only when the program runs", loc=here(),
-                            hint="nn.where(condition, a, b), or if and while in a @halo.graph.function")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +178,27 @@ class Item(Expr):
     @property
     def children(self) -> tuple[Expr, ...]:
         return (self.value,)
+
+
+@dataclass(frozen=True, eq=False)
+class Let(Expr):
+    """`body`, in which the extent `dim` is what the i64[] `value` is, 0 if that is less: the match_cast of TVM's Relax."""
+
+    dim: Dim
+    value: Expr
+    body: Expr
+
+    def __post_init__(self) -> None:
+        if self.value.type != TensorType((), i64):
+            raise ArgumentError(f"an extent is an i64[], not {self.value.type}", loc=here())
+
+    @property
+    def type(self) -> Type:
+        return self.body.type
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.value, self.body
 
 
 @dataclass(frozen=True, eq=False)
@@ -482,12 +454,6 @@ class Module:
         return module(repr(self), ((name, function_text(name, f, names)) for name, f in self.functions.items()))
 
 
-def _applied(op: Any, *args: Any) -> Expr:
-    """`op` of expressions and Python's numbers, which are of the type of the expressions."""
-    dtype = next(a.type.dtype.dtype for a in args if isinstance(a, Expr))
-    return op(*(np.asarray(a, dtype) if isinstance(a, (bool, int, float)) else a for a in args))  # type: ignore[no-any-return]  # operators take and give tensors and expressions
-
-
 def constant(value: Any) -> Expr:
     """`value` as an expression: an array becomes a Constant."""
     if isinstance(value, Expr):
@@ -497,9 +463,8 @@ def constant(value: Any) -> Expr:
         if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
             array = array.astype(np.float32)
         return Constant(array)
-    raise ArgumentError(
-        f"{type(value).__name__} is no value of a graph", loc=here(), legal=("arrays", "graph expressions")
-    )
+    legal = ("arrays", "graph expressions")
+    raise ArgumentError(f"{type(value).__name__} is no value of a graph", loc=here(), legal=legal)
 
 
 def walk(*roots: Expr) -> Iterator[Expr]:
@@ -560,6 +525,8 @@ def with_children(e: Expr, children: tuple[Expr, ...]) -> Expr:
         return replace(
             e, trip=trip, condition=condition, carried=tuple(next(rest) for _ in e.carried), args=tuple(rest)
         )
+    if isinstance(e, Let):
+        return Let(e.dim, *children)
     assert isinstance(e, Item)
     return Item(children[0], e.index)
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from halo.errors import ArgumentError
-from halo.ir.shapes import as_extents
+from halo.ir.shapes import Dim, as_extents
 from halo.nn import OPS, TensorType
 from halo.types import as_type
 
 from .control import checked
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var
 
 __all__ = ["parse"]
 
@@ -181,6 +181,12 @@ class _Parser:
         if self.kind == "value":
             name, _, index = self.advance().rpartition(".")  # %3.0 is one token
             return Item(self.lookup(name, known), int(index))
+        if self.take("let"):
+            dim = Dim(self.named("name"))
+            self.want("=")
+            value = self.lookup(self.named("value"), known)
+            self.want("in")
+            return Let(dim, value, self.lookup(self.named("value"), known))
         if self.take("if") or self.take("loop"):
             return self.control(known)
         own = self.take("call")

@@ -1,25 +1,44 @@
 """Pieces: programs where only running tells an extent. They are cut there, into nets with Python in between.
 
 An If or a Loop is open where an extent of its result is none of its arguments': rows of a Loop that ends when a condition
-does, a value that grows. What comes before it, its bodies, and what comes after it are nets each, compiled once for all
-extents; the open ones are carried out by Python. All else runs in machine code, as in any net.
+does, a value that grows. So is a Let: how many entries are not zero, say. What comes before it, its bodies, and what comes
+after it are nets each, compiled once for all extents; the open ones are carried out by Python. All else runs in machine
+code, as in any net.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import DimExpr, dims_of
+from halo.ir.shapes import Dim, DimExpr, dims_of
+from halo.nn import TensorType
+from halo.types import bool_
 
 from .control import is_open
 from .interface import Interface
-from .ir import Call, Constant, Expr, Function, If, Item, Loop, Module, Tuple, Var, every, walk, with_children
+from .ir import (
+    Constant,
+    Expr,
+    Function,
+    If,
+    Item,
+    Let,
+    Loop,
+    Module,
+    Tuple,
+    Var,
+    every,
+    rewrite,
+    walk,
+    with_children,
+)
 from .net import Group, Memory, Net
+from .symbolic import extents_of
 
 __all__ = ["Pieces"]
 
@@ -85,6 +104,39 @@ class Pieces(Interface):
         return f"<halo.graph.Pieces ({inputs}) -> {outputs}: {len(self.nets)} nets>"
 
 
+@dataclass(frozen=True, eq=False)
+class _Extent(Expr):
+    """What stands for a Let: no entries, in as many rows as `value` says."""
+
+    dim: Dim
+    value: Expr
+
+    @property
+    def type(self) -> TensorType:
+        return TensorType((self.dim, 0), bool_)
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return (self.value,)
+
+
+def _with_extents(f: Function) -> tuple[Function, tuple[_Extent, ...]]:
+    """`f` without its Lets, and what stands for them."""
+    made: dict[str, _Extent] = {}
+
+    def step(new: Expr, old: Expr) -> Expr:
+        if not isinstance(new, Let):
+            return new
+        made[str(new.dim)] = _Extent(new.dim, new.value)
+        return new.body
+
+    return replace(f, body=rewrite(f.body, step)), tuple(made.values())
+
+
+def _is_cut(e: Expr) -> bool:
+    return isinstance(e, _Extent) or is_open(e)
+
+
 @dataclass(frozen=True)
 class _Piece:
     """A net: it reads these values, and makes those."""
@@ -100,7 +152,30 @@ def _key(e: Expr) -> tuple[int, int]:
 
 def _is_given(e: Expr) -> bool:
     """Whether no piece makes it."""
-    return isinstance(e, (Var, Constant, Tuple)) or is_open(e) or (isinstance(e, Item) and is_open(e.value))
+    return isinstance(e, (Var, Constant, Tuple)) or _is_cut(e) or (isinstance(e, Item) and is_open(e.value))
+
+
+def _results(e: Expr) -> list[Expr]:
+    return [Item(e, k) for k in range(len(e.type))] if isinstance(e.type, tuple) else [e]
+
+
+def _levels(order: Sequence[Expr]) -> dict[int, int]:
+    """Of each expression how many open ones, each after the other, run before it: for its arguments, or to tell an extent
+    that it has."""
+    makers: dict[str, Expr] = {}
+    for e in filter(_is_cut, order):
+        given = {name for c in e.children for n in c.type.shape for name in dims_of(n)}
+        own = (name for r in _results(e) for n in r.type.shape for name in dims_of(n))
+        makers |= {name: e for name in own if name not in given and name not in makers}
+    waits = {id(e): [makers[name] for n in extents_of(e) for name in dims_of(n) if name in makers] for e in order}
+    level = dict.fromkeys(waits, -1)
+    before: dict[int, int] = {}
+    while level != before:
+        before = dict(level)
+        for e in order:
+            others = (x for x in waits[id(e)] if x is not e and not isinstance(e, (Item, Tuple)))
+            level[id(e)] = max((level[id(x)] + _is_cut(x) for x in (*e.children, *others)), default=0)
+    return level
 
 
 class _Script:
@@ -108,26 +183,26 @@ class _Script:
     something waits for."""
 
     def __init__(self, f: Function, compile: Compile) -> None:
-        self.f = f
+        self.f, extents = _with_extents(f)
         self.steps: list[Any] = []
         self.bodies: dict[int, tuple[_Script, ...]] = {}
-        level: dict[int, int] = {}
-        for e in walk(f.body):
-            level[id(e)] = max((level[id(c)] + is_open(c) for c in e.children), default=0)
+        order = tuple(walk(self.f.body, *extents))
+        level = _levels(order)
+        for e in order:
             if is_open(e):
                 self.bodies[id(e)] = tuple(_Script(body, compile) for body in e.bodies)
         given: list[Expr] = list(f.params)  # what is there before a piece
         for k in range(max(level.values()) + 1):
-            there = [e for e in walk(f.body) if level[id(e)] == k]
+            there = [e for e in order if level[id(e)] == k]
             own = [e for e in there if not _is_given(e)]
-            later = [e for e in walk(f.body) if level[id(e)] > k or is_open(e)]
-            wanted = {_key(c) for e in later for c in e.children} | set(map(_key, f.outputs))
+            later = [e for e in order if level[id(e)] > k or _is_cut(e)]
+            wanted = {_key(c) for e in later for c in e.children} | set(map(_key, self.f.outputs))
             makes = [e for e in own if _key(e) in wanted and not isinstance(e.type, tuple)]
             if makes:
                 self.steps.append(_piece(own, makes, given, compile))
-            self.steps += [e for e in there if is_open(e)]
-            results = [e for e in walk(f.body) if isinstance(e, Item) and is_open(e.value) and level[id(e)] == k + 1]
-            given += [*makes, *results, *(e for e in there if is_open(e) and not isinstance(e.type, tuple))]
+            ran = list(filter(_is_cut, there))
+            self.steps += ran
+            given += [*makes, *(r for e in ran for r in _results(e))]
 
     def nets(self) -> Sequence[Net]:
         own = [s.net for s in self.steps if isinstance(s, _Piece)]
@@ -144,6 +219,8 @@ class _Script:
                 found = step.net(*(values[key] for key in step.reads))
                 found = found if isinstance(found, tuple) else (found,)
                 values |= zip(step.makes, found, strict=True)
+            elif isinstance(step, _Extent):
+                values[_key(step)] = np.empty((max(value(step.value).item(), 0), 0), np.bool_)
             else:
                 made = self._branch(step, value) if isinstance(step, If) else self._loop(step, value)
                 values |= {(id(step), k): a for k, a in enumerate(made)}
@@ -197,7 +274,7 @@ def _piece(own: list[Expr], makes: list[Expr], given: Sequence[Expr], compile: C
     body = Tuple(tuple(made[id(e)] for e in makes)) if len(makes) > 1 else made[id(makes[0])]
     known = {name for v in reads.values() for n in v.type.shape for name in dims_of(n)}
     inside = Function((), body)
-    used = {name for e in every(inside) for n in _extents(e) for name in dims_of(n)}
+    used = {name for e in every(inside) for n in extents_of(e) for name in dims_of(n)}
     for e in given:  # what is read for its extents alone
         own_dims = {str(n) for n in e.type.shape if isinstance(n, DimExpr)}
         if own_dims & (used - known):
@@ -205,10 +282,3 @@ def _piece(own: list[Expr], makes: list[Expr], given: Sequence[Expr], compile: C
             known |= own_dims
     m = Module({"main": Function(tuple(reads.values()), body)})
     return _Piece(compile(m), tuple(reads), tuple(map(_key, makes)))
-
-
-def _extents(e: Expr) -> list[Any]:
-    found = [n for t in (e.type if isinstance(e.type, tuple) else (e.type,)) for n in t.shape]
-    for _, v in e.attributes if isinstance(e, Call) else ():
-        found += v if isinstance(v, tuple) else (v,)
-    return [n for n in found if isinstance(n, DimExpr)]

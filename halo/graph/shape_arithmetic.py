@@ -6,6 +6,7 @@ operator's shape is, so that the shape is known when the program is made: an exp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from halo.ir.shapes import Dim, DimExpr, dim_max, dim_min
 
 from .ir import Call, Constant, Expr, Global, walk
 
-__all__ = ["shape_vector", "values"]
+__all__ = ["entries", "shape_vector", "values"]
 
 MOST = 4096  # entries: more are data
 Entries = Any  # an array of objects, integers or extents
@@ -44,6 +45,34 @@ def values(e: Expr) -> Entries | None:
     except (_Unknown, ArgumentError):  # the latter of a bound that only a call knows
         return None
     return made[id(e)]
+
+
+def entries(e: Expr) -> Entries | None:
+    """As `values`, with None for each entry that depends on more; None for what is no integer tensor of known extents."""
+    if not _is_small(e):
+        return None
+    made: dict[int, Entries] = {}
+    stack = [e]
+    while stack:
+        x = stack[-1]
+        below = x.children if isinstance(x, Call) else ()
+        todo = [c for c in below if id(c) not in made and _is_small(c)]
+        if todo:
+            stack += todo
+            continue
+        stack.pop()
+        try:
+            made[id(x)] = _entries(x, made)
+        except (_Unknown, ArgumentError, KeyError):  # the last of an argument that is not small
+            made[id(x)] = np.full(x.type.shape, None, object)
+    return made[id(e)]
+
+
+def _is_small(e: Expr) -> bool:
+    t = e.type
+    if isinstance(t, tuple) or t.dtype.is_float or not all(isinstance(n, int) for n in t.shape):
+        return False
+    return bool(math.prod(t.shape) <= MOST)
 
 
 def _entries(x: Expr, made: dict[int, Entries]) -> Entries:
@@ -75,7 +104,7 @@ def _moved(x: Call, *args: Entries) -> Entries:
 
 
 def _taken(x: Call, data: Entries, at: Entries) -> Entries:
-    if any(isinstance(v, DimExpr) for v in at.reshape(-1)):
+    if any(v is None or isinstance(v, DimExpr) for v in at.reshape(-1)):
         raise _Unknown
     return np.asarray(np.take(data, at.astype(np.int64), x.attrs["axis"]), object)
 
@@ -83,7 +112,7 @@ def _taken(x: Call, data: Entries, at: Entries) -> Entries:
 def _cast(x: Call, data: Entries) -> Entries:
     if x.type.dtype.name in ("i32", "i64"):
         return np.vectorize(lambda v: int(v) if isinstance(v, bool) else v, [object])(data) if data.size else data
-    if x.type.dtype.is_bool and not any(isinstance(v, DimExpr) for v in data.reshape(-1)):
+    if x.type.dtype.is_bool and not any(v is None or isinstance(v, DimExpr) for v in data.reshape(-1)):
         return np.asarray(data != 0, object)
     raise _Unknown
 
@@ -93,7 +122,7 @@ def _each(f: Callable[..., Any]) -> Callable[..., Entries]:
 
     def compute(x: Call, *args: Entries) -> Entries:
         arrays = np.broadcast_arrays(*args)
-        flat = [f(*parts) for parts in zip(*(a.reshape(-1) for a in arrays), strict=True)]
+        flat = [None if None in parts else f(*parts) for parts in zip(*(a.reshape(-1) for a in arrays), strict=True)]
         return _objects(flat, arrays[0].shape)
 
     return compute
@@ -108,6 +137,8 @@ def _folded(f: Callable[[Any, Any], Any], unit: Any) -> Callable[..., Entries]:
             raise _Unknown
         total = unit
         for v in data.reshape(-1):
+            if v is None:
+                raise _Unknown
             total = f(total, v)
         return _objects([total], (1,) * data.ndim if x.attrs.get("keepdims") else ())
 

@@ -13,12 +13,20 @@ from halo.nn import TensorType
 
 from .ir import Call, Control, Expr, Function, Module, Var, constant, walk, with_bodies, with_children
 
-__all__ = ["applied", "evaluated", "fixed", "inlined", "substituted"]
+__all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "substituted"]
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
     """The extents where the Dims have the values `dims`."""
     return tuple(n.evaluate(dims) if isinstance(n, DimExpr) else n for n in shape)
+
+
+def extents_of(e: Expr) -> list[DimExpr]:
+    """The extents that are no integers in the type of `e`, and in its attributes."""
+    found = [n for t in (e.type if isinstance(e.type, tuple) else (e.type,)) for n in t.shape]
+    for _, v in e.attributes if isinstance(e, Call) else ():
+        found += v if isinstance(v, tuple) else (v,)
+    return [n for n in found if isinstance(n, DimExpr)]
 
 
 def substituted(value: Any, of: Mapping[str, Any]) -> Any:

@@ -6,7 +6,8 @@ def main(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 8, 8] {
   %1
 }
 
-A value that is used twice has a name, as all have. If and Loop have their bodies below them, each with names of its own:
+A value that is used twice has a name, as all have. `%2 = let n = %0 in %1` is %1, where the extent n is
+what %0 gives. If and Loop have their bodies below them, each with names of its own:
 
   %0 = if %c (%x) -> f32[4]
     then (%a: f32[4]) {
@@ -31,7 +32,7 @@ import numpy as np
 from halo.ir.shapes import DimExpr
 from halo.types import Type
 
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Loop, Module, Tuple, Var, every, walk
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, every, walk
 
 __all__ = ["constant_names", "constants", "function_text", "module_text", "type_text"]
 
@@ -115,6 +116,8 @@ def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
             return f"({', '.join(known[id(f)] for f in e.fields)},)"
         case Item():
             return f"{known[id(e.value)]}.{e.index}"
+        case Let():
+            return f"let {e.dim} = {known[id(e.value)]} in {known[id(e.body)]}"
         case If():
             return f"if {known[id(e.condition)]} {_list(e.args, known)} -> {type_text(e.type)}"
         case Loop():

@@ -6,6 +6,7 @@ inside: no tensor makes a kernel leave its arrays.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.ir.shapes import dim_max
 from halo.types import i64
 
 from .op import Kind, op
 from .reductions import cumsum, extent
-from .shapes import axis_of, indices, same_type, takes
+from .shapes import axis_of, indices, same_type, takes, unravelled
 from .tensor import Tensor, TensorType
 
 __all__ = ["arange", "gather_elements", "gather_nd", "nonzero", "one_hot", "reverse_sequence", "scatter_elements", "scatter_nd",
@@ -338,35 +340,25 @@ def nonzero(x: TensorType, *, count: int) -> TensorType:
     array([[0, 1],
            [1, 0]])
     """
-    if not count >= 0:
+    if isinstance(count, int) and count < 0:
         raise ArgumentError(f"there are not {count} values", loc=here())
     return TensorType((x.ndim, count), i64)
 
 
 @nonzero.strategy("direct")
 def _(x: Tensor, *, count: int) -> Tensor:
-    total = 1
-    for n in x.type.static:
-        total *= n
+    total = math.prod(x.shape)
     mask, f = Func("mask"), Func("nonzero")
     (k,) = _variables(1, "k")
 
-    def at(p: Any) -> tuple[Any, ...]:
-        found: list[Any] = []
-        for n in reversed(x.type.static):
-            found.append(p % n)
-            p = p // n
-        return tuple(found[::-1])
-
-    mask[k] = halo.select(x.func[at(halo.clamp(k, 0, max(total - 1, 0)))] != 0, 1, 0)
+    mask[k] = halo.select(x.func[unravelled(k, x.shape)] != 0, 1, 0)
     before = cumsum(Tensor(mask, (total,), halo.i32), exclusive=True)
     row, column = _variables(2)
     f[row, column] = i64(0)
     r: RDom = halo.rdom(total, names="r")
     r.where(mask[r.r] != 0)
-    coordinates = at(r.r)
     value: Any = i64(0)
-    for axis, index in enumerate(coordinates):
-        value = halo.select(row == axis, index.astype(i64), value)
-    f[row, halo.clamp(before.func[r.r], 0, max(count - 1, 0))] = value
+    for axis, index in enumerate(unravelled(r.r, x.shape)):
+        value = halo.select(row == axis, i64(index), value)
+    f[row, halo.clamp(before.func[r.r], 0, dim_max(count - 1, 0))] = value
     return Tensor(f, (x.ndim, count), i64)

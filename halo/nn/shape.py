@@ -15,7 +15,7 @@ from halo.jit.target import Target
 
 from .op import Kind, Types, op
 from .schedule import bound, in_parallel, points, tiled
-from .shapes import axis_of, equal, indices, same_type
+from .shapes import axis_of, equal, indices, same_type, unravelled
 from .tensor import Tensor, TensorType
 
 __all__ = [
@@ -67,7 +67,7 @@ def _(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
             flat: Any = 0
             for v, n in zip(i[d:d_end], extents[d:d_end], strict=True):
                 flat = flat * n + v
-            at += _unravelled(flat, x.shape[k:k_end])
+            at += unravelled(flat, x.shape[k:k_end])
         k, d = k_end, d_end
     f[i] = x.func[tuple(at)]
     return Tensor(f, extents, x.dtype)
@@ -82,20 +82,6 @@ def _boundaries(old: tuple[Any, ...], new: tuple[Any, ...]) -> list[tuple[int, i
                 found.append(last := (k, d))
                 break
     return [*found[:-1], (len(old), len(new))] if found else [(len(old), len(new))]
-
-
-def _unravelled(flat: Any, extents: tuple[Any, ...]) -> tuple[Any, ...]:
-    found: list[Any] = []
-    for n in reversed(extents[1:]):
-        at = flat % n if isinstance(n, int) else halo.clamp(flat % n, 0, n - 1)
-        found.append(at if n != 1 else 0)
-        flat = flat // n
-    if not extents:
-        return ()
-    # it is less than that in any case, but where reshapes follow each other nobody sees it
-    known = all(isinstance(n, int) for n in extents)
-    first = halo.min(flat, extents[0] - 1) if known else halo.clamp(flat, 0, extents[0] - 1)
-    return (first if extents[0] != 1 else 0, *reversed(found))
 
 
 @op(Kind.INJECTIVE, reference=lambda x, *, axis=1: x.reshape(math.prod(x.shape[:axis]), -1), view=True)

@@ -23,6 +23,7 @@ __all__ = [
     "indices",
     "same_type",
     "takes",
+    "unravelled",
 ]
 
 KINDS = {
@@ -180,3 +181,18 @@ def _integers(name: str, value: Any, lengths: tuple[int, ...], least: int) -> tu
         counts = ", ".join(map(str, lengths[:-1])) + f" or {lengths[-1]}"
         raise ArgumentError(f"{name} is {counts} integers from {least} on, not {value!r}", loc=here())
     return found
+
+
+def unravelled(flat: Any, extents: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The coordinates of entry `flat` of a tensor with these extents: NumPy unravel_index."""
+    found: list[Any] = []
+    for n in reversed(extents[1:]):
+        at = flat % n if isinstance(n, int) else halo.clamp(flat % n, 0, n - 1)
+        found.append(at if n != 1 else 0)
+        flat = flat // n
+    if not extents:
+        return ()
+    # it is less than that in any case, but where reshapes follow each other nobody sees it
+    known = all(isinstance(n, int) for n in extents)
+    first = halo.min(flat, extents[0] - 1) if known else halo.clamp(flat, 0, extents[0] - 1)
+    return (first if extents[0] != 1 else 0, *reversed(found))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from halo.errors import ArgumentError, HaloError, here
-from halo.ir.shapes import as_extents
+from halo.ir.shapes import Dim, as_extents, dims_of
 from halo.nn import TensorType
 from halo.types import as_type
 
-from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant, from_node
+from ..ir import Constant, Expr, Function, Let, Module, Tuple, Var, constant, from_node, walk
+from ..symbolic import extents_of
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
 from .files import check_names, check_size, hold, read
@@ -68,6 +69,7 @@ class _Importer:
         self.values: dict[str, Expr] = {}
         self.depth = 0
         self.names: set[str] = set()  # that `unique` gave, in all of the model
+        self.lets: dict[str, tuple[Dim, Expr]] = {}  # the extents that values give, by name
 
     def module(self, proto: Any) -> Module:
         graph = proto.graph
@@ -81,7 +83,7 @@ class _Importer:
         self.values |= {p.name: p for p in params}
         for n in graph.node:
             self._node(n)
-        outputs = tuple(self._value(o.name, "the model") for o in graph.output)
+        outputs = self._bound(tuple(self._value(o.name, "the model") for o in graph.output))
         body = outputs[0] if len(outputs) == 1 else Tuple(outputs)
         metadata = {p.key: p.value for p in proto.metadata_props}
         made = {name: self.values[name] for n in graph.node for name in n.output if name}
@@ -100,7 +102,7 @@ class _Importer:
         inner._hold(graph)
         for n in graph.node:
             inner._node(n)
-        return tuple(inner._value(o.name, "a graph inside") for o in graph.output)
+        return inner._bound(tuple(inner._value(o.name, "a graph inside") for o in graph.output))
 
     def _inside(self, opset: int, known: Mapping[str, Expr]) -> _Importer:
         if self.depth == DEEPEST:
@@ -108,6 +110,16 @@ class _Importer:
         inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given)
         inner.depth, inner.names, inner.values = self.depth + 1, self.names, dict(known)
         return inner
+
+    def _bound(self, outputs: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """`outputs` under the Lets of extents that they have from values which nothing else reads."""
+        while True:
+            made = {str(e.dim) for e in walk(*outputs) if isinstance(e, Let)}
+            used = {name for e in walk(*outputs) for n in extents_of(e) for name in dims_of(n)} if self.lets else set()
+            free = [self.lets[name] for name in self.lets if name in used - made]
+            if not free:
+                return outputs
+            outputs = tuple(_under(free, e) for e in outputs)
 
     def unique(self, name: str) -> str:
         """`name`, or one like it, that was not asked for before."""
@@ -146,10 +158,17 @@ class _Importer:
         attrs = {a.name: _attribute(a) for a in n.attribute}
         outputs = sum(1 for name in n.output if name)
         name = n.name or (n.output[0] if n.output else "")
+        before = len(self.lets)
+
+        def let(value: Expr) -> Dim:
+            dim = Dim(self.unique(_identifier(f"{name}_extent")))
+            self.lets[dim.name] = dim, value
+            return dim
+
         try:
             with from_node(name):
                 if made is not None:
-                    found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given))
+                    found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let))
                 elif control is not None:
                     found = control(self, n, inputs, attrs)
         except HaloError as error:
@@ -161,7 +180,8 @@ class _Importer:
             raise ArgumentError(f"{reader} is damaged: {type(error).__name__}: {error}", loc=here()) from error
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
-            self.values[name] = e = constant(value)  # what depends on constants only is an array
+            # what depends on constants only is an array
+            self.values[name] = e = _under(list(self.lets.values())[before:], constant(value))
             check_size(e.type, reader)
 
     def _body(self, n: Any, inputs: tuple[Expr | None, ...]) -> None:
@@ -186,12 +206,23 @@ class _Importer:
                 self.values[name] = inner._value(result, f"the function {function.name}")
 
 
+def _under(lets: Sequence[tuple[Dim, Expr]], e: Expr) -> Expr:
+    """`e` in which each of these extents is what its value is, the first one known to all the others."""
+    for dim, value in reversed(lets):
+        e = Let(dim, value, e)
+    return e
+
+
+def _identifier(text: str) -> str:
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    return name if name.isidentifier() else f"d{name}"
+
+
 def _extent(d: Any, unnamed: str) -> int | str:
     """An extent of an input: one that is left open is symbolic, by its name where it has one."""
     if d.HasField("dim_value") and d.dim_value >= 0:
         return int(d.dim_value)
-    name = re.sub(r"\W+", "_", d.dim_param, flags=re.ASCII).strip("_") or re.sub(r"\W", "_", unnamed, flags=re.ASCII)
-    return name if name.isidentifier() else f"d{name}"
+    return _identifier(re.sub(r"\W+", "_", d.dim_param, flags=re.ASCII).strip("_") or unnamed)
 
 
 def _attribute(a: Any) -> Any:

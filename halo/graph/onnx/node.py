@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from halo import nn
 from halo.errors import ArgumentError
+from halo.ir.shapes import dim_max
 from halo.types import Type, as_type
 
 from ..ir import Expr
 from ..passes.fold_constants import value_of
-from ..shape_arithmetic import values
+from ..shape_arithmetic import entries, values
 
 __all__ = ["ADAPTERS", "Adapter", "Node", "adapter", "adapter_of", "element_type"]
 
@@ -29,6 +31,7 @@ class Node:
     opset: int
     outputs: int = 1
     given: Mapping[str, Any] = field(default_factory=dict)  # what is known of the inputs of the model, by name
+    let: Callable[[Expr], Any] | None = None  # an extent that an i64[] gives when the program runs
 
     def __getitem__(self, k: int) -> Expr:
         """Input `k`. ArgumentError if it is left out."""
@@ -67,6 +70,34 @@ class Node:
         found = self.attrs.get(name, default)
         return found.decode() if isinstance(found, bytes) else str(found)
 
+    def is_known(self, k: int) -> bool:
+        """Whether the model, shapes or what is given decides input `k`."""
+        return _is_known(self[k], self.given)
+
+    def extent(self, e: Expr) -> Any:
+        """The one integer of `e` as an extent, 0 if it is less: an integer where the model decides it, arithmetic over
+        symbolic axes where shapes do, else one that a Let gives when the program runs."""
+        known = values(e)
+        if known is None:
+            known = value_of(e, self.given)
+        if known is not None:
+            return dim_max(known.astype(object).item(), 0)
+        assert self.let is not None
+        return self.let(nn.reshape(nn.cast(e, dtype="i64"), shape=()))
+
+    def each(self, k: int) -> list[Any]:
+        """The integers of input `k`, a vector: those that are known, and an i64[] for each that is computed."""
+        e = self[k]
+        known = self.entries(k) if self.is_known(k) else entries(e)
+        if known is None or known.ndim != 1:
+            raise self.wrong(f"input {k} is a vector of integers, not {e.type}")
+        one = [nn.reshape(nn.strided_slice(e, begin=(j,), end=(j + 1,)), shape=()) for j in range(len(known))]
+        return [nn.cast(x, dtype="i64") if v is None else v for v, x in zip(known, one, strict=True)]
+
+    def extents(self, k: int) -> tuple[Any, ...]:
+        """The integers of input `k`, a vector, as `extent` finds each."""
+        return tuple(self.extent(v) if isinstance(v, Expr) else v for v in self.each(k))
+
     def entries(self, k: int) -> np.ndarray[Any, Any] | None:
         """The integers of input `k`, or extents where shapes decide them; None if it is left out."""
         found = self.get(k)
@@ -84,6 +115,10 @@ class Node:
 
     def wrong(self, why: str) -> ArgumentError:
         return ArgumentError(f"the {self.op} node {self.name or '(without a name)'}: {why}")
+
+
+def _is_known(e: Expr, given: Mapping[str, Any]) -> bool:
+    return values(e) is not None or value_of(e, given) is not None
 
 
 COMPUTED = "is computed when the model runs"

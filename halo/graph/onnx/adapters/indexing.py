@@ -68,8 +68,12 @@ def _(n: Node) -> Any:
         start, limit, step = (v.item() for v in whole if v is not None)
         if any(isinstance(v, DimExpr) for v in (start, limit)) and isinstance(step, int) and step > 0:
             return nn.arange(n[0], n[2], length=dim_max(-((start - limit) // step), 0))
-    start, limit, step = (n.scalar(k) for k in range(3))
-    return nn.arange(n[0], n[2], length=max(math.ceil((limit - start) / step), 0))
+    if all(n.is_known(k) for k in range(3)):
+        start, limit, step = (n.scalar(k) for k in range(3))
+        return nn.arange(n[0], n[2], length=max(math.ceil((limit - start) / step), 0))
+    start, limit, step = (nn.cast(n[k], dtype="f64") for k in range(3))
+    steps = nn.ceil(nn.divide(nn.subtract(limit, start), step))
+    return nn.arange(n[0], n[2], length=n.extent(nn.cast(steps, dtype="i64")))
 
 
 @adapter("EyeLike")
@@ -83,21 +87,19 @@ def _(n: Node) -> Any:
 
 @adapter("NonZero")
 def _(n: Node) -> Any:
-    x = n.array(0)
-    assert x is not None
-    hits = nn.cast(nn.not_equal(x, np.zeros((), x.dtype)), dtype="i64")
-    return nn.nonzero(n[0], count=int(nn.sum(hits)))
+    x = n[0]
+    hits = nn.not_equal(x, np.zeros((), x.type.dtype.dtype))
+    return nn.nonzero(x, count=n.extent(nn.sum(nn.cast(hits, dtype="i64"))))
 
 
 @adapter("Compress")
 def _(n: Node) -> Any:
-    x, keep = n[0], n.array(1)
-    assert keep is not None
+    x, keep = n[0], n[1]
     axis = n.attrs.get("axis")
     if axis is None:
         x, axis = nn.reshape(x, shape=(-1,)), 0
-    at = nn.nonzero(keep, count=int(nn.sum(nn.cast(keep, dtype="i64"))))
-    return nn.take(x, Constant(at.reshape(-1)), axis=axis)
+    at = nn.nonzero(keep, count=n.extent(nn.sum(nn.cast(keep, dtype="i64"))))
+    return nn.take(x, nn.reshape(at, shape=(-1,)), axis=axis)
 
 
 @adapter("TensorScatter")

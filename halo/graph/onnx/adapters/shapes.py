@@ -10,7 +10,7 @@ import numpy as np
 from halo import nn
 from halo.ir.shapes import DimExpr, dim_min
 
-from ...ir import Constant
+from ...ir import Constant, Expr
 from ...shape_arithmetic import shape_vector
 from ..node import Node, adapter
 
@@ -21,12 +21,37 @@ MOST = 2**20  # entries of a constant that need not be one
 
 @adapter("Reshape", 1)
 def _(n: Node) -> Any:
-    x, shape = n[0], n.ints("shape", 1)
+    x = n[0]
+    if "shape" not in n.attrs and not n.is_known(1):
+        return nn.reshape(x, shape=_asked(n))
+    shape = n.ints("shape", 1)
     if not n.attrs.get("allowzero"):
         shape = tuple(x.type.shape[d] if v == 0 else v for d, v in enumerate(shape))
         if 0 in shape and -1 in shape and math.prod(x.type.shape) == 0:  # what is left of nothing
             shape = tuple(0 if v == -1 else v for v in shape)
     return nn.reshape(x, shape=shape)
+
+
+def _asked(n: Node) -> tuple[Any, ...]:
+    """The shape that a vector asks for which the program computes: 0 is what the argument has there, -1 what is left."""
+    x, asked = n[0].type, n.each(1)
+    own = [shape_vector((e,), ()) for e in x.shape] + [Constant(np.array(0, np.int64))] * len(asked)
+    zero = bool(n.attrs.get("allowzero"))
+    found = [x.shape[d] if isinstance(v, int) and v == 0 and not zero else v for d, v in enumerate(asked)]
+    computed = [d for d, v in enumerate(found) if isinstance(v, Expr)]
+    if len(computed) == 1 and not any(isinstance(v, int) and v <= 0 for v in found):
+        found[computed[0]] = -1
+        return tuple(found)
+    there = found if zero else [
+        nn.where(nn.equal(v, np.int64(0)), own[d], v) if d in computed else v for d, v in enumerate(found)
+    ]  # fmt: skip
+    rest: Any = shape_vector((math.prod(v for v in there if not isinstance(v, Expr)),), ())
+    for d in computed:
+        rest = nn.multiply(rest, nn.maximum(there[d], np.int64(1)))
+    left = nn.divide(shape_vector((math.prod(x.shape),), ()), nn.maximum(nn.absolute(rest), np.int64(1)))
+    for d in computed:
+        found[d] = n.extent(nn.where(nn.less(there[d], np.int64(0)), left, there[d]))
+    return tuple(found)
 
 
 @adapter("Transpose")
@@ -76,7 +101,7 @@ def _(n: Node) -> Any:
 
 @adapter("ConstantOfShape")
 def _(n: Node) -> Any:
-    shape = n.ints("", 0)
+    shape = n.extents(0)
     value = np.asarray(n.attrs.get("value", np.zeros(1, np.float32)))
     if any(isinstance(extent, DimExpr) for extent in shape) or math.prod(shape) > MOST:
         return nn.broadcast_to(Constant(value.reshape(()), n.name or "c"), shape=shape)
@@ -96,10 +121,16 @@ def _(n: Node) -> Any:
 
 @adapter("Expand")
 def _(n: Node) -> Any:
-    x, shape = n[0], n.ints("", 1)
+    x, shape = n[0], n.each(1)
     rank = max(x.type.ndim, len(shape))
-    asked, own = (1,) * (rank - len(shape)) + shape, (1,) * (rank - x.type.ndim) + x.type.shape
-    return nn.broadcast_to(x, shape=tuple(b if a == 1 else a for a, b in zip(asked, own, strict=True)))
+    asked, own = [1] * (rank - len(shape)) + shape, (1,) * (rank - x.type.ndim) + x.type.shape
+
+    def extent(a: Any, b: Any) -> Any:
+        if isinstance(a, Expr) and (b == 1 or isinstance(b, DimExpr)):
+            return n.extent(nn.where(nn.equal(a, np.int64(1)), shape_vector((b,), ()), a))
+        return b if isinstance(a, Expr) or (isinstance(a, int) and a == 1) else a
+
+    return nn.broadcast_to(x, shape=tuple(map(extent, asked, own)))
 
 
 @adapter("Tile", 6)
@@ -109,8 +140,31 @@ def _(n: Node) -> Any:
 
 @adapter("Slice")
 def _(n: Node) -> Any:
-    begin, end = n.ints("starts", 1), n.ints("ends", 2)
-    return nn.strided_slice(n[0], begin=begin, end=end, axes=n.ints("axes", 3), strides=n.ints("", 4))
+    axes, strides = n.ints("axes", 3), n.ints("", 4)
+    if "starts" in n.attrs or (n.is_known(1) and n.is_known(2)):
+        begin, end = n.ints("starts", 1), n.ints("ends", 2)
+        return nn.strided_slice(n[0], begin=begin, end=end, axes=axes, strides=strides)
+    starts, ends = n.each(1), n.each(2)
+    axes = tuple(range(len(starts))) if axes is None else axes
+    if any(s < 0 for s in strides or ()):
+        raise n.wrong("it goes backwards from where only running tells")
+    ranges = [_within(n, n[0].type.shape[d], *ends) for d, *ends in zip(axes, starts, ends, strict=True)]
+    begin, end = zip(*ranges, strict=True)
+    return nn.strided_slice(n[0], begin=begin, end=end, axes=axes, strides=strides)
+
+
+def _within(n: Node, extent: Any, begin: Any, end: Any) -> tuple[Any, Any]:
+    """Where a part of an axis begins and ends, of which the program computes at least one: from its end if it is negative."""
+    whole = shape_vector((extent,), ())
+
+    def at(v: Any) -> Any:
+        if not isinstance(v, Expr):
+            v = shape_vector((v,), ())
+        from_start = nn.where(nn.less(v, np.int64(0)), nn.add(v, whole), v)
+        return nn.minimum(nn.maximum(from_start, np.int64(0)), whole)
+
+    first = n.extent(at(begin)) if isinstance(begin, Expr) else begin
+    return first, n.extent(nn.maximum(at(end), at(begin))) if isinstance(end, Expr) or first is not begin else end
 
 
 @adapter("Split")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from halo import nn
+from halo.ir.shapes import DimExpr
 
 from ..node import Node, adapter
 
 __all__: list[str] = []
 
 
-def _top(n: Node, k: int, largest: bool) -> Any:
+def _top(n: Node, k: Any, largest: bool) -> Any:
     x, axis = n[0], n.attrs.get("axis", -1)
-    first = nn.topk(x, k=k, axis=axis, largest=largest)
+    if isinstance(k, DimExpr):
+        order = nn.argsort(x, axis=axis, descending=largest)
+        first = nn.strided_slice(order, begin=(0,), end=(k,), axes=(axis % x.type.ndim,))
+    else:
+        first = nn.topk(x, k=k, axis=axis, largest=largest)
     return nn.gather_elements(x, first, axis=axis), first
 
 
@@ -26,27 +32,27 @@ def _(n: Node) -> Any:
 
 @adapter("TopK", 10)
 def _(n: Node) -> Any:
-    return _top(n, n.scalar(1), bool(n.attrs.get("largest", 1)))
+    (k,) = n.extents(1)
+    return _top(n, k, bool(n.attrs.get("largest", 1)))
 
 
 @adapter("Unique")
 def _(n: Node) -> Any:
     """The values, or the slices along an axis, that differ: the results' shapes depend on what they are."""
-    x = n.array(0)
-    assert x is not None
-    axis = n.attrs.get("axis")
-    front = x if axis is None else nn.transpose(x, axes=_to_front(x.ndim, axis))
-    total = x.size if axis is None else x.shape[axis]
-    rows = nn.reshape(front, shape=(total, 1 if axis is None else x.size // max(total, 1)))
+    x, axis = n[0], n.attrs.get("axis")
+    ndim, shape = x.type.ndim, x.type.static
+    front = x if axis is None else nn.transpose(x, axes=_to_front(ndim, axis))
+    total = math.prod(shape) if axis is None else shape[axis]
+    rows = nn.reshape(front, shape=(total, 1 if axis is None else math.prod(shape) // max(total, 1)))
     order = nn.arange(np.int64(0), np.int64(1), length=total)
-    for column in reversed(range(rows.shape[1])):  # stable, so the first column decides in the end
+    for column in reversed(range(rows.type.shape[1])):  # stable, so the first column decides in the end
         key = nn.reshape(nn.strided_slice(rows, begin=(column,), end=(column + 1,), axes=(1,)), shape=(total,))
         order = nn.take(order, nn.argsort(nn.take(key, order)))
     ordered = nn.take(rows, order)
     after = nn.strided_slice(ordered, begin=(1,), end=(total,))
     later = nn.any(nn.not_equal(after, nn.strided_slice(ordered, begin=(0,), end=(total - 1,))), axes=(1,))
     new = nn.cast(nn.concatenate(np.ones(1, np.bool_), later), dtype="i64")  # 1 where one is the first of its kind
-    count = int(nn.sum(new))
+    count = n.extent(nn.sum(new))
     starts = nn.reshape(nn.nonzero(new, count=count), shape=(-1,))
     values, firsts = nn.take(ordered, starts), nn.take(order, starts)
     counts = nn.subtract(nn.concatenate(nn.strided_slice(starts, begin=(1,), end=(count,)), np.array([total])), starts)
@@ -58,8 +64,8 @@ def _(n: Node) -> Any:
     inverse = nn.scatter_elements(np.zeros(total, np.int64), order, rank)
     if axis is None:
         return nn.reshape(values, shape=(count,)), firsts, inverse, counts
-    moved = nn.reshape(values, shape=(count, *front.shape[1:]))
-    back = tuple(_to_front(x.ndim, axis).index(d) for d in range(x.ndim))
+    moved = nn.reshape(values, shape=(count, *front.type.shape[1:]))
+    back = tuple(_to_front(ndim, axis).index(d) for d in range(ndim))
     return nn.transpose(moved, axes=back), firsts, inverse, counts
 
 
@@ -81,8 +87,7 @@ def _(n: Node) -> Any:
         sorted_boxes, ranked, most=int(most), threshold=float(threshold), least=None if least is None else float(least),
         centred=bool(n.attrs.get("center_point_box")),
     )  # fmt: skip
-    mask = n.value(kept)
-    hits = nn.nonzero(mask, count=int(nn.sum(nn.cast(mask, dtype="i64"))))
+    hits = nn.nonzero(kept, count=n.extent(nn.sum(nn.cast(kept, dtype="i64"))))
     points = nn.transpose(hits, axes=(1, 0))
     box = nn.reshape(nn.gather_nd(order, points), shape=(-1, 1))
     return nn.concatenate(nn.strided_slice(points, begin=(0,), end=(2,), axes=(1,)), box, axis=1)

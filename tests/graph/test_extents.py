@@ -1,0 +1,138 @@
+"""Let: extents that the program computes, in graphs by hand and in what ONNX has of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import halo
+from halo import Dim, nn
+from halo.graph import Function, Let, Module, Tuple, Var, constants, from_onnx, parse
+from halo.graph.evaluate import evaluate
+from halo.graph.shape_arithmetic import entries, shape_vector
+from halo.nn import TensorType
+from halo.types import f32, i64
+
+onnx = pytest.importorskip("onnx")
+
+X = Var("x", TensorType((5,), f32))
+N = Dim("n")
+
+
+def count_below_zero() -> Any:
+    return nn.sum(nn.cast(nn.less(X, np.float32(0)), dtype="i64"))
+
+
+def module(*outputs: Any) -> Module:
+    return Module({"main": Function((X,), Tuple(outputs) if len(outputs) > 1 else outputs[0])})
+
+
+def test_an_extent_is_what_a_value_is() -> None:
+    first = Let(N, count_below_zero(), nn.strided_slice(X, begin=(0,), end=(N,), axes=(0,)))
+    m = module(nn.relu(first), Let(N, count_below_zero(), shape_vector((N, N + 1), (2,))))
+    for stage in (m, m.run_passes()):
+        assert str(parse(str(stage), constants(stage))) == str(stage)
+    assert "let n = %2 in %3" in str(m)
+    net = m.compile()
+    for x in (np.float32([-1, 3, -1, 2, -4]), np.float32([1, 2, 3, 4, 5]), -np.ones(5, np.float32)):
+        n = int((x < 0).sum())
+        for found in (net(x), evaluate(m, {"x": x})):
+            np.testing.assert_array_equal(found[0], np.maximum(x[:n], 0))
+            np.testing.assert_array_equal(found[1], [n, n + 1])
+
+
+def test_an_extent_of_less_than_nothing_is_none() -> None:
+    below = nn.subtract(count_below_zero(), np.int64(3))
+    m = module(Let(N, below, nn.arange(X_FIRST, X_FIRST, length=N)))
+    for x, n in ((np.zeros(5, np.float32), 0), (-np.ones(5, np.float32), 2)):
+        assert m.compile()(x).shape == evaluate(m, {"x": x})[0].shape == (n,)
+
+
+X_FIRST = nn.reshape(nn.strided_slice(X, begin=(0,), end=(1,)), shape=())
+
+
+def test_an_extent_is_an_integer() -> None:
+    with pytest.raises(halo.ArgumentError, match=r"an extent is an i64\[\], not f32\[5\]"):
+        Let(N, X, X)
+
+
+def test_entries_are_known_one_by_one() -> None:
+    v = Var("v", TensorType((2,), i64))
+    vector = nn.concatenate(np.array([3]), nn.add(v, np.int64(1)), shape_vector((N,), (1,)))
+    assert list(entries(vector)) == [3, None, None, N]
+    assert list(entries(nn.multiply(vector, vector))) == [9, None, None, N * N]
+    assert entries(X) is None
+
+
+BODY = """Loop(n, c, x) <body = h (int64 i, bool c, float[p] s) => (bool d, float[q] t) {
+  d = Identity(c) z = NonZero(s) zz = Squeeze<axes = [0]>(z) a = Gather(s, zz)
+  e = Constant<value = float {1.0}>() b = Sub(a, e) t = Relu(b) }>"""
+PROGRAMS = {
+    "NonZero": "(float[4, 5] x) => (int64[2, k] y, float[2, k] z) { y = NonZero(x) c = Cast<to = 1>(y) z = Neg(c) }",
+    "NonZero of open axes": "(float[a, b] x) => (int64[2, k] y, int64[2] s) { y = NonZero(x) s = Shape(y) }",
+    "only the extent": "(float[4, 5] x) => (int64[2] s) { y = NonZero(x) s = Shape(y) }",
+    "one after the other": """(float[40] x) => (int64[1, m] y) { axes = Constant<value_ints = [0]>() a = NonZero(x)
+        q = Squeeze(a, axes) v = Gather(x, q) w = Relu(v) y = NonZero(w) }""",
+    "Range": """(float[4, 5] x) => (float[k] r) { s = ReduceSum<keepdims = 0>(x) m = Abs(s)
+        zero = Constant<value_float = 0.0>() step = Constant<value_float = 0.5>() r = Range(zero, m, step) }""",
+    "Compress": "(float[4, 5] x, bool[4] c) => (float[k, 5] y, float[l] w) { y = Compress<axis = 0>(x, c) w = Compress(x, c) }",
+    "Slice": """(float[8, 5] x, int64[2] from, int64[2] to) => (float[p, q] y, float[r, 5] z) {
+        axes = Constant<value_ints = [0, 1]>() y = Slice(x, from, to, axes) two = Constant<value_ints = [2]>()
+        i = Constant<value_ints = [0]>() end = Gather(to, i) z = Slice(x, two, end) }""",
+    "Reshape": """(float[8, 6] x, int64[2] shape, int64[1] last) => (float[p, q] y, float[3, r] z) { y = Reshape(x, shape)
+        three = Constant<value_ints = [3]>() s = Concat<axis = 0>(three, last) z = Reshape(x, s) }""",
+    "Expand": """(float[1, 6] x, int64[2] shape) => (float[p, q] y, float[r, t] z) { y = Expand(x, shape)
+        z = ConstantOfShape(shape) }""",
+    "TopK": "(float[4, 9] x, int64[1] k) => (float[4, p] y, int64[4, p] i) { y, i = TopK(x, k) }",
+    "Unique": "(float[12] x) => (float[p] y, int64[p] i, int64[12] j, int64[p] c) { f = Round(x) y, i, j, c = Unique(f) }",
+    "NonMaxSuppression": """(float[1, 12, 4] b, float[1, 2, 12] s) => (int64[n, 3] y, float[n, 4] z) {
+        most = Constant<value_ints = [4]>() t = Constant<value_floats = [0.3]>() least = Constant<value_floats = [0.2]>()
+        y = NonMaxSuppression(b, s, most, t, least) two = Constant<value_int = 2>() i = Gather<axis = 1>(y, two)
+        axes = Constant<value_ints = [0]>() boxes = Squeeze(b, axes) z = Gather(boxes, i) }""",
+    "Loop": f"(float[9] x, int64 n) => (float[k] y) {{ c = Constant<value = bool {{1}}>() y = {BODY} }}",
+}  # fmt: skip
+GIVEN: dict[str, list[dict[str, Any]]] = {
+    "Slice": [{"from": [-7, 1], "to": [6, 100]}, {"from": [3, 0], "to": [-1, -2]}, {"from": [5, 4], "to": [2, 1]}],
+    "Reshape": [{"shape": [-1, 4], "last": [16]}, {"shape": [0, 6], "last": [-1]}, {"shape": [2, 24], "last": [16]}],
+    "Expand": [{"shape": [4, 6]}, {"shape": [1, 1]}, {"shape": [7, 6]}],
+    "TopK": [{"k": [3]}, {"k": [1]}, {"k": [9]}],
+    "Loop": [{"n": 2}, {"n": 0}, {"n": 1}],
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_onnx(name: str) -> None:
+    """One net is right for whatever its inputs hold, and so is the program run value by value."""
+    import onnx.parser
+    from onnx.reference import ReferenceEvaluator
+
+    opset = 11 if name == "Loop" else 13
+    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]>\ng {PROGRAMS[name]}')
+    m = from_onnx(proto)
+    assert str(parse(str(m), constants(m))) == str(m)
+    net, reference = m.compile(), ReferenceEvaluator(proto)
+    rng = np.random.default_rng(0)
+    for given in GIVEN.get(name, [{}, {}, {}]):
+        inputs = {}
+        for p in m.main.params:
+            shape = tuple(n if isinstance(n, int) else {"a": 6, "b": 7}[str(n)] for n in p.type.shape)
+            x = np.asarray(rng.integers(0, 4, shape) + rng.random(shape) * (name != "Loop"))
+            x = np.where(rng.random(shape) < 0.3, 0, x)
+            inputs[p.name] = np.asarray(given.get(p.name, x), p.type.dtype.dtype)
+        want = reference.run(None, inputs)
+        got = net(**inputs)
+        for found in (got if isinstance(got, tuple) else (got,), evaluate(m, inputs)):
+            for a, b in zip(found, want, strict=True):
+                assert a.shape == b.shape, (a, b)
+                np.testing.assert_array_equal(a, b)
+
+
+def test_what_goes_backwards_from_where_only_running_tells() -> None:
+    import onnx.parser
+
+    text = """g (float[8] x, int64[1] from) => (float[p] y) { to = Constant<value_ints = [0]>()
+        axes = Constant<value_ints = [0]>() back = Constant<value_ints = [-1]>() y = Slice(x, from, to, axes, back) }"""
+    with pytest.raises(halo.ArgumentError, match="backwards"):
+        from_onnx(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 13]>\n{text}'))
