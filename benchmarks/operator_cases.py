@@ -215,6 +215,15 @@ def _pools() -> Made:
                             kernel_shape=[k, k], strides=[s, s], pads=[p] * 4)  # fmt: skip
 
             yield _named(f"{'max' if f == 'max_pool' else 'average'} pool {k}x{k}/{s}", made)
+    for kind, f in (("MaxPool", "max_pool"), ("AveragePool", "average_pool")):
+        for k, s in ((2, 2), (3, 1)):
+
+            def volumes(kind: str = kind, f: str = f, k: int = k, s: int = s) -> Callable[[str], Operator]:
+                attrs = {"kernel": k, "strides": s, "padding": k // 3, "layout": "NCDHW"}
+                return _one(kind, {"x": _floats(1, 32, 16, 112, 112)}, lambda x: getattr(nn, f).reference(x, **attrs),
+                            kernel_shape=[k] * 3, strides=[s] * 3, pads=[k // 3] * 6)  # fmt: skip
+
+            yield _named(f"{'max' if f == 'max_pool' else 'average'} pool 3d {k}x{k}x{k}/{s}", volumes)
     yield _named("global average pool", lambda: _one(
         "GlobalAveragePool", {"x": _floats(*image)}, lambda x: x.astype(np.float64).mean((2, 3), keepdims=True),
         lambda t, x: t.nn.functional.adaptive_avg_pool2d(x, 1)))  # fmt: skip
@@ -233,10 +242,21 @@ CONVOLUTIONS: tuple[tuple[str, Shape, Shape, dict[str, Any]], ...] = (
     ("conv 3x3, 32 groups", (1, 256, 28, 28), (256, 8, 3, 3), {"padding": 1, "groups": 32}),
     ("conv 3x3, dilation 2", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 2, "dilation": 2}),
     ("conv 1d, 9 taps", (1, 64, 4096), (64, 64, 9), {"padding": 4}),
+    ("conv 1d, 3 taps/2", (1, 256, 2048), (256, 256, 3), {"strides": 2}),
+    ("conv 1d depthwise, 31 taps", (1, 256, 1024), (256, 1, 31), {"padding": 15, "groups": 256}),
     ("conv 3d 3x3x3", (1, 16, 16, 56, 56), (32, 16, 3, 3, 3), {"padding": 1}),
+    ("conv 3d 3x3x3/2", (1, 32, 16, 56, 56), (64, 32, 3, 3, 3), {"padding": 1, "strides": 2}),
+    ("conv 3d 1x1x1", (1, 64, 8, 28, 28), (128, 64, 1, 1, 1), {}),
+    ("conv 3d 3x1x1", (1, 64, 8, 28, 28), (64, 64, 3, 1, 1), {"padding": (1, 0, 0)}),
+    ("conv 3d depthwise 3x3x3", (1, 64, 8, 28, 28), (64, 1, 3, 3, 3), {"padding": 1, "groups": 64}),
     ("conv transpose 2x2/2", (1, 64, 56, 56), (64, 32, 2, 2), {"strides": 2}),
     ("conv transpose 4x4/2", (1, 64, 28, 28), (64, 64, 4, 4), {"strides": 2, "padding": 1}),
     ("conv transpose 3x3", (1, 64, 28, 28), (64, 64, 3, 3), {"padding": 1}),
+    ("conv transpose 3x3/2, 4 groups", (1, 64, 28, 28), (64, 16, 3, 3), {"strides": 2, "padding": 1, "groups": 4}),
+    ("conv transpose depthwise 4x4/2", (1, 64, 56, 56), (64, 1, 4, 4), {"strides": 2, "padding": 1, "groups": 64}),
+    ("conv transpose 1d 16/8", (1, 256, 400), (256, 128, 16), {"strides": 8, "padding": 4}),
+    ("conv transpose 3d 2x2x2/2", (1, 64, 8, 14, 14), (64, 32, 2, 2, 2), {"strides": 2}),
+    ("conv transpose 3d 3x3x3", (1, 32, 8, 28, 28), (32, 32, 3, 3, 3), {"padding": 1}),
 )
 
 
@@ -257,9 +277,10 @@ def _convolution(x: Shape, w: Shape, transposed: bool, attrs: dict[str, Any]) ->
 
     points = math.prod(x[2:] if transposed else out.static[2:])
     scale = np.float32(1 / math.sqrt(math.prod(w[1:])))
+    pads = [padding] * n if isinstance(padding, int) else list(padding)
     return _one("ConvTranspose" if transposed else "Conv", {"x": _floats(*x)}, reference, torch,
                 {"w": _floats(*w, seed=1) * scale, "b": _floats(out.static[1], seed=2)},
-                2 * x[0] * points * math.prod(w), strides=[strides] * n, pads=[padding] * (2 * n), dilations=[dilation] * n,
+                2 * x[0] * points * math.prod(w), strides=[strides] * n, pads=pads * 2, dilations=[dilation] * n,
                 group=groups)  # fmt: skip
 
 

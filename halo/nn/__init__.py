@@ -24,7 +24,8 @@ from .activations import (
     thresholded_relu,
 )
 from .convolution import conv2d, merge_groups
-from .convolution_nd import conv, conv_transpose
+from .convolution_nd import conv
+from .convolution_transposed import conv_transpose
 from .einsum import einsum, matmul
 from .elementwise import (
     absolute,

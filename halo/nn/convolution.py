@@ -10,33 +10,40 @@ import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
+from halo.types import bf16, f16
 
+from .elementwise import cast
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
 from .schedule import bound, by_height, epilogues, length, tasks, tiled
-from .shapes import Window, same_type
-from .tensor import Tensor, TensorType
+from .shape import reshape
+from .shapes import Window, same_type, takes
+from .tensor import Tensor, TensorType, type_of
 from .tiles import register_tile
 
-__all__ = ["conv2d", "merge_groups"]
+__all__ = ["conv2d", "is_narrow", "merge_groups", "of_rows", "widened"]
 
 
 def _reference(x: Any, weight: Any, bias: Any = None, *, strides: Any = 1, padding: Any = 0, dilation: Any = 1,
                groups: int = 1, layout: str = "NCHW", kernel_layout: str = "OIHW", out_layout: str = "") -> Any:  # fmt: skip
+    x = x.transpose([layout.index(a) for a in "NCHW"])
+    weight = weight.transpose([kernel_layout.index(a) for a in "OIHW"])
     w = Window.of(weight.shape[2:], strides, padding, dilation)
     (top, left, bottom, right), (sy, sx), (dy, dx) = w.padding, w.strides, w.dilation
-    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, bottom), (left, right)))
+    wide = np.float64 if type_of(x).dtype.is_float else x.dtype
+    x = np.pad(x.astype(wide), ((0, 0), (0, 0), (top, bottom), (left, right)))
     o, i, kh, kw = weight.shape
     h, v = w.extents((x.shape[2] - top - bottom, x.shape[3] - left - right))
-    out = np.zeros((x.shape[0], o, h, v))
+    out = np.zeros((x.shape[0], o, h, v), wide)
     for ky in range(kh):
         for kx in range(kw):
             taps = x[:, :, ky * dy : ky * dy + (h - 1) * sy + 1 : sy, kx * dx : kx * dx + (v - 1) * sx + 1 : sx]
             for g in range(groups):
                 own = slice(g * o // groups, (g + 1) * o // groups)
-                k = weight[own, :, ky, kx].astype(np.float64)
+                k = weight[own, :, ky, kx].astype(wide)
                 out[:, own] += np.einsum("nihw,oi->nohw", taps[:, g * i : (g + 1) * i], k)
-    return (out if bias is None else out + bias.reshape(-1, 1, 1)).astype(weight.dtype)
+    out = (out if bias is None else out + bias.astype(wide).reshape(-1, 1, 1)).astype(weight.dtype)
+    return np.ascontiguousarray(out.transpose(["NCHW".index(a) for a in out_layout or layout]))
 
 
 @op(Kind.ANCHOR, reference=_reference)
@@ -58,6 +65,7 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
            [6., 9., 6.],
            [4., 6., 4.]], dtype=float32)
     """
+    takes("conv2d", "number", x)
     data, kernel = Layout(layout), Layout(kernel_layout)
     if x.ndim != len(data.axes) or weight.ndim != len(kernel.axes):
         raise ArgumentError(f"conv2d takes {layout} and {kernel_layout}, not {x} and {weight}", loc=here())
@@ -69,6 +77,33 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
         raise ArgumentError(f"bias has {bias.static} entries for {o} channels", loc=here())
     h, w = Window.of(tuple(taps), strides, padding, dilation).extents(spatial)
     return TensorType(Layout(out_layout or layout).physical((n, o, h, w)), same_type("conv2d", x, weight, bias))
+
+
+# Of narrow floats, and of signals ------------------------------------------------------------------------------------
+
+
+def is_narrow(types: Types, attrs: Any, target: Target) -> bool:
+    """Whether the sums are of a wider type than what is summed."""
+    return types[0] is not None and types[0].dtype in (f16, bf16)
+
+
+def widened(f: Any) -> Any:
+    """A strategy of the convolution `f`: in f32, of which only the results are rounded."""
+
+    def compute(x: Any, weight: Any, bias: Any = None, **attrs: Any) -> Any:
+        wide = (None if a is None else cast(a, dtype="f32") for a in (x, weight, bias))
+        return cast(f(*wide, **attrs), dtype=type_of(x).dtype.name)
+
+    return compute
+
+
+conv2d.strategy("wide", when=is_narrow, composed=True)(widened(conv2d))
+
+
+def of_rows(x: Any) -> Any:
+    """A signal [N, C, W], or weights of one axis, as a picture of one row."""
+    n, c, extent = type_of(x).shape
+    return reshape(x, shape=(n, c, 1, extent))
 
 
 # Direct --------------------------------------------------------------------------------------------------------------
@@ -140,7 +175,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, pa
         weight.func[co, k, r.ky, r.kx, r.ki, c] * source[n, k, y * sy + r.ky * dy, x_ * sx + r.kx * dx, r.ki]
     )
     q: RDom = halo.rdom(outer // size, names="ko")
-    sums[n, co, y, x_, c] = 0.0 if bias is None else bias.func[co, c]
+    sums[n, co, y, x_, c] = x.dtype(0) if bias is None else bias.func[co, c]
     sums[n, co, y, x_, c] += part[n, q.ko, co, y, x_, c]
     conv[n, co, y, x_, c] = sums[n, co, y, x_, c]
     (h, v) = w.extents(Layout(layout).logical(x.shape)[2:])
@@ -198,7 +233,7 @@ def _direct(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: A
     source = _padded(x, data, w) if w.padded else x.func
     n, co, y, x_, c = halo.vars("n co y x c")
     sums = Func("sums")
-    sums[n, co, y, x_, c] = 0.0 if bias is None else bias.func[co, c]
+    sums[n, co, y, x_, c] = x.dtype(0) if bias is None else bias.func[co, c]
     if groups > 1 and outer * inner == 1:
         r: RDom = halo.rdom(kh, kw, names="ky kx")
         sums[n, co, y, x_, c] += (
@@ -235,21 +270,17 @@ def _plain(types: Types, attrs: Any, target: Target) -> bool:
     return bool(attrs["groups"] == 1 and attrs["layout"] == "NCHW" and not attrs["out_layout"])
 
 
-@conv2d.strategy("blocked", when=_plain)
-def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, layout: str, kernel_layout: str, out_layout: str,
-      **attrs: Any) -> Tensor:  # fmt: skip
-    lanes = Target.host().natural_lanes(x.dtype)
-    ib = lanes if weight.shape[1] >= lanes else 1
-    to = {"dst": f"NCHW{ib}c" if ib > 1 else "NCHW"}
-    kernel = f"OIHW{ib}i{lanes}o" if ib > 1 else f"OIHW{lanes}o"
-    packed = _direct(x if ib == 1 else layout_transform(x, src="NCHW", **to),
-                     layout_transform(weight, src="OIHW", dst=kernel),
-                     None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
-                     layout=to["dst"], kernel_layout=kernel, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
-    n, _, h, w, _ = packed.shape
-    return layout_transform(  # type: ignore[no-any-return]  # operators take and give tensors and expressions
-        packed, src=f"NCHW{lanes}c", dst="NCHW", shape=(n, weight.shape[0], h, w)
-    )
+@conv2d.strategy("blocked", when=_plain, composed=True)
+def _(x: Any, weight: Any, bias: Any = None, *, layout: str, kernel_layout: str, out_layout: str, **attrs: Any) -> Any:
+    shape, (o, i, *_) = type_of(x).shape, type_of(weight).shape
+    lanes = Target.host().natural_lanes(type_of(x).dtype)
+    data, kernel = ("NCHW", f"OIHW{lanes}o") if i < lanes else (f"NCHW{lanes}c", f"OIHW{lanes}i{lanes}o")
+    packed = conv2d(x if i < lanes else layout_transform(x, src="NCHW", dst=data),
+                    layout_transform(weight, src="OIHW", dst=kernel),
+                    None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
+                    layout=data, kernel_layout=kernel, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
+    _, _, h, w, _ = type_of(packed).shape
+    return layout_transform(packed, src=f"NCHW{lanes}c", dst="NCHW", shape=(shape[0], o, h, w))
 
 
 # Groups: those whose channels are no whole blocks are merged, with zeros between -----------------------------------
@@ -303,7 +334,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, pa
     n, c, y, x_ = halo.vars("n c y x")
     r: RDom = halo.rdom(wi, kh, kw, names="k ky kx")
     conv = Func("conv2d")
-    conv[n, c, y, x_] = 0.0 if bias is None else bias.func[c]
+    conv[n, c, y, x_] = x.dtype(0) if bias is None else bias.func[c]
     conv[n, c, y, x_] += (
         weight.func[c, r.k, r.ky, r.kx]
         * source[n, c // (o // groups) * wi + r.k, y * sy + r.ky * dy, x_ * sx + r.kx * dx]

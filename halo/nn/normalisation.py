@@ -23,33 +23,37 @@ from .tensor import Tensor, TensorType
 __all__ = ["batch_norm", "group_norm", "hardmax", "layer_norm", "log_softmax", "lrn", "rms_norm", "softmax"]
 
 
-def _batch_norm(x: Any, scale: Any, bias: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5) -> Any:
+def _batch_norm(
+    x: Any, scale: Any, bias: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5, axis: int = 1
+) -> Any:
     s = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
-    shape = (-1, *(1,) * (x.ndim - 2))
+    shape = (-1, *(1,) * (x.ndim - 1 - axis % x.ndim))
     return (x * s.reshape(shape) + (bias - mean * s).reshape(shape)).astype(x.dtype)
 
 
 @op(Kind.BROADCAST, reference=_batch_norm)
 def batch_norm(x: TensorType, scale: TensorType, bias: TensorType, mean: TensorType, variance: TensorType, *,
-               epsilon: float = 1e-5) -> TensorType:  # fmt: skip
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias, an entry of each a channel (axis 1): ONNX BatchNormalization
-    at inference (Ioffe and Szegedy 2015).
+               epsilon: float = 1e-5, axis: int = 1) -> TensorType:  # fmt: skip
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, an entry of each a channel, which are along `axis`: TOPI
+    batch_norm, ONNX BatchNormalization at inference (Ioffe and Szegedy 2015).
 
     >>> from halo import nn
     >>> one = np.ones(2, np.float32)
     >>> nn.batch_norm(np.full((1, 2, 1), 3, np.float32), one, one, one, one, epsilon=0.0)[0, :, 0]
     array([3., 3.], dtype=float32)
     """
+    d = axis_of("batch_norm", axis, x.ndim)
     for t in (scale, bias, mean, variance):
-        if t.shape != x.shape[1:2]:
-            raise ArgumentError(f"batch_norm of {x} takes {x.shape[1]} entries of each, not {t}", loc=here())
+        if t.shape != x.shape[d : d + 1]:
+            raise ArgumentError(f"batch_norm of {x} takes {x.shape[d]} entries of each, not {t}", loc=here())
     return x
 
 
 @batch_norm.strategy("direct")
-def _(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, epsilon: float) -> Tensor:
+def _(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, epsilon: float, axis: int) -> Tensor:
+    ndim = x.ndim - axis % x.ndim
     channels = (
-        Tensor(_along(t, x.ndim), (x.shape[1], *(1,) * (x.ndim - 2)), t.dtype) for t in (scale, bias, mean, variance)
+        Tensor(_along(t, ndim), (t.shape[0], *(1,) * (ndim - 1)), t.dtype) for t in (scale, bias, mean, variance)
     )
 
     def value(v: Any, s: Any, b: Any, m: Any, var: Any) -> Any:
@@ -59,9 +63,9 @@ def _(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *,
 
 
 def _along(t: Tensor, ndim: int) -> Func:
-    """A vector along axis 0 of what has the axes behind the first one."""
+    """A vector along the first of so many axes."""
     f = Func("channels")
-    i = tuple(halo.vars(" ".join(f"i{d}" for d in range(ndim - 1))))
+    i = tuple(halo.vars(" ".join(f"i{d}" for d in range(ndim))))
     f[i] = t.func[i[0]]
     return f
 

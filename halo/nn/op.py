@@ -52,12 +52,15 @@ def _always(types: Types, attrs: Mapping[str, Any], target: Target) -> bool:
 @dataclass(frozen=True)
 class Strategy:
     """One way to compute an operator: `compute` on Tensors; `schedule(out, target, types, attrs)`, of the group whose last
-    stage is `out`, for these arguments of the operator (None: halo's default schedule); `when` it can be used."""
+    stage is `out`, for these arguments of the operator (None: halo's default schedule); `when` it can be used. One that is
+    `composed` calls other operators on whatever it is given: arrays, Tensors, or expressions of a graph, which has these
+    calls in place of the operator then."""
 
     name: str
     compute: Callable[..., Tensor]
     schedule: Callable[[Tensor, Target, Types, Mapping[str, Any]], None] | None = None
     when: Callable[[Types, Mapping[str, Any], Target], bool] = _always
+    composed: bool = False
 
 
 OPS: dict[str, Op] = {}
@@ -80,11 +83,13 @@ class Op:
         self.attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         self._kernels: dict[Any, Any] = {}
 
-    def strategy(self, name: str, *, schedule: Any = None, when: Any = _always) -> Callable[[C], C]:
-        """Add a way to compute this operator; those added first are preferred."""
+    def strategy(
+        self, name: str, *, schedule: Any = None, when: Any = _always, composed: bool = False
+    ) -> Callable[[C], C]:
+        """Add a way to compute this operator, as a `Strategy` says; those added first are preferred."""
 
         def add(compute: C) -> C:
-            self.strategies.append(Strategy(name, compute, schedule, when))
+            self.strategies.append(Strategy(name, compute, schedule, when, composed))
             return compute
 
         return add
@@ -144,6 +149,10 @@ class Op:
         result = self.infer(types, attrs)
         if self.view:
             return np.reshape(args[0], result.static)
+        if any(s.composed for s in self.strategies):
+            chosen = self.chosen(types, attrs, Target.host(), strategy)
+            if chosen.composed:
+                return chosen.compute(*arrays, **attrs)
         names = self._input_names(arrays)
         if self.general is not None:
             types, attrs = self.general(types, attrs, result)

@@ -262,18 +262,22 @@ def _(x: Tensor, *, repeats: int, axis: int) -> Tensor:
     return Tensor(f, repeat.infer((x.type,), {"repeats": repeats, "axis": axis}).shape, x.dtype)
 
 
-def _depth_to_space(x: Any, *, block: Any, mode: str = "DCR") -> Any:
-    (b, c, h, w), (kh, kw) = x.shape, block
-    if mode == "CRD":
-        moved = x.reshape(b, c // (kh * kw), kh, kw, h, w).transpose(0, 1, 4, 2, 5, 3)
-    else:
-        moved = x.reshape(b, kh, kw, c // (kh * kw), h, w).transpose(0, 3, 4, 1, 5, 2)
-    return np.ascontiguousarray(moved).reshape(b, c // (kh * kw), h * kh, w * kw)
+def _depth_to_space(x: Any, *, block: Any, mode: str = "DCR", layout: str = "NCHW") -> Any:
+    b, c, *spatial = x.shape
+    n, points = len(block), math.prod(block)
+    split = (b, c // points, *block, *spatial) if mode == "CRD" else (b, *block, c // points, *spatial)
+    axes = [0, 1 if mode == "CRD" else n + 1]
+    for d in range(n):
+        axes += [n + 2 + d, d + (2 if mode == "CRD" else 1)]
+    moved = x.reshape(split).transpose(axes)
+    return np.ascontiguousarray(moved).reshape(b, c // points, *(m * k for m, k in zip(spatial, block, strict=True)))
 
 
-@op(Kind.OPAQUE, reference=_depth_to_space)
-def depth_to_space(x: TensorType, *, block: tuple[int, int], mode: str = "DCR") -> TensorType:
-    """Channels become the points of a `block` of rows and columns: TOPI depth_to_space, ONNX DepthToSpace. `x`: [N, C, H, W].
+@op(Kind.INJECTIVE, reference=_depth_to_space, follows=True)
+def depth_to_space(x: TensorType, *, block: tuple[int, ...], mode: str = "DCR", layout: str = "NCHW") -> TensorType:
+    """Channels become the points of a `block`, an extent for each spatial axis: TOPI depth_to_space, ONNX DepthToSpace. `x`:
+    [N, C, spatial...], or with a `layout` in blocks of channels ("NCHW16c").
+
     `mode`: the channels of a point lie together ("DCR"), or the points of a channel ("CRD").
 
     >>> from halo import nn
@@ -281,21 +285,27 @@ def depth_to_space(x: TensorType, *, block: tuple[int, int], mode: str = "DCR") 
     array([[0., 1.],
            [2., 3.]], dtype=float32)
     """
-    kh, kw = block
-    if x.ndim != 4 or mode not in ("DCR", "CRD") or min(kh, kw) < 1 or x.shape[1] % (kh * kw):
+    blocked = layout[-1].islower()
+    if x.ndim != len(block) + 2 + blocked or not block or mode not in ("DCR", "CRD")[: 2 - blocked] \
+            or min(block) < 1 or x.shape[1] % math.prod(block):  # fmt: skip
         raise ArgumentError(
-            f"{x} has no channels for blocks of {kh} x {kw} in mode {mode!r}", loc=here(), legal=("DCR", "CRD")
-        )
-    b, c, h, w = x.shape
-    return TensorType((b, c // (kh * kw), h * kh, w * kw), x.dtype)
+            f"{x} has no channels for blocks of {' x '.join(map(str, block))} in mode {mode!r}", loc=here(),
+            legal=("DCR", "CRD")[: 2 - blocked])  # fmt: skip
+    b, c, *rest = x.shape
+    spatial = (n * k for n, k in zip(rest, block, strict=False))
+    return TensorType((b, c // math.prod(block), *spatial, *rest[len(block) :]), x.dtype)
 
 
 @depth_to_space.strategy("direct")
-def _(x: Tensor, *, block: tuple[int, int], mode: str) -> Tensor:
-    shape = depth_to_space.infer((x.type,), {"block": block, "mode": mode}).shape
-    (kh, kw), f, (n, c, y, v) = block, Func("depth_to_space"), indices(4)
-    point = y % kh * kw + v % kw
-    f[n, c, y, v] = x.func[n, c * (kh * kw) + point if mode == "CRD" else point * shape[1] + c, y // kh, v // kw]
+def _(x: Tensor, *, block: tuple[int, ...], mode: str, layout: str) -> Tensor:
+    shape = depth_to_space.infer((x.type,), {"block": block, "mode": mode, "layout": layout}).shape
+    f, (n, c, *i) = Func("depth_to_space"), indices(x.ndim)
+    point: Any = 0
+    for v, k in zip(i, block, strict=False):
+        point = point * k + v % k
+    channel = c * math.prod(block) + point if mode == "CRD" else point * shape[1] + c
+    places = (v // k for v, k in zip(i, block, strict=False))
+    f[(n, c, *i)] = x.func[(n, channel, *places, *i[len(block) :])]
     return Tensor(f, shape, x.dtype)
 
 
@@ -379,7 +389,7 @@ def _pad(x: Any, *, before: Any, after: Any, mode: str = "constant", value: Any 
     return np.ascontiguousarray(out[tuple(slice(max(-b, 0), e) for b, e in zip(before, ends, strict=True))])
 
 
-@op(Kind.INJECTIVE, reference=_pad)
+@op(Kind.INJECTIVE, reference=_pad, follows=True)
 def pad(x: TensorType, *, before: tuple[int, ...], after: tuple[int, ...], mode: str = "constant",
         value: float = 0) -> TensorType:  # fmt: skip
     """x with so many entries more before and after along each axis, or fewer where it is negative. `mode`: "constant" (of

@@ -158,8 +158,8 @@ def _type_of(f: Func) -> Type:
 
 
 def type_of(value: Any) -> TensorType:
-    """The type of an array or a Tensor."""
-    if isinstance(value, Tensor):
-        return value.type
+    """The type of an array, a Tensor or an expression of a graph."""
+    if isinstance(value, Tensor) or hasattr(value, "__halo_op__"):
+        return value.type  # type: ignore[no-any-return]  # nn does not know graphs
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
     return TensorType(array.shape, as_type(array.dtype))

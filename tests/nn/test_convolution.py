@@ -9,6 +9,9 @@ import pytest
 
 import halo
 from halo import nn
+from halo.graph.ir import Function, Module, Var
+from halo.nn.tensor import type_of
+from halo.types import as_type
 
 LANES = halo.Target.host().natural_lanes(halo.f32)
 
@@ -54,3 +57,102 @@ def test_weights_beyond_the_cache_are_read_once() -> None:
         return nn.conv2d.chosen(types, attrs, halo.Target.host()).name
 
     assert (chosen(512, 7), chosen(512, 14), chosen(64, 56), chosen(512, 1)) == ("deep", "deep", "direct", "direct")
+
+
+FAMILY: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("conv2d", ((2, 20, 9, 8), (24, 20, 3, 3), (24,)), {"padding": (0, 1, 2, 1), "strides": (2, 1)}),
+    ("conv2d", ((1, 12, 7, 7), (6, 4, 3, 2)), {"groups": 3, "padding": 1, "dilation": 2}),
+    ("conv2d", ((1, 18, 6, 7), (18, 1, 3, 3), (18,)), {"groups": 18, "padding": 1}),
+    ("conv", ((2, 5, 19), (4, 5, 4), (4,)), {"padding": (3, 1), "strides": 2, "dilation": 2}),
+    ("conv", ((2, 4, 5, 6, 4), (6, 2, 2, 3, 1), (6,)), {"groups": 2, "dilation": (1, 2, 1), "padding": 1}),
+    ("conv", ((1, 3, 4, 5, 5), (7, 3, 1, 1, 1), (7,)), {"strides": (2, 1, 1)}),
+    ("conv", ((1, 3, 4, 5, 5), (7, 3, 1, 1, 1)), {}),
+    ("conv", ((2, 3, 4, 5, 6), (2, 3, 3, 1, 1), (2,)), {"padding": (1, 0, 0)}),
+    ("conv", ((1, 6, 5, 4, 4), (6, 1, 3, 2, 2), (6,)), {"groups": 6, "padding": (2, 1, 0, 1, 1, 1), "strides": (2, 1, 2)}),
+    ("conv", ((1, 4, 2, 4, 4), (4, 1, 1, 3, 3)), {"groups": 4, "padding": (1, 1, 1)}),
+    ("conv", ((1, 2, 3, 3, 4, 4), (3, 2, 2, 1, 2, 2), (3,)), {"padding": (1, 0, 0, 1)}),
+    ("conv_transpose", ((2, 3, 5), (3, 4, 3), (4,)), {"strides": 2, "padding": (1, 0), "output_padding": 1}),
+    ("conv_transpose", ((1, 4, 4, 3), (4, 3, 2, 3), (6,)), {"groups": 2, "strides": (3, 2), "dilation": (1, 2)}),
+    ("conv_transpose", ((1, 18, 4, 3), (18, 1, 4, 4), (18,)), {"groups": 18, "strides": 2, "padding": 1}),
+    ("conv_transpose", ((1, 2, 3, 3), (2, 1, 9, 9)), {"groups": 2, "strides": 5, "padding": 2, "output_padding": 3}),
+    ("conv_transpose", ((1, 3, 3, 4), (3, 2, 3, 3), (2,)), {"strides": 4, "dilation": 3, "padding": (0, 3)}),
+    ("conv_transpose", ((2, 4, 2, 2, 3), (4, 3, 2, 3, 2), (3,)), {"strides": (2, 1, 2), "padding": (0, 1, 0, 1, 1, 0)}),
+    ("conv_transpose", ((1, 4, 2, 2, 3), (4, 1, 3, 3, 3)), {"groups": 4, "strides": 2, "padding": 1, "output_padding": 1}),
+]  # fmt: skip
+TYPES = ("float32", "float64", "float16", "bfloat16", "int32", "int64", "int8", "uint8")
+
+
+def arrays(shapes: tuple[Any, ...], dtype: str) -> list[np.ndarray]:
+    rng, t = np.random.default_rng(0), as_type(dtype).dtype
+    if as_type(dtype).is_float:
+        return [rng.standard_normal(shape).astype(t) for shape in shapes]
+    return [rng.integers(0 if "u" in dtype else -9, 10, shape).astype(t) for shape in shapes]
+
+
+def check(got: np.ndarray, want: np.ndarray, dtype: str) -> None:
+    """`want` is in f64 for floats: the sums may be rounded in f32 at least, the result once."""
+    assert (str(got.dtype), got.shape) == (dtype, want.shape)
+    if not as_type(dtype).is_float:
+        np.testing.assert_array_equal(got, want)
+        return
+    bits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}[dtype]
+    far = np.abs(got.astype(np.float64) - want).max() / np.abs(want).max()
+    assert far <= 2.0**-bits + 2.0 ** (8 - max(bits, 24))
+
+
+def wide(arrays: list[np.ndarray], dtype: str) -> list[np.ndarray]:
+    return [a.astype(np.float64) if as_type(dtype).is_float else a for a in arrays]
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [
+        pytest.param(case, dtype, marks=() if dtype in ("float32", "int32") or case in (0, 4, 12) else pytest.mark.slow)
+        for case in range(len(FAMILY))
+        for dtype in TYPES
+    ],
+)
+def test_of_every_type_on_arrays_and_in_a_graph(case: int, dtype: str) -> None:
+    name, shapes, attrs = FAMILY[case]
+    op, args = nn.OPS[name], arrays(shapes, dtype)
+    want = op.reference(*wide(args, dtype), **attrs)  # type: ignore[misc]  # it has one
+    check(op(*args, **attrs), want, dtype)
+    if dtype in ("float32", "bfloat16") or case in (0, 4, 12):
+        x = Var("x", type_of(args[0]))
+        net = Module({"main": Function((x,), op(x, *args[1:], **attrs))}).compile()
+        check(net(args[0]), want, dtype)
+
+
+@pytest.mark.parametrize("case", range(len(FAMILY)))
+def test_what_is_composed_is_as_it_is_defined(case: int) -> None:
+    """The strategy that is the definition, which takes axes without entries too."""
+    name, shapes, attrs = FAMILY[case]
+    if name != "conv2d":
+        args = arrays(shapes, "float32")
+        check(
+            nn.OPS[name](*args, strategy="direct", **attrs), nn.OPS[name](*args, **attrs).astype(np.float64), "float32"
+        )
+        empty = [np.zeros((0, *shapes[0][1:]), np.float32), *args[1:]]
+        assert nn.OPS[name](*empty, **attrs).size == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kernel", "attrs"),
+    [
+        ("conv", (1, 6, 4, 5, 5), (8, 3, 3, 3, 3), {"groups": 2, "padding": 1}),
+        ("conv", (2, 6, 30), (8, 6, 5), {"strides": 2}),
+        ("conv_transpose", (1, 6, 5, 5), (6, 4, 4, 4), {"groups": 2, "strides": 2}),
+        ("conv_transpose", (1, 6, 9), (6, 4, 3), {}),
+    ],
+)
+@pytest.mark.parametrize("biased", [False, True])
+def test_batch_norms_go_into_all_of_them(name: str, shape: Any, kernel: Any, attrs: Any, biased: bool) -> None:
+    o = kernel[0] if name == "conv" else kernel[1] * attrs.get("groups", 1)
+    x, w, b, scale, shift, mean, variance = arrays((shape, kernel, *[(o,)] * 5), "float32")
+    rest = (scale, shift, mean, abs(variance) + np.float32(0.5))
+    v, op = Var("x", type_of(x)), nn.OPS[name]
+    m = Module({"main": Function((v,), nn.relu(nn.batch_norm(op(v, w, b if biased else None, **attrs), *rest)))})
+    before = op.reference(x, w, b if biased else None, **attrs)  # type: ignore[misc]  # it has one
+    want = np.maximum(nn.batch_norm.reference(before, *rest), 0)  # type: ignore[misc]  # it has one
+    np.testing.assert_allclose(m.compile()(x), want, rtol=1e-4, atol=1e-4)
+    assert not any("multiply" in f for f in m.run_passes().functions)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..ir import Module
 from .choose_layouts import choose_layouts
+from .expand import expand
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
 from .fuse import fuse
@@ -32,8 +33,9 @@ PASSES = (
     Pass(
         "recognise", "what is written out becomes the operator that it is: products with constants are dense", recognise
     ),
-    Pass("sink_reshapes", "axes of one entry come and go after elementwise operators", sink_reshapes),
     Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
+    Pass("expand", "what is made of other operators becomes these", expand),
+    Pass("sink_reshapes", "axes of one entry come and go after elementwise operators", sink_reshapes),
     Pass(
         "choose_layouts",
         "channels in blocks where convolutions are; weights in the order they are read",

@@ -134,8 +134,7 @@ class _Run:
     # Operators -------------------------------------------------------------------------------------------------------
 
     def _direct(self, e: Call) -> bool:
-        plain = (e.attrs["layout"], e.attrs["kernel_layout"], e.attrs["out_layout"]) == ("NCHW", "OIHW", "")
-        return plain and e.type.dtype.is_float
+        return (e.attrs["layout"], e.attrs["kernel_layout"], e.attrs["out_layout"]) == ("NCHW", "OIHW", "")
 
     def _conv(self, e: Call) -> tuple[Expr, Blocks]:
         x, weight, bias = e.args
@@ -192,6 +191,8 @@ class _Run:
         attrs = e.attrs | ({"layout": f"NCHW{blocks.size}c"} if "layout" in e.attrs else {})
         if e.op in (nn.concatenate, nn.repeat):
             attrs["axis"] %= 4  # the block is one axis more
+        elif e.op is nn.pad:
+            attrs |= {"before": (*attrs["before"], 0), "after": (*attrs["after"], 0)}
         args = tuple(None if a is None else self.blocked(a, blocks) for a in e.args)
         return replace(e, args=args, attributes=tuple(attrs.items()))
 
@@ -218,10 +219,18 @@ def _is_depthwise(e: Call) -> bool:
 
 
 def _fits(e: Call, blocks: Blocks) -> bool:
-    """Whether the parts of a concatenation along channels are whole blocks; what is repeated are no channels."""
-    if e.op is nn.repeat:
-        return bool(e.attrs["axis"] % 4 != 1)
-    if e.op is not nn.concatenate:
-        return True
-    axis = e.attrs["axis"] % 4
-    return axis != 1 or (blocks.groups == 1 and all(c.type.shape[1] % blocks.size == 0 for c in e.children))
+    """Whether blocks of channels stay whole: those of all parts of a concatenation, those of the result."""
+
+    def along() -> bool:
+        return blocks.groups == 1 and all(c.type.shape[1] % blocks.size == 0 for c in (e, *e.children))
+
+    match e.op:
+        case nn.concatenate:
+            return along() or e.attrs["axis"] % 4 != 1
+        case nn.depth_to_space:
+            return along() and e.attrs["mode"] == "DCR"
+        case nn.pad:
+            return bool(e.attrs["before"][1] == e.attrs["after"][1] == 0)
+        case nn.repeat:
+            return bool(e.attrs["axis"] % 4 != 1)
+    return True

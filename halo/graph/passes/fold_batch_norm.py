@@ -1,4 +1,5 @@
-"""Fold batch norm: batch_norm(conv2d(x, w, b)) is a convolution with other weights, if nothing else reads it.
+"""Fold batch norm: batch_norm(conv2d(x, w, b)) is a convolution with other weights, if nothing else reads it; of any axes,
+transposed or not.
 
 batch_norm(conv2d(x, w, b), scale, bias, mean, variance)
 ->  conv2d(x, w * s, (b - mean) * s + bias)     where s = scale / sqrt(variance + epsilon), an entry a channel
@@ -26,8 +27,9 @@ def _folded_in(f: Function) -> Function:
         ):
             return e
         conv = e.args[0]
-        behind = isinstance(conv, Call) and conv.op is nn.conv2d and id(conv) in once
-        return _folded(conv, e) if behind and isinstance(conv, Call) else _written_out(e)
+        if isinstance(conv, Call) and id(conv) in once and e.attrs["axis"] % conv.type.ndim == _channels(conv):
+            return _folded(conv, e)
+        return _written_out(e)
 
     return rewrite_once_read(f, change)
 
@@ -41,17 +43,38 @@ def _scales(norm: Call) -> tuple[Expr, Expr]:
     return s, nn.subtract(shift, nn.multiply(mean, s))
 
 
+def _channels(e: Call) -> int | None:
+    """The axis of the channels of what a convolution makes; None for other operators, and for blocks."""
+    if e.op in (nn.conv, nn.conv_transpose):
+        return 1
+    if e.op is not nn.conv2d or len(e.attrs["layout"]) != 4 or e.attrs["out_layout"] not in ("", e.attrs["layout"]):
+        return None
+    return str(e.attrs["layout"]).index("C")
+
+
+def _scaled(conv: Call, s: Expr) -> Expr:
+    """Its weights, times `s` an entry a channel of the result."""
+    weight, groups = conv.children[1], conv.attrs["groups"]
+    if conv.op is not nn.conv_transpose:
+        axis = conv.attrs.get("kernel_layout", "O").index("O")
+        return nn.multiply(weight, nn.reshape(s, shape=(-1, *(1,) * (weight.type.ndim - 1 - axis))))  # type: ignore[no-any-return]  # operators take and give tensors and expressions
+    i, o, *taps = weight.type.static
+    split = nn.reshape(weight, shape=(groups, i // groups, o, *taps))
+    return nn.reshape(  # type: ignore[no-any-return]  # operators take and give tensors and expressions
+        nn.multiply(split, nn.reshape(s, shape=(groups, 1, o, *(1,) * len(taps)))), shape=weight.type.shape
+    )
+
+
 def _folded(conv: Call, norm: Call) -> Expr:
-    x, weight, bias = conv.args
+    x, _, bias = conv.args
     s, t = _scales(norm)
-    scaled = nn.multiply(weight, nn.reshape(s, shape=(-1, 1, 1, 1)))
     shift = t if bias is None else nn.add(nn.multiply(bias, s), t)
-    return Call(conv.op, (x, scaled, shift), conv.attributes, conv.name, (conv.name, norm.name))
+    return Call(conv.op, (x, _scaled(conv, s), shift), conv.attributes, conv.name, (conv.name, norm.name))
 
 
 def _written_out(norm: Call) -> Expr:
     x = norm.args[0]
     assert x is not None
-    shape = (1, -1, *(1,) * (x.type.ndim - 2))
+    shape = (-1, *(1,) * (x.type.ndim - 1 - norm.attrs["axis"] % x.type.ndim))
     s, t = (nn.reshape(v, shape=shape) for v in _scales(norm))
     return nn.add(nn.multiply(x, s), t)  # type: ignore[no-any-return]  # operators take and give tensors and expressions

@@ -1,0 +1,49 @@
+"""Expand: what a strategy makes of other operators becomes calls of these, which fuse, and whose constants are folded.
+
+conv(x: f32[1, 8, 100], w)  ->  reshape(conv2d(reshape(x, [1, 8, 1, 100]), reshape(w, ...)), [1, 16, 98])
+
+Convolutions of pictures in the plain order are left to `choose_layouts`, which makes the same of all that are connected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from halo import nn
+from halo.jit.target import Target
+
+from ..ir import Call, Expr, Function, Module, in_bodies, rewrite, walk
+
+
+def expand(m: Module) -> Module:
+    return in_bodies(m, _expanded)
+
+
+def _expanded(f: Function) -> Function:
+    while True:
+        body = rewrite(f.body, lambda e, _: _made(e))
+        if all(a is b for a, b in zip(walk(body), walk(f.body), strict=False)):
+            return f
+        f = replace(f, body=body)
+
+
+def _made(e: Expr) -> Expr:
+    if not isinstance(e, Call) or not isinstance(e.op, nn.Op) or not any(s.composed for s in e.op.strategies):
+        return e
+    types = tuple(None if a is None else a.type for a in e.args)
+    chosen = e.op.chosen(types, e.attrs, Target.host())
+    if not chosen.composed or (e.op is nn.conv2d and chosen.name == "blocked"):
+        return e
+    made: Any = chosen.compute(*e.args, **e.attrs)
+    if made.type != e.type:  # extents that only a call knows, found in another way
+        made = nn.reshape(made, shape=e.type.shape)
+    return _traced(made, e, {id(a): a for a in e.children})
+
+
+def _traced(made: Expr, e: Call, done: dict[int, Expr]) -> Expr:
+    """`made` of `e`, whose arguments are `done`, with the sources that it has."""
+    if e.sources and id(made) not in done and isinstance(made, Call):
+        args = tuple(None if a is None else _traced(a, e, done) for a in made.args)
+        done[id(made)] = replace(made, args=args, sources=e.sources)
+    return done.get(id(made), made)
