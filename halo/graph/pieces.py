@@ -272,11 +272,11 @@ def _piece(own: list[Expr], makes: list[Expr], given: Sequence[Expr], compile: C
     for e in own:
         made[id(e)] = with_children(e, tuple(read(c) for c in e.children))
     body = Tuple(tuple(made[id(e)] for e in makes)) if len(makes) > 1 else made[id(makes[0])]
-    known = {name for v in reads.values() for n in v.type.shape for name in dims_of(n)}
+    known = {str(n) for v in reads.values() for n in v.type.shape if isinstance(n, Dim)}
     inside = Function((), body)
     used = {name for e in every(inside) for n in extents_of(e) for name in dims_of(n)}
     for e in given:  # what is read for its extents alone
-        own_dims = {str(n) for n in e.type.shape if isinstance(n, DimExpr)}
+        own_dims = {str(n) for n in e.type.shape if isinstance(n, Dim)}
         if own_dims & (used - known):
             read(e)
             known |= own_dims

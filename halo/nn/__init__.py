@@ -122,7 +122,8 @@ from .shape import (
     transpose,
     trilu,
 )
-from .sorting import argsort, overlap_suppression, sort, topk
+from .sorting import argsort, sort, topk
+from .suppression import overlap_suppression
 from .tensor import Tensor, TensorType, tensor
 
 __all__ = [

@@ -11,15 +11,15 @@ import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
-from halo.types import bool_, f32, i32, i64, u32
+from halo.types import f32, i32, i64, u32
 
 from .op import Kind, Types, op
 from .reductions import extent
 from .schedule import bound, in_parallel
-from .shapes import assume, axis_of, indices, same_type, takes
+from .shapes import assume, axis_of, indices, takes
 from .tensor import Tensor, TensorType
 
-__all__ = ["argsort", "overlap_suppression", "sort", "topk"]
+__all__ = ["argsort", "sort", "topk"]
 
 
 def _ordered(x: Any, axis: int, descending: bool) -> Any:
@@ -200,83 +200,3 @@ def _(x: Tensor, *, k: int, axis: int, largest: bool) -> Tensor:
     f, i = Func("topk"), indices(x.ndim)
     f[i] = order[i].astype(i64)
     return Tensor(f, (*x.shape[:d], k, *x.shape[d + 1 :]), i64)
-
-
-def _corners(at: Any, centred: bool) -> tuple[Any, Any, Any, Any]:
-    """The least and largest y and x of the box whose four numbers `at` gives."""
-    a, b, c, d = (at(k) for k in range(4))
-    return (b - d / 2, b + d / 2, a - c / 2, a + c / 2) if centred else (a, c, b, d)
-
-
-def _suppression(boxes: Any, scores: Any, *, most: int, threshold: float = 0.0, least: float | None = None,
-                 centred: bool = False) -> Any:  # fmt: skip
-    kept = np.zeros(scores.shape, np.bool_)
-    for b, c in np.ndindex(*scores.shape[:2]):
-        taken: list[Any] = []
-        for k, box in enumerate(boxes[b, c]):
-            if len(taken) == most or (least is not None and not scores[b, c, k] > least):
-                continue
-            if all(_overlap(box.astype(np.float64), o.astype(np.float64), centred) <= threshold for o in taken):
-                taken.append(box)
-                kept[b, c, k] = True
-    return kept
-
-
-def _overlap(p: Any, q: Any, centred: bool) -> float:
-    py, pv, px, pw = _corners(lambda k: p[k], centred)
-    qy, qv, qx, qw = _corners(lambda k: q[k], centred)
-    (py, pv), (px, pw), (qy, qv), (qx, qw) = (sorted(s) for s in ((py, pv), (px, pw), (qy, qv), (qx, qw)))
-    both = max(min(pv, qv) - max(py, qy), 0) * max(min(pw, qw) - max(px, qx), 0)
-    total = (pv - py) * (pw - px) + (qv - qy) * (qw - qx) - both
-    return float(both / total) if total > 0 else 0.0
-
-
-@op(Kind.OPAQUE, reference=_suppression)
-def overlap_suppression(boxes: TensorType, scores: TensorType, *, most: int, threshold: float = 0.0,
-                        least: float | None = None, centred: bool = False) -> TensorType:  # fmt: skip
-    """Which of the boxes are kept, the best first: one is not if it overlaps one kept before it by more than `threshold`
-    (their common area by that of both together), if its score is not above `least`, or if `most` are kept. The greedy step
-    of ONNX NonMaxSuppression, TOPI non_max_suppression.
-
-    `boxes`: [N, C, B, 4] in the order of their `scores`, [N, C, B], the best first: two corners (y, x, y, x), or where
-    `centred` the centre and size (x, y, w, h).
-
-    >>> from halo import nn
-    >>> boxes = np.array([[[[0, 0, 2, 2], [0, 0, 2, 2.5], [5, 5, 6, 6]]]], np.float32)
-    >>> nn.overlap_suppression(boxes, np.array([[[3, 2, 1]]], np.float32), most=2, threshold=0.5)
-    array([[[ True, False,  True]]])
-    """
-    takes("overlap_suppression", "float", boxes, scores)
-    same_type("overlap_suppression", boxes, scores)
-    if boxes.ndim != 4 or boxes.shape != (*scores.shape, 4):
-        raise ArgumentError(f"scores {scores} are not those of boxes {boxes}", loc=here())
-    return TensorType(scores.shape, bool_)
-
-
-@overlap_suppression.strategy("direct")
-def _(boxes: Tensor, scores: Tensor, *, most: int, threshold: float, least: float | None, centred: bool) -> Tensor:
-    many = scores.type.static[2]
-    b, c, k = halo.vars("b c k")
-
-    def sides(at: Any) -> tuple[Any, ...]:
-        y, v, x, w = _corners(lambda n: boxes.func[b, c, at, n], centred)
-        return halo.min(y, v), halo.max(y, v), halo.min(x, w), halo.max(x, w)
-
-    def apart(p: Any, q: Any) -> Any:
-        (py, pv, px, pw), (qy, qv, qx, qw) = sides(p), sides(q)
-        both = halo.max(halo.min(pv, qv) - halo.max(py, qy), 0) * halo.max(halo.min(pw, qw) - halo.max(px, qx), 0)
-        total = (pv - py) * (pw - px) + (qv - qy) * (qw - qx) - both
-        return halo.select(total > 0, both / total, 0) <= threshold
-
-    kept, count, f = Func("kept"), Func("count"), Func("overlap_suppression")
-    good = scores.func[b, c, k] > least if least is not None else scores.func[b, c, k] == scores.func[b, c, k]
-    kept[b, c, k] = halo.select(good, 1, 0)
-    r: RDom = halo.rdom(many, many, names="p q")
-    r.where(r.q < r.p)
-    clear = (kept[b, c, r.q] == 0) | apart(r.p, r.q)
-    kept[b, c, r.p] = halo.select(clear, kept[b, c, r.p], 0)
-    n: RDom = halo.rdom((1, max(many - 1, 0)), names="n")
-    count[b, c, k] = kept[b, c, k]
-    count[b, c, n.n] = count[b, c, n.n - 1] + kept[b, c, n.n]
-    f[b, c, k] = (kept[b, c, k] != 0) & (count[b, c, k] <= most)
-    return Tensor(f, scores.shape, bool_)

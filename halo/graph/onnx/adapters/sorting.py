@@ -76,11 +76,16 @@ def _to_front(ndim: int, axis: int) -> tuple[int, ...]:
 @adapter("NonMaxSuppression")
 def _(n: Node) -> Any:
     boxes, scores = n[0], n[1]
-    batch, classes, many = scores.type.static
+    batch, classes, total = scores.type.shape
     most, threshold, least = n.scalar(2, 0), n.scalar(3, 0.0), n.scalar(4)
     order = nn.argsort(scores, descending=True)
+    if least is not None:  # what counts are the first ones
+        good = nn.cast(nn.greater(scores, np.asarray(least, scores.type.dtype.dtype)), dtype="i64")
+        most_good = n.extent(nn.max(nn.sum(good, axes=(2,))))
+        order = nn.strided_slice(order, begin=(0,), end=(most_good,), axes=(2,))
+    many = order.type.shape[2]
     ranked = nn.gather_elements(scores, order, axis=2)
-    each = nn.broadcast_to(nn.reshape(boxes, shape=(batch, 1, many, 4)), shape=(batch, classes, many, 4))
+    each = nn.broadcast_to(nn.reshape(boxes, shape=(batch, 1, total, 4)), shape=(batch, classes, total, 4))
     places = nn.broadcast_to(nn.reshape(order, shape=(batch, classes, many, 1)), shape=(batch, classes, many, 4))
     sorted_boxes = nn.gather_elements(each, places, axis=2)
     kept = nn.overlap_suppression(
