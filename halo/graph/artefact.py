@@ -1,6 +1,6 @@
 """Artefacts: a net in a file, with its kernels as machine code. **It is code**: load only what you would run.
 
-magic, bytes of the head | head (pickled): program, names, kernels, where the constants are | constants, each on a
+magic, bytes of the head | head (pickled): program, names, plans, kernels, where the constants are | constants, each on a
 boundary of 64 bytes, so that they are used where they are mapped
 """
 
@@ -22,16 +22,18 @@ from halo.jit.kernel import restored
 from halo.jit.target import Target
 
 from .memory import ALIGNMENT
+from .net import Source
 from .parse import parse
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
 
     from .net import Net
+    from .plan import Plan
 
 __all__ = ["load", "save"]
 
-MAGIC = b"halonet1"
+MAGIC = b"halonet2"
 _HEAD = struct.Struct("<8sQ")
 
 
@@ -40,16 +42,15 @@ def _made_by() -> str:
     return cache.digest(repr(Target.host()).encode())
 
 
-def save(
-    path: str | Path, text: str, outputs: tuple[str, ...], constants: Mapping[str, Any], kernels: Mapping[str, Kernel]
-) -> None:
+def save(path: str | Path, text: str, outputs: tuple[str, ...], plans: Mapping[str, Plan], kernels: Mapping[str, Kernel],
+         constants: Mapping[str, Any]) -> None:  # fmt: skip
     """Write an artefact."""
     places, at = {}, 0
     for name, a in constants.items():
         places[name] = (at, a.dtype.str if a.dtype.isbuiltin else a.dtype.name, a.shape)
         at += -(-a.nbytes // ALIGNMENT) * ALIGNMENT
     stored = {name: kernel.stored() for name, kernel in kernels.items()}
-    head = pickle.dumps((_made_by(), text, outputs, stored, places), protocol=4)
+    head = pickle.dumps((_made_by(), text, outputs, plans, stored, places), protocol=4)
     head += b"\0" * (-(len(head) + _HEAD.size) % ALIGNMENT)
     with open(path, "wb") as f:
         f.write(_HEAD.pack(MAGIC, len(head)))
@@ -65,7 +66,7 @@ def load(path: str | Path) -> Net:
     On another kind of machine, or by another halo, its kernels are compiled again from the program, which a line on stderr
     says. Raises ArgumentError for what is no such file. An artefact is code: load only what you would run.
     """
-    from .compile import relink
+    from .compile import assembled, relink
 
     with open(path, "rb") as f:
         start = f.read(_HEAD.size)
@@ -75,7 +76,7 @@ def load(path: str | Path) -> Net:
         head = f.read(size)
         if len(head) < size:
             raise ArgumentError(f"{path} is cut off", loc=here())
-        made_by, text, outputs, stored, places = pickle.loads(head)
+        made_by, text, outputs, plans, stored, places = pickle.loads(head)
         first = _HEAD.size + size
         whole = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
     constants = {}
@@ -84,8 +85,8 @@ def load(path: str | Path) -> Net:
         if first + at + count * np.dtype(dtype).itemsize > len(whole):
             raise ArgumentError(f"{path} is cut off", loc=here())
         constants[name] = np.frombuffer(whole, np.dtype(dtype), count, first + at).reshape(shape)
-    m = parse(text, constants, outputs)
+    source = Source(lambda: parse(text, constants, outputs), text)
     if made_by != _made_by():
         print(f"halo: {path} was made elsewhere: its kernels are compiled again", file=sys.stderr)
-        return relink(m)
-    return relink(m, {name: restored(data) for name, data in stored.items()})
+        return relink(source.module)
+    return assembled(plans, outputs, {name: restored(data) for name, data in stored.items()}, constants, source)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim, dims_of
@@ -11,27 +15,33 @@ from halo.progress import Progress
 
 from . import kernels
 from .control import is_open
-from .ir import Module, every, walk
-from .link import link, needed
-from .net import Net
+from .ir import Call, Constant, Expr, Function, Global, Module, every, rewrite, walk, with_bodies
+from .link import driven, link, needed
+from .memory import aligned
+from .net import Net, Source
 from .passes.fold_constants import fold_constants
-from .pieces import Pieces
+from .pieces import Pieces, cut
 from .symbolic import fixed
+from .text import constant_names, function_text
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
 
-__all__ = ["compile", "relink"]
+    from .plan import Plan
+
+__all__ = ["assembled", "compile", "relink"]
+
+Array = np.ndarray[Any, Any]
 
 SHOWN = 2.0  # seconds after which a compilation says how far it is
 
 
 def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Mapping[str, Any] | None = None,
-            progress: Callable[[str], None] | None = None) -> Net | Pieces:  # fmt: skip
+            progress: Callable[[str], None] | None = None) -> Net:  # fmt: skip
     """The program as machine code. It takes every extent of a symbolic axis, and is not compiled again for another one.
 
-    Where only running tells an extent, a Loop that stacks rows until its condition fails, say, it is cut into several nets
-    there: `Pieces`.
+    Where only running tells an extent, a Loop that stacks rows until its condition fails, say, it is cut into several
+    functions there, with Python in between: `Pieces`, which is used as any Net.
 
     `shapes`: those of inputs, by name, with integers in place of symbolic extents: code for these is faster.
     `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
@@ -47,34 +57,113 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
 
 def _compiled(
     m: Module, shapes: Mapping[str, Any] | None, schedules: Mapping[str, Any], say: Callable[[str], None]
-) -> Net | Pieces:
+) -> Net:
     if shapes:
         m = fixed(m, shapes)
     if any(map(is_open, walk(m.main.body))):
-        m = fold_constants(m)
-        if schedules:
-            raise ArgumentError("the groups of a program in pieces are not scheduled anew", loc=here())
-        return Pieces(m, lambda piece: _compiled(piece, None, {}, say))
-    _check_dims(m)
-    m = m.run_passes(lambda name, _: say(name))
+        m = _after_passes(cut(fold_constants(m)), say)
+    else:
+        _check_dims(m.main)
+        m = m.run_passes(lambda name, _: say(name))
     primitive = {name: f for name, f in m.functions.items() if f.primitive}
     unknown = set(schedules) - set(primitive)
     if unknown:
         raise ArgumentError(f"there is no group {sorted(unknown)[0]!r}", loc=here(), legal=tuple(primitive))
     made = kernels.compiled(needed(m), schedules, say)
     say(f"{len(made)} kernels")
-    return link(m, made, schedules)
+    return _linked(_aligned(m), made, schedules)
 
 
 def relink(m: Module, made: Mapping[str, Kernel] | None = None) -> Net:
     """The net of a program after all passes, from its kernels by name (None: they are compiled)."""
-    return link(m, kernels.compiled(needed(m), {}) if made is None else made, {})
+    return _linked(m, kernels.compiled(needed(m), {}) if made is None else made, {})
 
 
-def _check_dims(m: Module) -> None:
-    """Each Dim of the program is an extent of an input."""
-    given = {n for p in m.main.params for n in p.type.shape if isinstance(n, Dim)}
-    values = (*m.main.params, *(e for e in every(m.main) if not isinstance(e.type, tuple)))
+def assembled(plans: Mapping[str, Plan], outputs: tuple[str, ...], made: Mapping[str, Kernel],
+              constants: Mapping[str, Array], source: Source) -> Net:  # fmt: skip
+    """The net of a program from the plans of its functions, by name, its kernels and its constants."""
+    if "main" in plans:
+        return Net(plans["main"], made, constants, source)
+    return Pieces(plans, outputs, made, constants, source)
+
+
+def _linked(m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> Net:
+    names = constant_names(m)
+    outputs = tuple(m.outputs[k] if k < len(m.outputs) else f"output{k}" for k in range(len(m.main.outputs)))
+    plans = {
+        name: link(m, f, outputs if name == "main" else tuple(f"output{k}" for k in range(len(f.outputs))), made, names)
+        for name, f in driven(m).items()
+    }
+    arrays = {names[id(e)]: e.data for f in m.functions.values() for e in every(f) if isinstance(e, Constant)}
+    return assembled(plans, outputs, made, arrays, Source(lambda: m, schedules=schedules))
+
+
+def _after_passes(m: Module, say: Callable[[str], None]) -> Module:
+    """The program in pieces, with the passes run over each of them; equal groups are one function."""
+    primitive: dict[str, Function] = {}
+    known: dict[str, str] = {}  # by their text
+    pieces = {}
+    for name, f in m.functions.items():
+        if name == "main":
+            continue
+        _check_dims(f)
+        done = Module({"main": f}).run_passes(lambda step, _: say(step))
+        called = {}
+        for own, g in done.functions.items():
+            if g.primitive:
+                text = function_text("", g, {})
+                if text not in known:
+                    known[text] = next(n for n in _numbered(own) if n not in primitive)
+                    primitive[known[text]] = g
+                called[own] = known[text]
+        pieces[name] = _renamed(done.main, called)
+    return replace(m, functions={**primitive, **pieces, "main": m.main})
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{k}" for k in itertools.count(1))
+
+
+def _changed(f: Function, change: Callable[[Expr], Expr]) -> Function:
+    """`f` with `change(e)` in place of every expression, those of bodies inside of it too."""
+
+    def step(e: Expr, _: Expr) -> Expr:
+        return change(with_bodies(e, tuple(_changed(body, change) for body in e.bodies)) if e.bodies else e)
+
+    return replace(f, body=rewrite(f.body, step))
+
+
+def _renamed(f: Function, names: Mapping[str, str]) -> Function:
+    """`f`, which calls functions by other names."""
+
+    def change(e: Expr) -> Expr:
+        if isinstance(e, Call) and isinstance(e.op, Global):
+            return replace(e, op=replace(e.op, name=names[e.op.name]))
+        return e
+
+    return _changed(f, change)
+
+
+def _aligned(m: Module) -> Module:
+    """The program with its constants packed, and on boundaries of `ALIGNMENT` bytes: copied only where they are not."""
+    made: dict[int, Constant] = {}
+
+    def change(e: Expr) -> Expr:
+        if not isinstance(e, Constant):
+            return e
+        if id(e) not in made:
+            data = aligned(e.data)
+            made[id(e)] = e if data is e.data else replace(e, data=data)
+        return made[id(e)]
+
+    return replace(m, functions={n: f if f.primitive else _changed(f, change) for n, f in m.functions.items()})
+
+
+def _check_dims(f: Function) -> None:
+    """Each Dim of `f` is an extent of an input."""
+    given = {n for p in f.params for n in p.type.shape if isinstance(n, Dim)}
+    values = (*f.params, *(e for e in every(f) if not isinstance(e.type, tuple)))
     used = [n for e in values for n in e.type.shape]
     for name in (name for n in used for name in dims_of(n)):
         if Dim(name) not in given:

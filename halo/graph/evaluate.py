@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from halo.errors import ArgumentError, here
+
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, walk
 from .symbolic import evaluated, fixed, substituted
 
-__all__ = ["evaluate"]
+__all__ = ["Evaluator", "evaluate"]
 
 Array = np.ndarray[Any, Any]
 
@@ -28,24 +30,36 @@ def evaluate(m: Module, inputs: Mapping[str, Array]) -> list[Array]:
         dims |= {str(n): k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if not isinstance(n, int)}
     if not any(f.primitive for f in m.functions.values()):
         m = fixed(m, {p.name: evaluated(p.type.shape, dims) for p in m.main.params})
-    return _Run(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])
+    return Evaluator(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])
 
 
-class _Run:
+class Evaluator:
+    """Python in place of the code that drives a program: If, Loop and what calls each other, for the extents `dims`."""
+
     def __init__(self, functions: Mapping[str, Function], dims: Mapping[str, int]) -> None:
         self.functions, self.dims = functions, dict(dims)
 
+    def called(self, name: str, args: list[Array]) -> list[Array]:
+        """What the function of that name gives."""
+        return self.function(self.functions[name], args)
+
+    def computed(self, e: Call, args: tuple[Array | None, ...]) -> Array:
+        """What an operator gives."""
+        assert not isinstance(e.op, Global)
+        return np.asarray(e.op.eager(args, {name: substituted(v, self.dims) for name, v in e.attributes}))
+
     def function(self, f: Function, args: Sequence[Array]) -> list[Array]:
+        """The outputs of `f`."""
         made: dict[int, Any] = {id(p): a for p, a in zip(f.params, args, strict=True)}
-        given = {id(e.value): str(e.dim) for e in walk(f.body) if isinstance(e, Let)}
+        lets = {id(e.value): str(e.dim) for e in walk(f.body) if isinstance(e, Let)}
         for e in walk(f.body):
             if not isinstance(e, Var):
-                made[id(e)] = self.value(e, made)
-            if id(e) in given:
-                self.dims[given[id(e)]] = max(made[id(e)].item(), 0)
+                made[id(e)] = self._value(e, made)
+            if id(e) in lets:
+                self.dims[lets[id(e)]] = max(made[id(e)].item(), 0)
         return [made[id(e)] for e in f.outputs]
 
-    def value(self, e: Expr, made: Mapping[int, Any]) -> Any:
+    def _value(self, e: Expr, made: Mapping[int, Any]) -> Any:
         match e:
             case Constant():
                 return e.data
@@ -54,24 +68,22 @@ class _Run:
             case Item():
                 return made[id(e.value)][e.index]
             case Call():
-                args = [None if a is None else made[id(a)] for a in e.args]
                 if isinstance(e.op, Global):
-                    return self.function(self.functions[e.op.name], [made[id(a)] for a in e.children])[0]
-                attrs = {name: substituted(v, self.dims) for name, v in e.attributes}
-                return np.asarray(e.op.eager(tuple(args), attrs))
+                    return self._results(e, self.called(e.op.name, [made[id(a)] for a in e.children]))
+                return self.computed(e, tuple(None if a is None else made[id(a)] for a in e.args))
             case Let():
                 return made[id(e.body)]
             case If():
                 taken = e.then if made[id(e.condition)].item() else e.otherwise
-                return self.results(e, self.function(taken, [made[id(a)] for a in e.args]))
+                return self._results(e, self.function(taken, [made[id(a)] for a in e.args]))
             case Loop():
-                return self.results(e, self.loop(e, made))
+                return self._results(e, self._loop(e, made))
         raise AssertionError(e)
 
-    def results(self, e: Expr, found: list[Array]) -> Any:
+    def _results(self, e: Expr, found: list[Array]) -> Any:
         return found if isinstance(e.type, tuple) else found[0]
 
-    def loop(self, e: Loop, made: Mapping[int, Any]) -> list[Array]:
+    def _loop(self, e: Loop, made: Mapping[int, Any]) -> list[Array]:
         trip = None if e.trip is None else made[id(e.trip)].item()
         again = e.condition is None or made[id(e.condition)].item()
         state, rows = [made[id(c)] for c in e.carried], list[list[Array]]()
@@ -81,9 +93,11 @@ class _Run:
                 again = found.pop(0).item()
             state = found[: len(state)]
             rows.append(found[len(state) :])
-        stacked = []
-        for k, x in enumerate(e.stacked):
-            parts = [r[k] for r in rows]
-            shape = parts[0].shape if parts else tuple(n if isinstance(n, int) else 0 for n in x.type.shape)
-            stacked.append(np.array(parts, x.type.dtype.dtype).reshape(len(parts), *shape))
-        return [*state, *stacked]
+        return [*state, *(_stacked([r[k] for r in rows], x.type) for k, x in enumerate(e.stacked))]
+
+
+def _stacked(rows: list[Array], t: Any) -> Array:
+    shape = rows[0].shape if rows else tuple(n if isinstance(n, int) else 0 for n in t.shape)
+    if any(r.shape != shape for r in rows):
+        raise ArgumentError(f"the rows {' and '.join(str(r.shape) for r in rows)} do not stack", loc=here())
+    return np.array(rows, t.dtype.dtype).reshape(len(rows), *shape)

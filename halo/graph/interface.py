@@ -11,6 +11,7 @@ import numpy as np
 
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim
+from halo.nn import TensorType
 
 from .ir import Module, Tuple
 from .symbolic import evaluated
@@ -21,12 +22,8 @@ __all__ = ["Interface"]
 class Interface:
     """The types of the inputs and outputs of a program, by name; `several`: whether a call gives a tuple."""
 
-    def __init__(self, module: Module) -> None:
-        self.inputs, self.several = module.inputs, len(module.main.outputs) != 1
-        self.outputs = {
-            (module.outputs[k] if k < len(module.outputs) else f"output{k}"): e.type
-            for k, e in enumerate(module.main.outputs)
-        }
+    def __init__(self, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType]) -> None:
+        self.inputs, self.outputs, self.several = dict(inputs), dict(outputs), len(outputs) != 1
         self._module: Callable[[], Module | None] = lambda: None
         self._shapes: Mapping[str, Any] | None = None
         self._tapped: dict[tuple[str, ...], Any] = {}

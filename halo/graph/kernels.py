@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import halo
 from halo import nn
 from halo.errors import CompileError
+from halo.jit import cache
+from halo.jit.kernel import restored
 from halo.jit.target import Target
 from halo.nn.op import Kind
 from halo.nn.op import scheduled as by_anchor
 from halo.nn.schedule import points
 
 from .ir import Call, Function, walk
+from .text import function_text
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
@@ -62,6 +65,24 @@ def scheduled(f: Function, schedule: Any = None) -> nn.Tensor:
     return out
 
 
+def _new(f: Function, schedule: Any = None) -> Kernel:
+    return scheduled(f, schedule).func.compile()  # type: ignore[no-any-return]  # a Func is of any type here
+
+
+def _made(name: str, f: Function) -> Kernel:
+    """The kernel of `f`, from the disk cache, where its text says all of it, before there is a pipeline."""
+    if not all(isinstance(e.op, nn.Op) and e.op.built_in for e in walk(f.body) if isinstance(e, Call)):
+        return _new(f)
+    key = cache.digest(b"group", function_text(name, f, {}).encode(), repr(Target.host()).encode())
+    found = cache.get(key)
+    if found is not None:
+        return restored(found, lambda kind, call: _new(f).instead(kind, call))
+    kernel = _new(f)
+    if kernel.is_storable:
+        cache.put(key, kernel.stored())
+    return kernel
+
+
 def compiled(
     functions: Mapping[str, Function], schedules: Mapping[str, Any], say: Callable[[str], None] | None = None
 ) -> dict[str, Kernel]:
@@ -69,7 +90,7 @@ def compiled(
     done = iter(range(1, len(functions) + 1))
 
     def one(name: str) -> Kernel:
-        kernel = scheduled(functions[name], schedules.get(name)).func.compile()
+        kernel = _made(name, functions[name]) if name not in schedules else _new(functions[name], schedules[name])
         result, out = functions[name].type, next(p for p in kernel.binder.layout.ports if p.is_output)
         if out.type is not result.dtype or out.ndim != result.ndim:
             raise CompileError(f"the kernel {name} gives {out.type.name} of {out.ndim} axes, and not {result}")
@@ -78,7 +99,7 @@ def compiled(
             raise CompileError(f"the kernel {name} reads {', '.join(sorted(unknown))}")
         if say is not None:
             say(f"kernel {next(done)} of {len(functions)}: {name}")
-        return kernel  # type: ignore[no-any-return]  # a Func is of any type here
+        return kernel
 
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(functions, pool.map(one, functions), strict=True))

@@ -1,4 +1,4 @@
-"""Link: the kernels of a program, a plan of memory, and the code that drives them, as a `Net`.
+"""Link: where everything is in memory, and the code that drives the kernels of a program, as a `Plan`.
 
 Every value has a home: memory of the caller, a constant, or a lifetime in the arena. What goes into a body keeps the home
 that it has outside; what a branch gives is made in the home of the If. What a loop carries has one home for all
@@ -15,7 +15,7 @@ import numpy as np
 
 from halo import nn
 from halo.ir.shapes import Dim, DimExpr, dims_of
-from halo.jit.driver import Branch, Copy, Driver, Instruction, Repeat, Step
+from halo.jit.driver import Branch, Copy, Instruction, Repeat, Step, machine_code
 from halo.jit.extents import Condition, Extents
 from halo.nn import TensorType
 from halo.nn.shapes import assumptions
@@ -23,14 +23,13 @@ from halo.types import bool_, i64
 
 from .aliases import Aliases
 from .ir import Call, Constant, Expr, Function, If, Item, Loop, Module, every, walk
-from .memory import ALIGNMENT, Lifetime, plan, share
-from .net import Group, Net
-from .text import constant_names
+from .memory import Lifetime, plan, share
+from .plan import Place, Plan
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
 
-__all__ = ["link", "needed"]
+__all__ = ["driven", "link", "needed"]
 
 USUAL = 64  # what symbolic extents are taken for where memory is fitted together
 Key = tuple[int, int]
@@ -38,17 +37,26 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Home:
-    """Where a value is: number `index` of what is "outside" or in the "arena", or a "constant" at address `index`; so many
-    bytes further on."""
+    """Where a value is: number `index` of what is "outside" or in the "arena", or the "constant" of that name; so many bytes
+    further on."""
 
     kind: str
-    index: int
+    index: Any
     offset: Any = 0
 
 
-def link(m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> Net:
-    """The net of a program after all passes, from its kernels by name."""
-    return _Linker(m, made, schedules).net()
+def link(m: Module, f: Function, outputs: Sequence[str], made: Mapping[str, Kernel], names: Mapping[int, str]) -> Plan:
+    """The plan of `f`, a function of the program `m` after all passes, whose results are called `outputs`. `made` are the
+    kernels by name, `names` those of the constants by id."""
+    return _Linker(m, f, made, names).plan(outputs)
+
+
+def driven(m: Module) -> dict[str, Function]:
+    """The functions that are machine code in one piece: `main`, or those that it was cut into."""
+    found = {name: f for name, f in m.functions.items() if not f.primitive}
+    if len(found) > 1:
+        del found["main"]
+    return found
 
 
 def needed(m: Module) -> dict[str, Function]:
@@ -64,7 +72,8 @@ def needed(m: Module) -> dict[str, Function]:
             for body in e.bodies:
                 visit(body)
 
-    visit(m.main)
+    for f in driven(m).values():
+        visit(f)
     return {name: f for name, f in primitive.items() if name in names}
 
 
@@ -81,27 +90,25 @@ def _results(e: Expr) -> tuple[tuple[Key, TensorType], ...]:
 class _Linker:
     """`time` counts what is written down, one after the other; a life spans the whole of a loop that it goes into."""
 
-    def __init__(self, m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> None:
-        self.m, self.made, self.schedules = m, made, schedules
+    def __init__(self, m: Module, f: Function, made: Mapping[str, Kernel], names: Mapping[int, str]) -> None:
+        self.f, self.made, self.names = f, made, names
         self.primitive = {name: f for name, f in m.functions.items() if f.primitive}
-        self.names = constant_names(m)
-        self.constants: dict[str, np.ndarray[Any, Any]] = {}
-        self.fixed: dict[int, Home] = {}  # of constants
         self.lives: list[Lifetime] = []
         self.time = 0
         self.slots: list[Any] = []  # extents where a call decides
+        self.constants: list[tuple[int, str]] = []
         self.outside: list[tuple[int, int]] = []
         self.inside: list[tuple[int, int, Any]] = []
-        self.groups: list[Group] = []
+        self.places: list[Place] = []
 
-    def net(self) -> Net:
-        main = self.m.main
+    def plan(self, outputs: Sequence[str]) -> Plan:
+        main = self.f
         homes = {_key(p): Home("outside", k) for k, p in enumerate(main.params)}
         results = tuple(Home("outside", len(main.params) + k) for k in range(len(main.outputs)))
         program = self.block(main, homes, results)
         cells = tuple((k, n) for k, n in enumerate(self.slots) if not isinstance(n, int))
         dims = tuple(dict.fromkeys(name for p in main.params for n in p.type.shape for name in dims_of(n)))
-        extents, arena, at_start = None, 0, []
+        extents, arena, at_start = None, 0, list[tuple[int, int]]()
         if dims:
             guess = dict.fromkeys(dims, USUAL)
             sizes = [n.bytes.evaluate(guess) if isinstance(n.bytes, DimExpr) else n.bytes for n in self.lives]
@@ -116,8 +123,13 @@ class _Linker:
             offsets, arena = plan(self.lives)
             at_start = [(at, offsets[k] + offset) for at, k, offset in self.inside]
         frame = np.array([n if isinstance(n, int) else 0 for n in self.slots] or [0], np.int64)
-        driver = Driver(program, self.outside, extents)
-        return Net(self.m, driver, tuple(self.groups), frame, at_start, arena, self.constants, extents)
+        return Plan(
+            inputs={p.name: p.type for p in main.params},
+            outputs=dict(zip(outputs, (e.type for e in main.outputs), strict=True)),
+            program=program, code=machine_code(program, self.outside, extents), slots=frame,
+            constants=tuple(self.constants), inside=tuple(at_start), arena=arena, extents=extents,
+            places=tuple(self.places),
+        )  # fmt: skip
 
     # Programs --------------------------------------------------------------------------------------------------------
 
@@ -128,7 +140,7 @@ class _Linker:
 
         def home(e: Expr) -> Home:
             if isinstance(e, Constant):
-                return self.constant(e)
+                return Home("constant", self.names[id(e)])
             owner, offset = aliases.owner(e)
             if _key(owner) not in homes:
                 homes[_key(owner)] = self.alive(owner.type.bytes)
@@ -160,9 +172,8 @@ class _Linker:
         self.slots += [Dim(p.name) for p in kernel.binder.layout.params]
         self.use(*filter(None, args), result)
         self.time += 1
-        given = self.schedules.get(e.op.name)
-        self.groups.append(Group(e.op.name, e.name, function, kernel, given, e.sources or (e.name,) * bool(e.name)))
-        return Step(kernel, first)
+        self.places.append(Place(e.op.name, e.name, e.sources or (e.name,) * bool(e.name)))
+        return Step(e.op.name, first)
 
     def branch(self, e: If, home: Any, into: list[Home]) -> list[Instruction]:
         args = [home(a) for a in e.args]
@@ -204,8 +215,10 @@ class _Linker:
     def address(self, home: Home) -> int:
         """A slot for the address of `home`."""
         at = len(self.slots)
-        self.slots.append(home.index if home.kind == "constant" else 0)
-        if home.kind == "outside":
+        self.slots.append(0)
+        if home.kind == "constant":
+            self.constants.append((at, home.index))
+        elif home.kind == "outside":
             self.outside.append((at, home.index))
         elif home.kind == "arena":
             self.inside.append((at, home.index, home.offset))
@@ -225,17 +238,10 @@ class _Linker:
             if h.kind == "arena":
                 self.lives[h.index] = replace(self.lives[h.index], last=self.time)
 
-    def constant(self, e: Constant) -> Home:
-        found = self.fixed.get(id(e))
-        if found is None:
-            self.constants[self.names[id(e)]] = array = _aligned(e.data)
-            found = self.fixed[id(e)] = Home("constant", array.ctypes.data)
-        return found
-
     def conditions(self) -> tuple[Condition, ...]:
         """What the rules of the operators took for granted of extents that only a call knows."""
         found: dict[tuple[str, str, str], Condition] = {}
-        for e in (e for e in every(self.m.main) if isinstance(e, Call)):
+        for e in (e for e in every(self.f) if isinstance(e, Call)):
             for c in walk(self.primitive[e.op.name].body):
                 if not (isinstance(c, Call) and isinstance(c.op, nn.Op)):
                     continue
@@ -252,14 +258,3 @@ def _strides(shape: tuple[Any, ...]) -> list[Any]:
     for n in reversed(shape[1:]):
         strides.append(strides[-1] * n)
     return strides[::-1][: len(shape)] if shape else []
-
-
-def _aligned(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """`a`, packed and on a boundary of `ALIGNMENT` bytes; copied only if it is not."""
-    if a.flags.c_contiguous and a.ctypes.data % ALIGNMENT == 0 and a.dtype.isnative:
-        return a
-    memory = np.empty(a.nbytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    found: np.ndarray[Any, Any] = memory[start : start + a.nbytes].view(a.dtype.newbyteorder("=")).reshape(a.shape)
-    found[...] = a
-    return found

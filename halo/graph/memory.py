@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from halo.jit.extents import ALIGNMENT
 
-__all__ = ["ALIGNMENT", "Lifetime", "plan", "share"]
+__all__ = ["ALIGNMENT", "Lifetime", "aligned", "plan", "share"]
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,14 @@ def share(values: Sequence[Lifetime], sizes: Sequence[int]) -> list[int]:
 
 def _rounded(n: int) -> int:
     return -(-n // ALIGNMENT) * ALIGNMENT
+
+
+def aligned(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`a`, packed and on a boundary of `ALIGNMENT` bytes; copied only if it is not."""
+    if a.flags.c_contiguous and a.ctypes.data % ALIGNMENT == 0 and a.dtype.isnative:
+        return a
+    memory = np.empty(a.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    found: np.ndarray[Any, Any] = memory[start : start + a.nbytes].view(a.dtype.newbyteorder("=")).reshape(a.shape)
+    found[...] = a
+    return found

@@ -7,7 +7,7 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from .interface import Interface
 from .ir import Call, Function, Module, walk
 from .kernels import scheduled
 from .memory import ALIGNMENT
+from .plan import Plan
 
 if TYPE_CHECKING:
     from halo import Func, nn
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     from .profile import Profile
 
-__all__ = ["Group", "Memory", "Net"]
+__all__ = ["Group", "Memory", "Net", "Source"]
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,27 @@ class Memory:
     constants: int
 
 
+class Source:
+    """The program that a net is of, after all passes, and what `compile` was given for it; its text is read when somebody asks
+    what is in it."""
+
+    def __init__(self, read: Callable[[], Module], text: str | None = None,
+                 schedules: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+        self._read, self._text, self.schedules = read, text, schedules or {}
+
+    @cached_property
+    def module(self) -> Module:
+        return self._read()
+
+    @property
+    def text(self) -> str:
+        return str(self.module) if self._text is None else self._text
+
+
 class Frame:
     """What one call has for itself: the slots of all kernels, and an arena for the intermediates."""
 
-    def __init__(self, slots: np.ndarray[Any, Any], inside: list[tuple[int, int]], arena: int) -> None:
+    def __init__(self, slots: np.ndarray[Any, Any], inside: tuple[tuple[int, int], ...], arena: int) -> None:
         self.slots = slots.copy()
         self.address = self.slots.ctypes.data
         self.dims: tuple[int, ...] = ()  # the extents that it is made for
@@ -128,16 +148,24 @@ class Net(Interface):
     array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, module: Module, driver: Driver, groups: tuple[Group, ...], slots: np.ndarray[Any, Any],
-                 inside: list[tuple[int, int]], arena: int, constants: dict[str, np.ndarray[Any, Any]],
-                 extents: Extents | None = None) -> None:  # fmt: skip
-        self.groups, self._driver, self._inside, self._arena, self._constants = groups, driver, inside, arena, constants
-        super().__init__(module)
-        self._extents = extents
-        self._text, self._names = str(module), module.outputs
-        self._slots = slots
+    def __init__(
+        self, plan: Plan, kernels: Mapping[str, Kernel], constants: Mapping[str, Array], source: Source
+    ) -> None:
+        super().__init__(plan.inputs, plan.outputs)
+        self.plan, self._source, self._constants = plan, source, constants
+        self._kernels = {p.name: kernels[p.name] for p in plan.places}
+        self.driver = Driver(plan.code, plan.program, self._kernels, plan.extents is not None)
+        self._slots = plan.slots.copy()
+        for slot, name in plan.constants:
+            self._slots[slot] = constants[name].ctypes.data
+        self._groups: tuple[Group, ...] | None = None
         self._free: list[Frame] = []
         self._lock = threading.Lock()
+
+    @property
+    def nets(self) -> Mapping[str, Net]:
+        """The functions of the program that are machine code in one piece, by name: `main` is, if nothing cuts it up."""
+        return {"main": self}
 
     def __call__(self, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
         """Compute. Arrays by position in the order of `inputs` or by name; the result is an array, or a tuple of them.
@@ -148,20 +176,25 @@ class Net(Interface):
         """
         if taps is not None:
             return self.tapped(args, out, tuple(taps), inputs)
-        arrays, dims = self.arrays(args, inputs)
-        outs = self.outs(out, dims)
-        self._run(arrays, outs, dims)
+        outs = self._results(*self.arrays(args, inputs), out)
         return tuple(outs) if self.several else outs[0]
 
-    def _run(
-        self, arrays: list[np.ndarray[Any, Any]], outs: list[np.ndarray[Any, Any]], dims: Mapping[str, int]
-    ) -> None:
+    def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Array]:
+        outs = self.outs(out, dims)
+        self.run(arrays, outs, dims)
+        return outs
+
+    def run(self, arrays: list[Array], outs: list[Array], dims: Mapping[str, int],
+            then: Callable[[Frame], None] | None = None) -> None:  # fmt: skip
+        """Compute `outs`, packed arrays as all are, and do `then` with the frame of this call, as long as it lasts."""
         outside = (ctypes.c_int64 * (len(arrays) + len(outs)))(*(a.ctypes.data for a in (*arrays, *outs)))
-        frame = self._take()
+        frame, extents = self._take(), self.plan.extents
         try:
-            if self._extents is not None:
-                frame.fit(self._driver, self._extents, tuple(dims[name] for name in self._extents.dims))
-            self._driver.run(frame.address, outside)
+            if extents is not None:
+                frame.fit(self.driver, extents, tuple(dims[name] for name in extents.dims))
+            self.driver.run(frame.address, outside)
+            if then is not None:
+                then(frame)
         finally:
             with self._lock:
                 self._free.append(frame)
@@ -170,32 +203,61 @@ class Net(Interface):
         with self._lock:
             if self._free:
                 return self._free.pop()
-        return Frame(self._slots, self._inside, self._arena)
+        return Frame(self._slots, self.plan.inside, self.plan.arena)
+
+    def calls(self, arrays: list[Array], dims: Mapping[str, int]) -> dict[str, tuple[list[Array], list[Array]]]:
+        """The arrays that the functions of `nets` are given and give in a call, by name: those of the last time."""
+        return {"main": (arrays, self.outs(None, dims))}
 
     def save(self, path: str | Path) -> None:
         """Write the net into a file: its kernels, its program and its constants. See `halo.graph.load`."""
         from .artefact import save
 
-        save(path, self._text, self._names, self._constants, {g.name: g.kernel for g in self.groups})
+        kernels = {name: k for net in self.nets.values() for name, k in net._kernels.items()}
+        plans = {name: net.plan for name, net in self.nets.items()}
+        save(path, self._source.text, tuple(self.outputs), plans, kernels, self._constants)
 
     # Looking inside --------------------------------------------------------------------------------------------------
 
     @property
+    def program(self) -> Module:
+        """The program after all passes: what its groups are, and how they call each other."""
+        return self._source.module
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The kernels as they are called, in the order that the program has them in."""
+        return tuple(g for net in self.nets.values() for g in net._own_groups())
+
+    def _own_groups(self) -> tuple[Group, ...]:
+        if self._groups is None:
+            functions, given = self.program.functions, self._source.schedules
+            self._groups = tuple(
+                Group(p.name, p.source, functions[p.name], self._kernels[p.name], given.get(p.name), p.sources)
+                for p in self.plan.places
+            )
+        return self._groups
+
+    @property
     def memory(self) -> Memory:
         """How much memory a call needs (the last one, where extents decide), and the constants."""
-        with self._lock:
-            arena = max((f.arena for f in self._free), default=self._arena)
+        arena = sum(net._arena() for net in self.nets.values())
         return Memory(arena, sum(a.nbytes for a in self._constants.values()))
+
+    def _arena(self) -> int:
+        with self._lock:
+            return max((f.arena for f in self._free), default=self.plan.arena)
 
     def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
         """The median time of a call, in seconds, of as many as fit."""
         arrays, dims = self.arrays(args, inputs)
-        outs = self.outs(None, dims)
+        out: Any = self._results(arrays, dims)
+        out = out if self.several else out[0]
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < 5 or time.perf_counter() < end:
             start = time.perf_counter()
-            self._run(arrays, outs, dims)
+            self._results(arrays, dims, out)
             times.append(time.perf_counter() - start)
         return statistics.median(times[1:])
 
@@ -207,13 +269,17 @@ class Net(Interface):
         if not args and not inputs:
             inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
         arrays, dims = self.arrays(args, inputs)
-        found = profile(self, arrays, self.outs(None, dims), dims, runs)
-        self.groups = tuple(replace(g, seconds=row.seconds) for g, row in zip(self.groups, found, strict=True))
-        return found
+        found = iter(rows := profile(self, self.calls(arrays, dims), runs))
+        for net in self.nets.values():
+            net._groups = tuple(replace(g, seconds=next(found).seconds) for g in net._own_groups())
+        return rows
 
     def __repr__(self) -> str:
-        kernels = len({g.name for g in self.groups})
+        names = [p.name for net in self.nets.values() for p in net.plan.places]
         size = math.ceil((self.memory.arena + self.memory.constants) / 2**20)
         inputs = ", ".join(f"{name}: {t}" for name, t in self.inputs.items())
         outputs = ", ".join(map(repr, self.outputs.values()))
-        return f"<halo.graph.Net ({inputs}) -> {outputs}: {len(self.groups)} groups of {kernels} kernels, {size} MiB>"
+        kind = type(self).__name__
+        return (
+            f"<halo.graph.{kind} ({inputs}) -> {outputs}: {len(names)} groups of {len(set(names))} kernels, {size} MiB>"
+        )

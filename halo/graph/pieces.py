@@ -1,53 +1,60 @@
-"""Pieces: programs where only running tells an extent. They are cut there, into nets with Python in between.
+"""Pieces: programs where only running tells an extent. They are cut there, into functions with Python in between.
 
 An If or a Loop is open where an extent of its result is none of its arguments': rows of a Loop that ends when a condition
 does, a value that grows. So is a Let: how many entries are not zero, say. What comes before it, its bodies, and what comes
-after it are nets each, compiled once for all extents; the open ones are carried out by Python. All else runs in machine
+after it are functions each, compiled once for all extents; the open ones are carried out by Python. All else runs in machine
 code, as in any net.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from halo import nn
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, DimExpr, dims_of
+from halo.ir.shapes import Dim, dims_of
 from halo.nn import TensorType
 from halo.types import bool_
 
 from .control import is_open
-from .interface import Interface
+from .evaluate import Evaluator
 from .ir import (
+    Call,
     Constant,
     Expr,
     Function,
-    If,
+    Global,
     Item,
     Let,
-    Loop,
     Module,
     Tuple,
     Var,
     every,
     rewrite,
     walk,
+    with_bodies,
     with_children,
 )
-from .net import Group, Memory, Net
-from .symbolic import extents_of
+from .net import Net, Source
+from .symbolic import evaluated, extents_of
 
-__all__ = ["Pieces"]
+if TYPE_CHECKING:
+    from halo.jit.kernel import Kernel
+
+    from .plan import Plan
+
+__all__ = ["Pieces", "cut"]
 
 Array = np.ndarray[Any, Any]
-Compile = Callable[[Module], Any]
+Key = tuple[int, int]
 
 
-class Pieces(Interface):
-    """A program in pieces: called as a `Net` is. It cannot be saved, and its groups are not scheduled anew.
+class Pieces(Net):
+    """A program in pieces, which is used as any `Net` is.
 
     >>> from halo.graph import parse
     >>> net = parse(\"\"\"def main(%x: f32[1]) -> f32[n] {
@@ -59,49 +66,74 @@ class Pieces(Interface):
     array([3., 3., 3., 3.], dtype=float32)
     """
 
-    def __init__(self, module: Module, compile: Compile) -> None:
-        super().__init__(module)
-        self._script = _Script(module.main, compile)
+    def __init__(
+        self, plans: Mapping[str, Plan], outputs: tuple[str, ...], kernels: Mapping[str, Kernel],
+        constants: Mapping[str, Array], source: Source,
+    ) -> None:  # fmt: skip
+        main = source.module.main
+        super(Net, self).__init__(
+            {p.name: p.type for p in main.params}, dict(zip(outputs, (e.type for e in main.outputs), strict=True))
+        )
+        self._nets = {name: Net(plan, kernels, constants, source) for name, plan in plans.items()}
+        self._source, self._constants = source, constants
+        self._fixed = {id(e.data) for e in every(main) if isinstance(e, Constant)}
 
-    def __call__(self, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
-        """Compute: see `Net`."""
-        if taps is not None:
-            return self.tapped(args, out, tuple(taps), inputs)
-        arrays, _ = self.arrays(args, inputs)
-        found = self._script.run(arrays)
-        given = [None] * len(found) if out is None else list(out) if self.several else [out]
+    @property
+    def nets(self) -> Mapping[str, Net]:
+        return self._nets
+
+    def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Array]:
+        found = self._run(arrays)[0]
+        if out is None:
+            return found
+        given = list(out) if self.several else [out]
         for a, made, name in zip(given, found, self.outputs, strict=True):
-            if a is not None:
-                if not isinstance(a, np.ndarray) or a.dtype != made.dtype or a.shape != made.shape:
-                    raise ArgumentError(f"out for {name} is an array of {made.dtype}{list(made.shape)}", loc=here())
-                a[...] = made
-        results = tuple(made if a is None else a for a, made in zip(given, found, strict=True))
-        return results if self.several else results[0]
+            if not isinstance(a, np.ndarray) or a.dtype != made.dtype or a.shape != made.shape:
+                raise ArgumentError(f"out for {name} is an array of {made.dtype}{list(made.shape)}", loc=here())
+            a[...] = made
+        return given
 
-    @property
-    def nets(self) -> tuple[Net, ...]:
-        """What is machine code in one piece each, as it is written down."""
-        return tuple(self._script.nets())
+    def calls(self, arrays: list[Array], dims: Mapping[str, int]) -> dict[str, tuple[list[Array], list[Array]]]:
+        return self._run(arrays)[1]
 
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """The kernels of all the pieces."""
-        return tuple(g for net in self.nets for g in net.groups)
+    def _run(self, arrays: list[Array]) -> tuple[list[Array], dict[str, tuple[list[Array], list[Array]]]]:
+        run = _Run(self._nets)
+        taken, results = set(map(id, arrays)) | self._fixed, list[Array]()
+        for a in run.function(self._source.module.main, arrays):  # each one memory of its own
+            results.append(a.copy() if id(a) in taken else a)
+            taken.add(id(a))
+        return results, run.calls
 
-    @property
-    def memory(self) -> Memory:
-        """Of all the pieces together."""
-        each = [net.memory for net in self.nets]
-        return Memory(sum(m.arena for m in each), sum(m.constants for m in each))
 
-    def save(self, path: Any) -> None:
-        """Refused: an artefact is one net."""
-        raise ArgumentError("a program in pieces cannot be saved", loc=here(), hint="str(module), constants(module)")
+class _Run(Evaluator):
+    """One call; `calls` are the last arrays of each net."""
 
-    def __repr__(self) -> str:
-        inputs = ", ".join(f"{name}: {t}" for name, t in self.inputs.items())
-        outputs = ", ".join(map(repr, self.outputs.values()))
-        return f"<halo.graph.Pieces ({inputs}) -> {outputs}: {len(self.nets)} nets>"
+    def __init__(self, nets: Mapping[str, Net]) -> None:
+        super().__init__({}, {})
+        self.nets, self.calls = nets, dict[str, tuple[list[Array], list[Array]]]()
+
+    def called(self, name: str, args: list[Array]) -> list[Array]:
+        net = self.nets[name]
+        arrays, dims = net.arrays(tuple(args), {})
+        outs = net.outs(None, dims)
+        net.run(arrays, outs, dims)
+        self.calls[name] = arrays, outs
+        return outs
+
+    def computed(self, e: Call, args: tuple[Array | None, ...]) -> Array:
+        """What stands for an extent has no entries."""
+        return np.empty(evaluated(e.type.shape, self.dims), e.type.dtype.dtype)
+
+
+# Cutting -------------------------------------------------------------------------------------------------------------
+
+
+def cut(m: Module) -> Module:
+    """The program with all that is not open in functions of its own, `piece0`, `piece1`, ..., that `main` calls. An extent that
+    it computes is there as that of a value without entries."""
+    pieces: dict[str, Function] = {}
+    main = _Cutter(m.main, pieces).whole()
+    return replace(m, functions={**pieces, "main": main}, tensors={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,16 +169,7 @@ def _is_cut(e: Expr) -> bool:
     return isinstance(e, _Extent) or is_open(e)
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A net: it reads these values, and makes those."""
-
-    net: Net
-    reads: tuple[tuple[int, int], ...]
-    makes: tuple[tuple[int, int], ...]
-
-
-def _key(e: Expr) -> tuple[int, int]:
+def _key(e: Expr) -> Key:
     return (id(e.value), e.index) if isinstance(e, Item) else (id(e), 0)
 
 
@@ -178,107 +201,71 @@ def _levels(order: Sequence[Expr]) -> dict[int, int]:
     return level
 
 
-class _Script:
-    """A function: its pieces and the open Ifs and Loops, in the order of their `level`, which counts the open ones that
-    something waits for."""
+class _Cutter:
+    """Of a function: what is not open is cut by its level."""
 
-    def __init__(self, f: Function, compile: Compile) -> None:
-        self.f, extents = _with_extents(f)
-        self.steps: list[Any] = []
-        self.bodies: dict[int, tuple[_Script, ...]] = {}
-        order = tuple(walk(self.f.body, *extents))
+    def __init__(self, f: Function, pieces: dict[str, Function]) -> None:
+        self.f, self.extents = _with_extents(f)
+        self.pieces = pieces
+        self.made: dict[Key, Expr] = {_key(p): p for p in f.params}
+
+    def whole(self) -> Function:
+        f, order = self.f, tuple(walk(self.f.body, *self.extents))
         level = _levels(order)
-        for e in order:
-            if is_open(e):
-                self.bodies[id(e)] = tuple(_Script(body, compile) for body in e.bodies)
         given: list[Expr] = list(f.params)  # what is there before a piece
         for k in range(max(level.values()) + 1):
             there = [e for e in order if level[id(e)] == k]
             own = [e for e in there if not _is_given(e)]
             later = [e for e in order if level[id(e)] > k or _is_cut(e)]
-            wanted = {_key(c) for e in later for c in e.children} | set(map(_key, self.f.outputs))
+            wanted = {_key(c) for e in later for c in e.children} | set(map(_key, f.outputs))
             makes = [e for e in own if _key(e) in wanted and not isinstance(e.type, tuple)]
             if makes:
-                self.steps.append(_piece(own, makes, given, compile))
+                self.piece(own, makes, given)
             ran = list(filter(_is_cut, there))
-            self.steps += ran
+            for e in ran:
+                self.run(e)
             given += [*makes, *(r for e in ran for r in _results(e))]
+        outputs = tuple(map(self.now, f.outputs))
+        return replace(f, body=Tuple(outputs) if isinstance(f.body, Tuple) else outputs[0])
 
-    def nets(self) -> Sequence[Net]:
-        own = [s.net for s in self.steps if isinstance(s, _Piece)]
-        return [*own, *(net for scripts in self.bodies.values() for s in scripts for net in s.nets())]
+    def now(self, e: Expr) -> Expr:
+        """What `e` is in the new function."""
+        return e if isinstance(e, Constant) else self.made[_key(e)]
 
-    def run(self, args: Sequence[Array]) -> list[Array]:
-        values = {_key(p): a for p, a in zip(self.f.params, args, strict=True)}
+    def run(self, e: Expr) -> None:
+        """What Python carries out."""
+        if isinstance(e, _Extent):
+            none = nn.broadcast_to(Constant(np.zeros((), np.bool_), "none"), shape=(e.dim, 0))
+            self.made[_key(e)] = Let(e.dim, self.now(e.value), none)
+            return
+        bodies = tuple(_Cutter(body, self.pieces).whole() for body in e.bodies)
+        new = with_bodies(with_children(e, tuple(map(self.now, e.children))), bodies)
+        results = enumerate(_results(new))
+        self.made |= {(id(e), k): r for k, r in results}
 
-        def value(e: Expr) -> Array:
-            return e.data if isinstance(e, Constant) else values[_key(e)]
+    def piece(self, own: list[Expr], makes: list[Expr], given: list[Expr]) -> None:
+        """A function that makes `makes` of what is `given`, and its call."""
+        inner: dict[int, Expr] = {}
+        reads: dict[Key, Var] = {}
 
-        for step in self.steps:
-            if isinstance(step, _Piece):
-                found = step.net(*(values[key] for key in step.reads))
-                found = found if isinstance(found, tuple) else (found,)
-                values |= zip(step.makes, found, strict=True)
-            elif isinstance(step, _Extent):
-                values[_key(step)] = np.empty((max(value(step.value).item(), 0), 0), np.bool_)
-            else:
-                made = self._branch(step, value) if isinstance(step, If) else self._loop(step, value)
-                values |= {(id(step), k): a for k, a in enumerate(made)}
-        results: list[Array] = []
-        for e in self.f.outputs:  # each one memory of its own
-            a = value(e)
-            results.append(a.copy() if isinstance(e, (Var, Constant)) or any(a is b for b in results) else a)
-        return results
+        def read(e: Expr) -> Expr:
+            if id(e) in inner or isinstance(e, Constant):
+                return inner.get(id(e), e)
+            return reads.setdefault(_key(e), Var(f"v{len(reads)}", e.type))
 
-    def _branch(self, e: If, value: Callable[[Expr], Array]) -> list[Array]:
-        then, otherwise = self.bodies[id(e)]
-        return (then if value(e.condition).item() else otherwise).run([value(a) for a in e.args])
-
-    def _loop(self, e: Loop, value: Callable[[Expr], Array]) -> list[Array]:
-        (body,) = self.bodies[id(e)]
-        trip = None if e.trip is None else int(value(e.trip).item())
-        again = e.condition is None or bool(value(e.condition).item())
-        state, args = [value(c).copy() for c in e.carried], [value(a) for a in e.args]
-        rows: list[list[Array]] = []
-        while again and (trip is None or len(rows) < trip):
-            found = body.run([np.array(len(rows), np.int64), *state, *args])
-            if e.condition is not None:
-                again = bool(found.pop(0).item())
-            state = found[: len(state)]
-            rows.append(found[len(state) :])
-        return [*state, *(_stacked([r[k] for r in rows], row.type) for k, row in enumerate(e.stacked))]
-
-
-def _stacked(rows: list[Array], t: Any) -> Array:
-    shape = rows[0].shape if rows else tuple(0 if isinstance(n, DimExpr) else n for n in t.shape)
-    if any(r.shape != shape for r in rows):
-        raise ArgumentError(f"the rows {' and '.join(str(r.shape) for r in rows)} do not stack", loc=here())
-    found = np.empty((len(rows), *shape), t.dtype.dtype)
-    for k, row in enumerate(rows):
-        found[k] = row
-    return found
-
-
-def _piece(own: list[Expr], makes: list[Expr], given: Sequence[Expr], compile: Compile) -> _Piece:
-    """The net of `own`, from values that are `given`."""
-    made: dict[int, Expr] = {}
-    reads: dict[tuple[int, int], Var] = {}
-
-    def read(e: Expr) -> Expr:
-        if id(e) in made or isinstance(e, Constant):
-            return made.get(id(e), e)
-        return reads.setdefault(_key(e), Var(f"v{len(reads)}", e.type))
-
-    for e in own:
-        made[id(e)] = with_children(e, tuple(read(c) for c in e.children))
-    body = Tuple(tuple(made[id(e)] for e in makes)) if len(makes) > 1 else made[id(makes[0])]
-    known = {str(n) for v in reads.values() for n in v.type.shape if isinstance(n, Dim)}
-    inside = Function((), body)
-    used = {name for e in every(inside) for n in extents_of(e) for name in dims_of(n)}
-    for e in given:  # what is read for its extents alone
-        own_dims = {str(n) for n in e.type.shape if isinstance(n, Dim)}
-        if own_dims & (used - known):
-            read(e)
-            known |= own_dims
-    m = Module({"main": Function(tuple(reads.values()), body)})
-    return _Piece(compile(m), tuple(reads), tuple(map(_key, makes)))
+        for e in own:
+            inner[id(e)] = with_children(e, tuple(read(c) for c in e.children))
+        results = tuple(inner[id(e)] for e in makes)
+        body = Tuple(results) if len(results) > 1 else results[0]
+        known = {str(n) for v in reads.values() for n in v.type.shape if isinstance(n, Dim)}
+        used = {name for e in every(Function((), body)) for n in extents_of(e) for name in dims_of(n)}
+        for e in given:  # what is read for its extents alone
+            own_dims = {str(n) for n in e.type.shape if isinstance(n, Dim)}
+            if own_dims & (used - known):
+                read(e)
+                known |= own_dims
+        name = f"piece{len(self.pieces)}"
+        f = self.pieces[name] = Function(tuple(reads.values()), body)
+        call = Call(Global(name, f.type), tuple(self.made[key] for key in reads))
+        for k, e in enumerate(makes):
+            self.made[_key(e)] = Item(call, k) if len(makes) > 1 else call

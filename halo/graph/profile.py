@@ -21,7 +21,7 @@ from .kernels import pipeline
 from .symbolic import evaluated
 
 if TYPE_CHECKING:
-    from .net import Net
+    from .net import Frame, Net
 
 __all__ = ["Profile", "Row", "flops", "profile"]
 
@@ -39,12 +39,12 @@ class Row:
     @property
     def gflops(self) -> float:
         """Arithmetic, in 10**9 operations a second."""
-        return self.flops / self.seconds / 1e9
+        return self.flops / self.seconds / 1e9 if self.seconds else 0.0
 
     @property
     def gbytes(self) -> float:
         """Memory, in 10**9 bytes a second."""
-        return self.bytes / self.seconds / 1e9
+        return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
 
 
 class Profile(tuple[Row, ...]):
@@ -57,7 +57,7 @@ class Profile(tuple[Row, ...]):
         width = max((len(r.name) for r in self), default=5)
         lines = [f"{'group':<{width}}  {'ms':>8}  {'share':>6}  {'GFLOP/s':>8}  {'GB/s':>6}"]
         for r in self:
-            share = r.seconds / total
+            share = r.seconds / total if total else 0.0
             lines.append(f"{r.name:<{width}}  {r.seconds * 1e3:8.3f}  {share:6.1%}  {r.gflops:8.1f}  {r.gbytes:6.1f}")
         return "\n".join((*lines, f"{'all':<{width}}  {total * 1e3:8.3f}"))
 
@@ -81,24 +81,36 @@ def _like(t: Any, dims: Mapping[str, int]) -> np.ndarray[Any, Any]:
     return np.broadcast_to(np.zeros((), t.dtype.dtype), evaluated(t.shape, dims))
 
 
-def profile(net: Net, arrays: list[Any], outs: list[Any], dims: Mapping[str, int], runs: int) -> Profile:
-    """Call the kernels one by one, `runs` times."""
-    outside = (ctypes.c_int64 * (len(arrays) + len(outs)))(*(a.ctypes.data for a in (*arrays, *outs)))
-    net._run(arrays, outs, dims)
-    frame = net._take()
-    net._driver.run(frame.address, outside)  # fills in the addresses
-    error = (ctypes.c_int64 * 64)()
-    times: list[list[float]] = [[] for _ in net.groups]
-    for _ in range(runs):
-        for k, step in enumerate(net._driver.steps):
-            call = step.kernel.code._call  # type: ignore[attr-defined]  # machine code has it
-            slots = frame.address + 8 * step.first
-            start = time.perf_counter()
-            call(slots, error)
-            times[k].append(time.perf_counter() - start)
-    net._free.append(frame)
+def profile(net: Net, calls: Mapping[str, tuple[list[Any], list[Any]]], runs: int) -> Profile:
+    """Call the kernels one by one, `runs` times, as the functions of `net.nets` are called: those that `calls` has arrays for;
+    what is not called takes no time."""
     rows = []
-    for group, t in zip(net.groups, times, strict=True):
-        (moved,) = evaluated((sum(e.type.bytes for e in (*group.function.params, group.function.body)),), dims)
-        rows.append(Row(group.name, group.source, statistics.median(t), flops(group.function, dims), moved))
+    for name, part in net.nets.items():
+        dims, times = {}, [0.0] * len(part.groups)
+        if name in calls:
+            dims = part.arrays(tuple(calls[name][0]), {})[1]
+            times = _times(part, *calls[name], dims, runs)
+        for group, seconds in zip(part.groups, times, strict=True):
+            work, moved = 0.0, 0
+            if name in calls:
+                (moved,) = evaluated((sum(e.type.bytes for e in (*group.function.params, group.function.body)),), dims)
+                work = flops(group.function, dims)
+            rows.append(Row(group.name, group.source, seconds, work, moved))
     return Profile(rows)
+
+
+def _times(net: Net, arrays: list[Any], outs: list[Any], dims: Mapping[str, int], runs: int) -> list[float]:
+    """The median seconds of each kernel of `net`."""
+    error = (ctypes.c_int64 * 64)()
+    times: list[list[float]] = [[] for _ in net.driver.steps]
+
+    def one_by_one(frame: Frame) -> None:
+        for _ in range(runs):
+            for (kernel, first), kept in zip(net.driver.steps, times, strict=True):
+                call, slots = kernel.code._call, frame.address + 8 * first  # type: ignore[attr-defined]  # machine code has it
+                start = time.perf_counter()
+                call(slots, error)
+                kept.append(time.perf_counter() - start)
+
+    net.run(arrays, outs, dims, one_by_one)  # all addresses are in the frame then
+    return [statistics.median(t) for t in times]

@@ -8,7 +8,7 @@ the extents of a call, when they do (see `extents`).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,16 @@ from .extents import Extents
 from .kernel import Kernel, MachineCode
 from .runtime import compiled
 
-__all__ = ["Branch", "Copy", "Driver", "Instruction", "Repeat", "Step", "steps_of"]
+__all__ = ["Branch", "Copy", "Driver", "Instruction", "Repeat", "Step", "machine_code"]
 
 STEP_SHIFT = 32  # a status has the step that it comes from above these bits
 
 
 @dataclass(frozen=True)
 class Step:
-    """A call of `kernel`, whose slots are in the frame from `first` on."""
+    """A call of the kernel of that name, whose slots are in the frame from `first` on."""
 
-    kernel: Kernel
+    kernel: str
     first: int
 
 
@@ -63,45 +63,54 @@ class Repeat:
 Instruction = Step | Copy | Branch | Repeat
 
 
-def steps_of(program: Sequence[Instruction]) -> Iterator[Step]:
+def _steps_of(program: Sequence[Instruction]) -> Iterator[Step]:
     """The calls of kernels in `program`, as they are written down."""
     for one in program:
         match one:
             case Step():
                 yield one
             case Branch():
-                yield from steps_of((*one.then, *one.otherwise))
+                yield from _steps_of((*one.then, *one.otherwise))
             case Repeat():
-                yield from steps_of(one.body)
+                yield from _steps_of(one.body)
+
+
+def _symbols(steps: Sequence[Step]) -> dict[str, str]:
+    """What kernels are called in the code of a driver, by their names."""
+    return {name: f"kernel_{k}" for k, name in enumerate(dict.fromkeys(s.kernel for s in steps))}
+
+
+def machine_code(program: Sequence[Instruction], outside: Sequence[tuple[int, int]], extents: Extents | None) -> bytes:
+    """Object code that runs `program` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given
+    anew each call. `extents`: what depends on the extents of a call, if anything does."""
+    from .target import Target
+
+    steps = tuple(_steps_of(program))
+    symbols = _symbols(steps)
+    text = _Writer([symbols[s.kernel] for s in steps]).function(program, outside)
+    return compiled(text if extents is None else text + extents.text(), Target.host())
 
 
 class Driver:
-    """`program` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given anew each call.
-    `extents`: what depends on the extents of a call, if anything does."""
+    """The `machine_code` of `program`, with the kernels that it calls by name."""
 
     def __init__(
-        self, program: Sequence[Instruction], outside: Sequence[tuple[int, int]], extents: Extents | None = None
+        self, code: bytes, program: Sequence[Instruction], kernels: Mapping[str, Kernel], extents: bool
     ) -> None:
         from . import llvm
-        from .target import Target
 
-        self.steps = tuple(steps_of(program))
-        addresses: dict[int, str] = {}
-        names = []
-        for code in (s.kernel.code for s in self.steps):
-            assert isinstance(code, MachineCode)
-            names.append(addresses.setdefault(code.address, f"kernel_{len(addresses)}"))
-        text = _Writer(names).function(program, outside)
-        entries: tuple[str, ...] = ("main",)
-        if extents is not None:
-            text, entries = text + extents.text(), ("main", "place")
-        symbols = {name: address for address, name in addresses.items()}
-        self._library = llvm.load_object(compiled(text, Target.host()), symbols, entries)
-        self.address = self._library.address("main")
-        if extents is not None:
+        self.steps = tuple((kernels[s.kernel], s.first) for s in _steps_of(program))
+        addresses: dict[str, int] = {}
+        for name, symbol in _symbols(tuple(_steps_of(program))).items():
+            kernel = kernels[name].code
+            assert isinstance(kernel, MachineCode)
+            addresses[symbol] = kernel.address
+        self._library = llvm.load_object(code, addresses, ("main", "place") if extents else ("main",))
+        if extents:
             types = ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
             self._place = ctypes.CFUNCTYPE(*types)(self._library.address("place"))
-        self._call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.address)
+        main = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        self._call = main(self._library.address("main"))
 
     def place(self, frame: int, dims: Sequence[int], base: int) -> int:
         """Write what depends on the extents `dims` into the frame; the bytes of the arena at `base`, or -1 - the number of
@@ -114,7 +123,7 @@ class Driver:
         error = (ctypes.c_int64 * 64)()
         status = self._call(frame, outside, error)  # ctypes lets go of Python's lock
         if status:
-            kernel = self.steps[status >> STEP_SHIFT].kernel
+            kernel, _ = self.steps[status >> STEP_SHIFT]
             raise kernel._error(ctypes.c_int32(status & (2**STEP_SHIFT - 1)).value, list(error))
 
 

@@ -164,13 +164,17 @@ class Kernel:
         """The Kernel for calls that fail a check of this kind, compiled when the first comes."""
         with self._lock:
             if kind not in self._instead:
-                if self._make is None:
-                    raise CompileError(f"{self.name} has no more cautious variant")
                 layout = self.binder.layout
                 known = {p.name: a.shape for p, a in zip(layout.ports, call.arrays, strict=True)}
                 known |= {p.name: value.item() for p, value in zip(layout.params, call.params, strict=True)}
-                self._instead[kind] = self._make(kind, known)
+                self._instead[kind] = self.instead(kind, known)
             return self._instead[kind]
+
+    def instead(self, kind: str, call: Mapping[str, Any]) -> Kernel:
+        """The Kernel for calls that fail a check of this kind, made anew."""
+        if self._make is None:
+            raise CompileError(f"{self.name} has no more cautious variant")
+        return self._make(kind, call)
 
     def _error(self, status: int, values: list[int]) -> Exception:
         if status == _OUT_OF_MEMORY:
@@ -192,10 +196,15 @@ class Kernel:
         message = f"{check.array} is too small along axis {check.axis}: {lo}..{hi} is needed, {exists}"
         return BoundsError(message, loc=check.loc, hint=f'{check.array}=halo.pad({check.array}, "edge")')
 
+    @property
+    def is_storable(self) -> bool:
+        """Whether it is machine code alone, which calls nothing of this process."""
+        return isinstance(self.code, MachineCode) and not self.code.calls_python
+
     def stored(self) -> bytes:
         """The machine code with all that calls need to know, for `restored` in a process on such a machine."""
         b = self.binder
-        if not isinstance(self.code, MachineCode) or self.code.calls_python:
+        if not isinstance(self.code, MachineCode) or not self.is_storable:
             raise CompileError(f"{self.name} cannot be stored: it is not machine code alone")
         bare = b.layout.with_locations([None] * len(b.layout.checks))
         options = Options(b.name, b.order, b.regions, b.defaults, b.constants, b.several, b.reads_out)
@@ -269,10 +278,10 @@ def compile_kernel(
     return kernel
 
 
-def restored(data: bytes) -> Kernel:
+def restored(data: bytes, instead: Instead | None = None) -> Kernel:
     """The Kernel that `stored` gave. The data is code: it must come from where code may come from."""
     layout, options, code = pickle.loads(data)
-    return Kernel(_binder(layout, options), MachineCode(code, options.name))
+    return Kernel(_binder(layout, options), MachineCode(code, options.name), instead)
 
 
 @contextmanager

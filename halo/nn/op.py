@@ -83,6 +83,12 @@ class Op:
         self.attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         self._kernels: dict[Any, Any] = {}
 
+    @property
+    def built_in(self) -> bool:
+        """Whether all of it is in halo's own sources."""
+        parts = (f for s in self.strategies for f in (s.compute, s.schedule, s.when) if f is not None)
+        return all(f.__module__.startswith("halo.nn.") for f in (self.rule, *parts))
+
     def strategy(
         self, name: str, *, schedule: Any = None, when: Any = _always, composed: bool = False
     ) -> Callable[[C], C]:

@@ -11,7 +11,24 @@ from hypothesis import strategies as st
 
 import halo
 from halo import nn
-from halo.graph import Constant, Function, If, Module, Tuple, Var, constants, from_onnx, if_, load, loop, parse
+from halo.graph import (
+    Constant,
+    Function,
+    If,
+    Module,
+    Net,
+    Pieces,
+    Tuple,
+    Var,
+    artefact,
+    constants,
+    from_onnx,
+    if_,
+    load,
+    loop,
+    parse,
+)  # fmt: skip
+from halo.graph.compile import relink
 from halo.graph.evaluate import evaluate
 from halo.graph.passes.fold_constants import fold_constants
 from halo.nn import TensorType
@@ -163,12 +180,87 @@ def test_a_value_that_grows_and_a_branch_of_another_shape() -> None:
         out = np.empty_like(s), np.empty(n, np.int64)
         assert net(A, np.array(n), out=out)[0] is out[0]
         np.testing.assert_array_equal(out[0], -s)
-    with pytest.raises(halo.ArgumentError, match="cannot be saved"):
-        net.save("x")
-    with pytest.raises(halo.ArgumentError, match="in pieces"):
-        module((X, N), [made[0]]).compile(schedules={"relu": lambda f: f})
     with pytest.raises(halo.ArgumentError, match="out for"):
         net(A, np.array(1), out=out)
+
+
+def growing() -> Module:
+    """A value that doubles, and one more row, until it is large enough: in pieces; a product before it, and one after it."""
+    w = Constant(np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4), "w")
+    x = Var("x", TensorType((halo.Dim("n"), 4), f32))
+    start = nn.relu(nn.matmul(x, w))
+
+    def grow(i: Any, s: Any) -> Any:
+        return nn.less(nn.sum(s), np.float32(500)), [nn.concatenate(s, nn.relu(nn.add(s, np.float32(1))))], [nn.sum(s)]
+
+    made = loop(N, Constant(TRUE), [start], [], grow)
+    end = nn.relu(nn.matmul(made[0], w))
+    return Module({"main": Function((x, N), Tuple((end, made[1])))}, ("end", "sums"))
+
+
+def grown(x: np.ndarray, n: int) -> tuple[np.ndarray, list[float]]:
+    w = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)
+    s, sums, again = np.maximum(x @ w, 0), [], True
+    while again and len(sums) < n:
+        sums.append(s.sum())
+        again, s = s.sum() < 500, np.concatenate([s, np.maximum(s + 1, 0)])
+    return np.maximum(s @ w, 0), sums
+
+
+def assert_grown(net: Any, x: np.ndarray, n: int) -> None:
+    for got, want in zip(net(x, np.array(n)), grown(x, n), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_in_pieces_is_looked_into_as_any_net(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m, x = growing(), np.abs(np.linspace(-3, 2, 12, dtype=np.float32).reshape(3, 4))
+    net = m.compile()
+    assert isinstance(net, Pieces)
+    assert isinstance(net, Net)
+    assert len(net.nets) > 2
+    assert_grown(net, x, 7)
+    assert net.memory.constants >= 64
+    assert net.memory.arena > 0
+    assert net.benchmark(x, np.array(3), seconds=0.01) > 0
+
+    rows = net.profile(x, np.array(3), runs=2)
+    assert [r.name for r in rows] == [g.name for g in net.groups]
+    assert all(r.seconds > 0 and r.bytes > 0 for r in rows)
+    assert all(g.seconds == r.seconds for g, r in zip(net.groups, rows, strict=True))
+    assert "GFLOP/s" in str(net.profile(x, np.array(0), runs=2))  # an iteration that there is not takes no time
+    assert any(g.seconds == 0 for g in net.groups)
+
+    result, taps = net(x, np.array(2), taps=["%0"])
+    np.testing.assert_allclose(taps["%0"], x @ m.main.outputs[0].args[0].args[1].data, rtol=1e-5)
+    np.testing.assert_array_equal(result[0], net(x, np.array(2))[0])
+
+    net.save(tmp_path / "grown.halo")
+    for again in (load(tmp_path / "grown.halo"), relink(parse(str(net.program), constants(net.program), m.outputs))):
+        assert list(again.outputs) == ["end", "sums"]
+        assert [g.name for g in again.groups] == [g.name for g in net.groups]
+        for n in (0, 1, 9):
+            assert_grown(again, x, n)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(artefact, "_made_by", lambda: "another machine")
+    assert_grown(load(tmp_path / "grown.halo"), x, 4)
+    assert "compiled again" in capsys.readouterr().err
+
+
+def test_groups_of_pieces_are_scheduled_anew() -> None:
+    m, seen = growing(), []
+    net = m.compile()
+    name = next(g.name for g in net.groups if "concatenate" in g.operators or "sum" in g.operators)
+
+    def reschedule(f: halo.Func) -> None:
+        seen.append(f.name)
+        f.unschedule()
+
+    assert_grown(m.compile(schedules={name: reschedule}), np.ones((2, 4), np.float32), 6)
+    assert seen
+    with pytest.raises(halo.ArgumentError, match="no group"):
+        m.compile(schedules={"conv3d": reschedule})
 
 
 def test_an_if_of_a_constant_is_a_branch() -> None:

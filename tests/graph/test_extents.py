@@ -9,7 +9,7 @@ import pytest
 
 import halo
 from halo import Dim, nn
-from halo.graph import Function, Let, Module, Tuple, Var, constants, from_onnx, parse
+from halo.graph import Function, Let, Module, Tuple, Var, constants, from_onnx, load, parse
 from halo.graph.evaluate import evaluate
 from halo.graph.shape_arithmetic import entries, shape_vector
 from halo.nn import TensorType
@@ -29,16 +29,19 @@ def module(*outputs: Any) -> Module:
     return Module({"main": Function((X,), Tuple(outputs) if len(outputs) > 1 else outputs[0])})
 
 
-def test_an_extent_is_what_a_value_is() -> None:
+def test_an_extent_is_what_a_value_is(tmp_path: Any) -> None:
     first = Let(N, count_below_zero(), nn.strided_slice(X, begin=(0,), end=(N,), axes=(0,)))
     m = module(nn.relu(first), Let(N, count_below_zero(), shape_vector((N, N + 1), (2,))))
     for stage in (m, m.run_passes()):
         assert str(parse(str(stage), constants(stage))) == str(stage)
     assert "let n = %2 in %3" in str(m)
     net = m.compile()
+    net.save(tmp_path / "extents.halo")
+    loaded = load(tmp_path / "extents.halo")
+    assert all(r.seconds > 0 for r in loaded.profile(runs=2))
     for x in (np.float32([-1, 3, -1, 2, -4]), np.float32([1, 2, 3, 4, 5]), -np.ones(5, np.float32)):
         n = int((x < 0).sum())
-        for found in (net(x), evaluate(m, {"x": x})):
+        for found in (net(x), loaded(x), evaluate(m, {"x": x})):
             np.testing.assert_array_equal(found[0], np.maximum(x[:n], 0))
             np.testing.assert_array_equal(found[1], [n, n + 1])
 

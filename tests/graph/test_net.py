@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import halo
-from halo.graph import Net, parse
+from halo import nn
+from halo.graph import Function, Module, Net, Var, kernels, parse
 
 from .helpers import bottleneck, by_reference
 
@@ -166,3 +167,47 @@ def test_transpositions_fuse_with_what_is_about_them(body: str, shape: tuple[int
     params = ", ".join(f"%{name}: f32{[*given[name]]}" for name in used)
     made = parse(f"def main({params}) -> f32{[*shape]} {{ {body} }}")
     np.testing.assert_array_equal(made.compile()(**used), by_reference(made, **used))
+
+
+def test_kernels_that_are_known_are_not_scheduled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, first = picture(), bottleneck().compile()
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(kernels, "scheduled", never)
+    again = bottleneck().compile()
+    np.testing.assert_array_equal(again(x), first(x))
+    monkeypatch.undo()
+    relu = parse("def main(%x: f32[n, m]) -> f32[n, m] { %0 = relu(%x); %0 }")
+    relu.compile()
+    kernel = relu.compile().groups[0].kernel
+    turned = np.asfortranarray(RNG.standard_normal((5, 7), np.float32))
+    np.testing.assert_array_equal(kernel(turned), np.maximum(turned, 0))
+
+
+def test_the_code_of_an_operator_from_outside_is_its_own() -> None:
+    """Two of one name are two, though programs say the same."""
+
+    def made(by: int) -> Net:
+        @nn.op(nn.Kind.ELEMENTWISE)
+        def scaled_outside(x):
+            return x
+
+        @scaled_outside.strategy("direct")
+        def _(x):
+            return nn.elementwise("scaled", lambda v: v * by, x)
+
+        assert not scaled_outside.built_in
+        return Module({"main": Function((v := Var("x", nn.TensorType((3,), halo.f32)),), scaled_outside(v))}).compile()
+
+    x = np.float32([1, 2, 3])
+    try:
+        for by in (2, 3):
+            np.testing.assert_array_equal(made(by)(x), x * by)
+    finally:
+        del nn.OPS["scaled_outside"]
+    assert nn.relu.built_in
+    nn.relu.strategies.append(nn.Strategy("outside", lambda x: x))
+    assert not nn.relu.built_in
+    nn.relu.strategies.pop()
