@@ -73,6 +73,18 @@ def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
         yield Result(f"{name}, {n} threads: halo", mine * 1e3, "ms")
         yield Result(f"{name}, {n} threads: ONNX Runtime", its * 1e3, "ms")
         yield Result(f"{name}, {n} threads: halo / ONNX Runtime", mine / its, "", WORST)
+    if name == "ocr-recogniser":
+        yield from reading()
+
+
+def reading() -> Iterator[Result]:
+    """Lines of text, from pixels to letters."""
+    from examples import read
+
+    reader = read.Reader()
+    for text in read.LINES:
+        found, _ = reader(read.rendered(text))
+        yield Result(f"{text!r} is read", float(found == text), "", 1, at_least=True)
 
 
 def convolution(i: int, o: int, size: int, k: int, stride: int) -> tuple[Callable[[], object], int]:

@@ -13,7 +13,7 @@ import halo
 from benchmarks import models
 from halo import graph, nn
 
-from . import photo
+from . import photo, resampling
 
 SIZE = 224
 CLASSES = {
@@ -37,40 +37,14 @@ def prepared(photograph: nn.TensorType) -> nn.TensorType:
 def _(photograph: nn.Tensor) -> nn.Tensor:
     img = photograph.func
     height, width, _ = photograph.shape
-    taps = 2 * halo.max(halo.min(height, width), SIZE) // SIZE + 1
 
     @halo.func
     def step():
         """How many pixels of the photograph lie side by side in one of the result."""
         return halo.f32(halo.min(height, width)) / SIZE
 
-    def neighbours(extent):
-        """Along an axis, for entry `i` of the result: the first pixel that counts, and what each from there on counts."""
-
-        @halo.func
-        def centre(i):
-            return (halo.f32(i) - (SIZE - 1) / 2) * step[()] + halo.f32(extent - 1) / 2
-
-        @halo.func
-        def reach():
-            return halo.max(step[()], 1.0)
-
-        @halo.func
-        def first(i):
-            return halo.i32(halo.ceil(centre[i] - reach[()]))
-
-        @halo.func
-        def weight(i, k):
-            at = first[i] + k
-            return halo.max(1 - abs(at - centre[i]) / reach[()], 0.0) if 0 <= at < extent else 0.0
-
-        @halo.func
-        def share(i, k):
-            return weight[i, k] / sum(weight[i, j] for j in halo.rdom(taps))
-
-        return first.compute_root(), share.compute_root()
-
-    (top, down), (left, right) = neighbours(height), neighbours(width)
+    taps = resampling.taps(halo.min(height, width), SIZE)
+    (top, down), (left, right) = (resampling.along(n, SIZE, step, taps) for n in (height, width))
 
     @halo.func
     def rows(y, c, x):

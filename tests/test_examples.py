@@ -115,6 +115,35 @@ def test_classify_prepares_a_photograph_as_pillow_does() -> None:
         assert np.abs(got - np.asarray(want, np.float32)).max() < 1.6  # Pillow rounds twice
 
 
+def test_a_line_of_text_is_prepared_as_pillow_does() -> None:
+    from PIL import Image
+
+    from examples.read import HEIGHT, length, prepared_line, rendered
+
+    for picture in (rendered("Halide"), rendered("halo", 90), COLOUR[:20], COLOUR[:, :3]):
+        height, width, _ = picture.shape
+        size = length(height, width)
+        want = Image.fromarray(picture).resize((size, HEIGHT), Image.Resampling.BILINEAR)
+        got = (prepared_line(picture)[0].transpose(1, 2, 0)[..., ::-1] + 1) * 127.5
+        assert np.abs(got - np.asarray(want, np.float32)).max() < 1.6  # Pillow rounds twice
+
+
+@pytest.mark.slow
+def test_lines_of_text_are_read_from_their_pixels() -> None:
+    pytest.importorskip("onnx", reason="extra: onnx")
+    from examples import read
+
+    try:
+        reader = read.Reader()
+    except subprocess.CalledProcessError:
+        pytest.skip("the weights could not be fetched")
+    for text in read.LINES:
+        for size in (22, 40, 75):
+            found, sure = reader(read.rendered(text, size))
+            assert found == text
+            assert sure > 0.9
+
+
 @pytest.mark.slow
 def test_classify_knows_a_cat_and_an_espresso() -> None:
     pytest.importorskip("onnx", reason="extra: onnx")
