@@ -87,7 +87,8 @@ class Op:
     def built_in(self) -> bool:
         """Whether all of it is in halo's own sources."""
         parts = (f for s in self.strategies for f in (s.compute, s.schedule, s.when) if f is not None)
-        return all(f.__module__.startswith("halo.nn.") for f in (self.rule, *parts))
+        modules = (getattr(f, "__module__", None) for f in (self.rule, *parts))  # none where a text was executed
+        return all(m is not None and m.startswith("halo.nn.") for m in modules)
 
     def strategy(
         self, name: str, *, schedule: Any = None, when: Any = _always, composed: bool = False
