@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, dim_max, dims_of
+from halo.ir.shapes import Dim, dim_max, dim_min, dims_of
 from halo.nn import TensorType
 from halo.types import bool_, i64
 
 from .ir import Constant, Expr, Function, If, Item, Let, Loop, Tuple, Type, Var, constant, walk
-from .shape_arithmetic import values
+from .shape_arithmetic import shape_vector, values
 from .symbolic import inlined
+from .trips import counted
 
 __all__ = ["checked", "if_", "is_open", "loop", "unified"]
 
+FOREVER = 2**31  # iterations: an extent is less
 Values = Sequence[Expr]
 
 
@@ -78,7 +80,8 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
          body: Callable[..., tuple[Expr | None, Values, Values]], name: str = "loop") -> tuple[Expr, ...]:  # fmt: skip
     """The values carried in the end, then the stacked ones. `body(i, *carried, *args)` builds an iteration: whether there is
     another one (None: that is not asked), what is carried, what is stacked; Vars of outside that it uses become arguments.
-    It is called again where what it carries is of another type than before.
+    It is called again where what it carries is of another type than before, and where it carries a value unchanged: that is
+    an argument then, or a constant. A condition that counts up to what shapes decide is a trip count.
 
     Raises ArgumentError for a trip count that is no i64[], and for values whose type changes in more than extents.
 
@@ -105,6 +108,13 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
         if wider == types:
             break
         types = wider
+    held = {k for k, (a, e) in enumerate(zip(own, next_, strict=True)) if a is e}
+    if held:
+        return _holding(held, trip, condition, carried, args, body, name)
+    if again is not None:
+        most = counted(i, own, carried, next_, dict(zip(more, args, strict=True)), condition, again)
+        if most is not None:
+            trip, condition, again = _fewer(trip, most), None, None
     always = again is None or (isinstance(again, Constant) and bool(again.data.item()))
     if always and (condition is None or isinstance(condition, Constant)):
         again = condition = None
@@ -121,6 +131,37 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
     (f,), others = _closed([Function((i, *own, *more), _packed(given))])
     made = Loop(trip, condition, tuple(carried), (*args, *others), f, result if len(result) != 1 else result[0], name)
     return _unpacked(made, len(result))
+
+
+def _holding(held: set[int], trip: Expr | None, condition: Expr | None, carried: Values, args: Values,
+             body: Callable[..., tuple[Expr | None, Values, Values]], name: str) -> tuple[Expr, ...]:  # fmt: skip
+    """The loop with those of the `carried` values that no iteration changes, by number, as what all iterations read."""
+    moved = [k for k in range(len(carried)) if k not in held]
+    given = [k for k in sorted(held) if not isinstance(carried[k], Constant)]
+
+    def rest(i: Expr, *own: Expr) -> tuple[Expr | None, Values, Values]:
+        now = list(carried)
+        for k, e in zip((*moved, *given), own, strict=False):
+            now[k] = e
+        again, next_, stacked = body(i, *now, *own[len(moved) + len(given) :])
+        return again, [next_[k] for k in moved], stacked
+
+    args = [*(carried[k] for k in given), *args]
+    found = iter(loop(trip, condition, [carried[k] for k in moved], args, rest, name))
+    last = [carried[k] if k in held else next(found) for k in range(len(carried))]
+    return (*last, *found)
+
+
+def _fewer(trip: Expr | None, most: Any) -> Expr:
+    """The trip count, `most` at the most."""
+    known = None if trip is None else values(trip)
+    if trip is None or (known is not None and isinstance(known.item(), int) and known.item() >= FOREVER):
+        return shape_vector((most,), ())
+    if known is not None:
+        return shape_vector((dim_min(known.item(), most),), ())
+    from halo import nn
+
+    return nn.minimum(trip, shape_vector((most,), ()))  # type: ignore[no-any-return]  # of expressions, one
 
 
 def _closed(bodies: list[Function]) -> tuple[list[Function], tuple[Var, ...]]:
@@ -201,6 +242,8 @@ def is_open(e: Expr) -> bool:
     if isinstance(e, (If, Loop)):
         result = e.result if isinstance(e.result, tuple) else (e.result,)
         given = {name for a in e.children for n in a.type.shape for name in dims_of(n)}
+        if isinstance(e, Loop) and e.trip is not None and (trip := values(e.trip)) is not None:
+            given |= set(dims_of(trip.item()))
         if any(name not in given for t in result for n in t.shape for name in dims_of(n)):
             return True
     return any(is_open(x) for body in e.bodies for x in walk(body.body))

@@ -7,7 +7,7 @@ operator's shape is, so that the shape is known when the program is made: an exp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .ir import Call, Constant, Expr, Global, walk
 __all__ = ["entries", "shape_vector", "values"]
 
 MOST = 4096  # entries: more are data
+EXACT = 2**24  # an f32 has all integers up to it
 Entries = Any  # an array of objects, integers or extents
 
 
@@ -36,12 +37,13 @@ def shape_vector(entries: tuple[Any, ...], shape: tuple[int, ...], name: str = "
     return Call(nn.extents, (), tuple(attrs.items()), name)
 
 
-def values(e: Expr) -> Entries | None:
-    """The entries of `e`, None if they depend on more than shapes and constants, or are no integers."""
+def values(e: Expr, given: Mapping[int, Entries] | None = None) -> Entries | None:
+    """The entries of `e`, None if they depend on more than shapes and constants, or are no integers, as floats may be, too.
+    `given`: those of Vars, by their ids."""
     made: dict[int, Entries] = {}
     try:
         for x in walk(e):
-            made[id(x)] = _entries(x, made)
+            made[id(x)] = given[id(x)] if given is not None and id(x) in given else _entries(x, made)
     except (_Unknown, ArgumentError):  # the latter of a bound that only a call knows
         return None
     return made[id(e)]
@@ -70,15 +72,25 @@ def entries(e: Expr) -> Entries | None:
 
 def _is_small(e: Expr) -> bool:
     t = e.type
-    if isinstance(t, tuple) or t.dtype.is_float or not all(isinstance(n, int) for n in t.shape):
+    if isinstance(t, tuple) or not _has_integers(t.dtype) or not all(isinstance(n, int) for n in t.shape):
         return False
     return bool(math.prod(t.shape) <= MOST)
 
 
+def _has_integers(dtype: Any) -> bool:
+    """Whether numbers of that type count what extents do."""
+    return not dtype.is_float or dtype.name in ("f32", "f64")
+
+
 def _entries(x: Expr, made: dict[int, Entries]) -> Entries:
-    if isinstance(x, Constant) and x.data.dtype.kind in "iub" and x.data.size <= MOST:
-        return x.data.astype(object)
-    if not isinstance(x, Call) or isinstance(x.op, Global) or isinstance(x.type, tuple) or x.type.dtype.is_float:
+    if isinstance(x, Constant) and x.data.size <= MOST:
+        if x.data.dtype.kind in "iub":
+            return x.data.astype(object)
+        if x.data.dtype in (np.float32, np.float64) and np.all(np.abs(x.data) <= EXACT) and np.all(x.data % 1 == 0):
+            return x.data.astype(np.int64).astype(object)
+    if not isinstance(x, Call) or isinstance(x.op, Global) or isinstance(x.type, tuple):
+        raise _Unknown
+    if not _has_integers(x.type.dtype):
         raise _Unknown
     if x.op is nn.extents:
         return _objects(x.attrs["values"], x.attrs["shape"])
@@ -110,7 +122,7 @@ def _taken(x: Call, data: Entries, at: Entries) -> Entries:
 
 
 def _cast(x: Call, data: Entries) -> Entries:
-    if x.type.dtype.name in ("i32", "i64"):
+    if x.type.dtype.name in ("i32", "i64", "f32", "f64"):
         return np.vectorize(lambda v: int(v) if isinstance(v, bool) else v, [object])(data) if data.size else data
     if x.type.dtype.is_bool and not any(v is None or isinstance(v, DimExpr) for v in data.reshape(-1)):
         return np.asarray(data != 0, object)
@@ -165,6 +177,14 @@ def _divided(a: Any, b: Any) -> Any:
     return a // b
 
 
+def _exact(a: Any, b: Any) -> Any:
+    """`a/b` of floats, where it is an integer."""
+    whole = a // b if b != 0 else 0
+    if b == 0 or whole * b != a:
+        raise _Unknown
+    return whole
+
+
 def _mod(a: Any, b: Any) -> Any:
     if isinstance(b, int) and b > 0 and _no_less(a):
         return a % b
@@ -204,19 +224,21 @@ _COMPUTE: dict[str, Callable[..., Entries]] = {
         ("reshape", "flatten", "transpose", "concatenate", "strided_slice", "broadcast_to", "tile"), _moved
     ),
     "take": _taken,
-    "identity": _each(lambda v: v),
+    **dict.fromkeys(("identity", "floor", "ceil", "rint"), _each(lambda v: v)),  # of integers
     "cast": _cast,
     "add": _each(lambda a, b: a + b),
     "subtract": _each(lambda a, b: a - b),
     "multiply": _each(lambda a, b: a * b),
     "negative": _each(lambda v: -v),
-    "divide": _each(_divided),
+    "divide": lambda x, a, b: _each(_exact if x.type.dtype.is_float else _divided)(x, a, b),
     "mod": _each(_mod),
     "maximum": _each(dim_max),
     "minimum": _each(dim_min),
     "equal": _each(_equal),
     "less": _each(_less),
     "greater": _each(lambda a, b: _less(b, a)),
+    "less_equal": _each(lambda a, b: not _less(b, a)),
+    "greater_equal": _each(lambda a, b: not _less(a, b)),
     "logical_not": _each(lambda v: not v),
     "logical_and": _each(lambda a, b: a and b),
     "logical_or": _each(lambda a, b: a or b),

@@ -251,8 +251,13 @@ def narrow(cond: Expr, r: Range) -> Range:
 
 def slacks(c: Op) -> list[Expr]:
     """Expressions that are all >= 0 exactly where the comparison `c` (le or eq) of index expressions holds."""
+    return [part for s in differences(c) for part in _take_apart(s)]
+
+
+def differences(c: Op) -> list[Expr]:
+    """The same, with minima and maxima whole."""
     d = A.sub(c.args[1], c.args[0])
-    return [part for s in ([d] if c.name == "le" else [d, A.neg(d)]) for part in _take_apart(s)]
+    return [d] if c.name == "le" else [d, A.neg(d)]
 
 
 def _take_apart(slack: Expr) -> list[Expr]:

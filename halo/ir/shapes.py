@@ -241,22 +241,27 @@ def _quotient(a: Any, b: Any) -> Any:
 
 
 def _divided(a: Any, b: DimExpr) -> Any:
-    """`a/b` where `b` is one product that divides every product of `a`, else None."""
-    if len(b.terms) != 1 or not isinstance(a, DimExpr):
-        return None
-    (atoms, k), *_ = b.terms
-    terms = []
-    for own, c in a.terms:
-        left = list(own)
-        for atom in atoms:
+    """`a/b` where `b` divides `a` as polynomials of the same atoms, else None."""
+    names = sorted({x.text for n in (a, b) for atoms, _ in _terms(n) for x in atoms})
+
+    def first(n: Any) -> Any:
+        """The term that is first in an order that multiplication keeps."""
+        return max(_terms(n), key=lambda term: [sum(x.text == name for x in term[0]) for name in names])
+
+    (by, k), whole, rest = first(b), 0, a
+    while isinstance(rest, DimExpr):
+        atoms, c = first(rest)
+        left = list(atoms)
+        for atom in by:
             found = next((j for j, x in enumerate(left) if x.text == atom.text), None)
             if found is None:
                 return None
             del left[found]
         if c % k:
             return None
-        terms.append((tuple(left), c // k))
-    return _sum(tuple(terms))
+        part = _sum(((tuple(left), c // k),))
+        whole, rest = whole + part, rest - part * b
+    return whole if rest == 0 else None
 
 
 # From what users write -----------------------------------------------------------------------------------------------

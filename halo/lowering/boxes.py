@@ -9,7 +9,7 @@ from itertools import repeat
 from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op, Read, Var, reads
 from ..ir.facts import const_bounds, free_vars
-from ..ir.interval import Range, lower, monotonic, narrow, slacks, solve, upper
+from ..ir.interval import Range, differences, lower, monotonic, narrow, slacks, solve, upper
 from ..ir.linear import parts
 from ..ir.stmt import Provide
 from ..types import index
@@ -214,7 +214,7 @@ def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
     if len(opaque) == 1:
         atom, k = opaque[0]
         rest = A.sub(i, A.mul(atom, Const(k, index)))
-        for slack in slacks(c):
+        for slack in dict.fromkeys((*differences(c), *slacks(c))):
             low, high = solve(slack, atom)
             ends = [None if e is None else A.add(rest, A.mul(e, Const(k, index))) for e in (low, high)]
             yield (ends[0], ends[1]) if k > 0 else (ends[1], ends[0])

@@ -412,7 +412,7 @@ def pad(x: TensorType, *, before: tuple[int, ...], after: tuple[int, ...], mode:
 
 @pad.strategy("direct")
 def _(x: Tensor, *, before: Any, after: Any, mode: str, value: float) -> Tensor:
-    moved = [d for d in range(x.ndim) if before[d] or after[d]]
+    moved = [d for d in range(x.ndim) if before[d] != 0 or after[d] != 0]
     if not moved:
         return broadcast_to(x, shape=x.shape)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
     bounds = [(0, x.shape[d]) if d in moved else None for d in range(x.ndim)]

@@ -15,6 +15,7 @@ from halo.graph import (
     Constant,
     Function,
     If,
+    Loop,
     Module,
     Net,
     Pieces,
@@ -30,7 +31,9 @@ from halo.graph import (
 )  # fmt: skip
 from halo.graph.compile import relink
 from halo.graph.evaluate import evaluate
+from halo.graph.ir import walk
 from halo.graph.passes.fold_constants import fold_constants
+from halo.graph.shape_arithmetic import shape_vector
 from halo.nn import TensorType
 from halo.types import bool_, f32, i64
 
@@ -134,6 +137,77 @@ def test_axes_that_a_call_decides() -> None:
     np.testing.assert_array_equal(fixed(a)[1], rows)
 
 
+COUNTS: Any = {  # while it holds of k and n; from where, and how far at a time
+    "below": (nn.less, lambda k, n: k < n, 0, 1),
+    "up to": (nn.less_equal, lambda k, n: k <= n, -2, 3),
+    "the other way round": (lambda k, n: nn.greater(n, k), lambda k, n: n > k, 1, 2),
+    "and always": (lambda k, n: nn.logical_and(nn.less(k, n), Constant(TRUE)), lambda k, n: k < n, 0, 1),
+    "down": (lambda k, n: nn.greater_equal(k, nn.negative(n)), lambda k, n: k >= -n, 3, -2),
+}
+
+
+@pytest.mark.parametrize("dtype", [halo.i32, f32])
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_condition_that_counts_is_a_trip_count(name: str, dtype: Any) -> None:
+    test, holds, start, step = COUNTS[name]
+    x, scalar = Var("x", TensorType((halo.Dim("n"), 4), f32)), dtype.dtype.type
+    count, half = (
+        nn.cast(shape_vector((halo.Dim("n"),), ()), dtype=dtype.name),
+        Constant(np.eye(4, dtype=np.float32) / 2),
+    )
+
+    def body(i: Any, k: Any, s: Any, count: Any, half: Any) -> Any:
+        now = nn.add(nn.add(nn.matmul(s, half), nn.take(x, np.array([0]), axis=0)), nn.cast(k, dtype="f32"))
+        then = nn.add(k, scalar(step))
+        return test(then, count), [then, now, count, half], [now]
+
+    k, zeros = Constant(scalar(start)), Constant(np.zeros((1, 4), np.float32))
+    for first, trip in (test(k, count), None), (Constant(TRUE), None), (test(k, count), 3), (test(k, count), 2**62):
+        most = None if trip is None else Constant(np.array(trip))
+        m = module((x,), loop(most, first, [k, zeros, count, half], [], body))
+        (made,) = (e for e in walk(m.main.body) if isinstance(e, Loop))
+        assert made.condition is None and len(made.carried) == 2
+        assert (4, 4) not in {p.type.shape for p in made.body.params}
+        net = m.compile()
+        assert isinstance(net, Net) and not isinstance(net, Pieces)  # no Python in between
+        for n in (1, 2, 5):
+            a = np.arange(4 * n, dtype=np.float32).reshape(n, 4)
+            at, s, rows = start, np.zeros((1, 4), np.float32), list[Any]()
+            while (holds(at, n) or (isinstance(first, Constant) and not rows)) and len(rows) < (trip or 99):
+                s = s / 2 + a[:1] + at
+                at += step
+                rows.append(s)
+            got = net(a)
+            np.testing.assert_array_equal(got[0], at)
+            np.testing.assert_allclose(got[1], s, rtol=1e-6)
+            np.testing.assert_array_equal(got[2], n)
+            np.testing.assert_allclose(got[4], np.array(rows, np.float32).reshape(-1, 1, 4), rtol=1e-6)
+
+
+def test_a_loop_whose_condition_does_more_than_count_keeps_it() -> None:
+    """The bound changes; the step does; the first iteration asks something else."""
+    n, zero, one = shape_vector((halo.Dim("n"),), ()), Constant(np.array(0)), np.int64(1)
+    x = Var("x", TensorType((halo.Dim("n"),), f32))
+
+    def shrinks(i: Any, k: Any, n: Any) -> Any:
+        return nn.less(nn.add(k, one), n), [nn.add(k, one), nn.subtract(n, one)], []
+
+    def doubles(i: Any, k: Any, n: Any) -> Any:
+        return nn.less(nn.add(nn.add(k, k), one), n), [nn.add(nn.add(k, k), one), n], []
+
+    def counts(i: Any, k: Any, n: Any) -> Any:
+        return nn.less(nn.add(k, one), n), [nn.add(k, one), n], []
+
+    for body, first, want in (
+        (shrinks, nn.less(zero, n), 5),
+        (doubles, nn.less(zero, n), 15),
+        (counts, nn.greater(nn.sum(x), np.float32(99)), 0),
+    ):
+        m = module((x,), loop(None, first, [zero, n], [], body)[:1])
+        assert all(e.condition is not None for e in walk(m.main.body) if isinstance(e, Loop))
+        np.testing.assert_array_equal(m.compile()(np.ones(8, np.float32)), want)
+
+
 def test_saved_and_loaded(tmp_path: Any) -> None:
     made = loop(N, None, [X], [], lambda i, s: (None, [nn.add(s, np.float32([1, 2, 3, 4]))], []))
     net = module((X, N), made).compile()
@@ -218,7 +292,7 @@ def test_what_is_in_pieces_is_looked_into_as_any_net(
     m, x = growing(), np.abs(np.linspace(-3, 2, 12, dtype=np.float32).reshape(3, 4))
     net = m.compile()
     assert isinstance(net, Pieces)
-    assert isinstance(net, Net)
+    assert isinstance(net, Net) and not isinstance(net, Pieces)  # no Python in between
     assert len(net.nets) > 2
     assert_grown(net, x, 7)
     assert net.memory.constants >= 64
@@ -311,23 +385,32 @@ from onnx import parser  # noqa: E402  (once it is known to be there)
     ("r = Loop<body = b (int64 i, bool go, float[3] s) => (bool more, float[3] next) { "
      "next = Add(s, y) v = ReduceMax<keepdims = 0>(next) more = Less(v, big) }>(five, , x)",
      "float[3] x, float[3] y, float big", "float[3] r"),
+    ("n = Shape (x) k = Squeeze (n) c = Cast<to = 6> (k) f = Cast<to = 1> (c) o = Less (nought, f) "
+     "m, p, t, u, rows = Loop<body = b (int64 i, bool go, int32 a, float s, int32 v, float[3] z) => "
+     "(bool more, int32 d, float e, int32 v2, float[3] z2, float[3] row) { d = Add (a, unit) q = Gather (x, a) e = Add (s, q) "
+     "row = Mul (z, e) h = Cast<to = 1> (d) l = Cast<to = 1> (v) more = Less (h, l) v2 = Identity (v) z2 = Identity (z) }>"
+     "(, o, start, nought, c, y) r = Add (u, p)", "float[N] x, float[3] y", "float[3] r, float[N, 3] rows"),
     ("r, rows = Scan<num_scan_inputs = 2, scan_input_axes = [0, 1], scan_input_directions = [0, 1], scan_output_axes = [1], "
      "scan_output_directions = [1], body = step (float[3] a, float[3] p, float[3] q) => (float[3] b, float[3] m) { "
      "b = Add(a, p) m = Mul(b, q) }>(x, z, w)", "float[3] x, float[5, 3] z, float[3, 5] w", "float[3] r, float[3, 5] rows"),
 ])  # fmt: skip
 def test_as_onnx_runtime(nodes: str, inputs: str, outputs: str) -> None:
     made = parser.parse_model(
-        f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) <int64 five = {{5}}> {{ {nodes} }}'
+        f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) <int64 five = {{5}}, int32 start = {{0}}, '
+        f"int32 unit = {{1}}, float nought = {{0}}> {{ {nodes} }}"
     )
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     m = from_onnx(made)
     assert str(parse(str(m), constants(m))) == str(m)
     net = m.compile()
+    assert isinstance(net, Net) and not isinstance(net, Pieces)  # no Python in between
     rng = np.random.default_rng(0)
     for k in range(4):
         given = {
-            name: np.array(k % 2 == 0) if t.dtype.is_bool else rng.standard_normal(t.static, np.float32) * (k + 1)
+            name: np.array(k % 2 == 0)
+            if t.dtype.is_bool
+            else rng.standard_normal([n if isinstance(n, int) else 3 for n in t.shape], np.float32) * (k + 1)
             for name, t in net.inputs.items()
         }
         given = {name: np.asarray(a) for name, a in given.items()}

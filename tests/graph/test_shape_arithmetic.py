@@ -20,7 +20,11 @@ onnx = pytest.importorskip("onnx")
 N, H = Dim("n"), Dim("h")
 CONSTANTS = {"zero": 0, "one": 1}
 VECTORS = {"axis": 0, "axis2": 1, "ones": 1, "two": 2, "three": 3, "rest": -1, "rest4": 4}
-SHAPE = "s = Shape (x) b = Gather (s, zero) h = Gather (s, one) bs = Unsqueeze (b, axis) hs = Unsqueeze (h, axis) "
+SHAPE = (
+    "many = Constant<value = int64[1] {24}> () second = Constant<value = int64[6] {0, 0, 0, 0, 1, 0}> () "
+    "around = Constant<value = int64[6] {0, 1, 1, 0, 2, 0}> () s = Shape (x) b = Gather (s, zero) h = Gather (s, one) "
+    "bs = Unsqueeze (b, axis) hs = Unsqueeze (h, axis) "
+)
 MODELS = {
     "rows": "c = Concat<axis = 0> (bs, rest) y = Reshape (x, c)",
     "split": "half = Div (hs, two) c = Concat<axis = 0> (bs, half, rest) d = Mul (half, two) "
@@ -30,6 +34,10 @@ MODELS = {
     "padded": "c = Concat<axis = 0> (bs, hs) z = ConstantOfShape<value = float[1] {2.0}> (c) "
     "u = Unsqueeze (z, rest) y = Add (x, u)",
     "numbered": "r = Range (zero, h, one) f = Cast<to = 1> (r) u = Unsqueeze (f, rest) y = Mul (x, u)",
+    "numbered in floats": "e = Cast<to = 1> (h) t = Constant<value = float {2.0}> () a = Constant<value = float {1.0}> () "
+    "q = Div (e, a) w = Mul (q, t) l = Floor (w) r = Range (a, l, t) u = Unsqueeze (r, rest) y = Mul (x, u)",
+    "padded to 24": "m = Sub (many, hs) k = Mul (m, second) y = Pad (x, k)",
+    "padded and merged": "p = Pad (x, around) c = Concat<axis = 0> (ones, bs, rest) z = Reshape (p, c) y = Neg (z)",
     "minus": "k = Sub (hs, ones) y = Slice (x, axis, k, axis2)",
     "branches": "r = Shape (s) k = Squeeze (r) e = Equal (k, three) n = Not (e) "
     "y = If (n) <then_branch = t () => (float[a] u) { u = Relu (x) }, else_branch = f () => (float[b, c, d] v) { v = Neg (x) }>",

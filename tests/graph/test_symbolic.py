@@ -190,3 +190,12 @@ def test_rows_are_reduced_with_what_they_follow_from(op: Any, axes: tuple[int, .
         a = np.random.default_rng(k).standard_normal((n, t, k), np.float32)
         want = op.reference((a * np.tanh(a)).astype(np.float32), axes=axes, keepdims=keepdims)
         np.testing.assert_allclose(net(a), want, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_padded_and_reshaped_is_read_inside_only() -> None:
+    text = """def main(%x: f32[b, n]) -> f32[b, 1, 1, n + 512] { %0 = pad(%x, before=(0, 256), after=(0, 256));
+      %1 = reshape(%0, shape=(<b>, 1, 1, <n + 512>)); %1 }"""
+    net = parse(text).compile()
+    for b, n in ((1, 50), (3, 7), (2, 1000)):
+        x = weights(b, n)
+        np.testing.assert_array_equal(net(x)[:, 0, 0], np.pad(x, ((0, 0), (256, 256))))

@@ -47,7 +47,19 @@ def test_text_reads_back(tree: Any) -> None:
         assert set(dims_of(made)) <= {"h", "w"}
 
 
+@given(trees, trees, st.integers(0, 50), st.integers(0, 50))
+def test_a_factor_comes_out_of_a_product(a: Any, b: Any, h: int, w: int) -> None:
+    whole, by = (value(tree, {"h": H, "w": W}) for tree in (a, b))
+    if not isinstance(by, int):
+        assert (whole * by) // by == whole
+        rest = (whole * by + 1) // by
+        if not isinstance(rest, int) and (divisor := by.evaluate({"h": h, "w": w})):
+            want = whole if isinstance(whole, int) else whole.evaluate({"h": h, "w": w})
+            assert rest.evaluate({"h": h, "w": w}) == (want * divisor + 1) // divisor
+
+
 def test_normal_form() -> None:
+    assert (512 * W * H - 3072 * W) // (W * H - 6 * W) == 512 and (H * H - W * W) // (H + W) == H - W
     assert (H - 1) // 2 + 1 == (H + 1) // 2 and H * W == W * H and (H * W) // W == H
     assert (H // 2) // 2 == H // 4 and -(-H // 8) == (H + 7) // 8 and ((H + 1) // 2 + 1) // 2 == (H + 3) // 4
     assert H - H == 0 and (4 * H + 7) % 4 == 3 and (6 * H) // 3 == 2 * H and dim_max(H, H + 2) == H + 2

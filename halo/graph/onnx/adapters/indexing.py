@@ -12,6 +12,7 @@ from halo.ir.shapes import DimExpr, dim_max
 from halo.types import as_type
 
 from ...ir import Constant
+from ...shape_arithmetic import values
 from ..node import Node, adapter, element_type
 
 __all__: list[str] = []
@@ -63,8 +64,8 @@ def _(n: Node) -> Any:
 
 @adapter("Range")
 def _(n: Node) -> Any:
-    whole = None if n[0].type.dtype.is_float else [n.entries(k) for k in range(3)]
-    if whole is not None and all(v is not None for v in whole):
+    whole = [values(n[k]) for k in range(3)]
+    if all(v is not None for v in whole):
         start, limit, step = (v.item() for v in whole if v is not None)
         if any(isinstance(v, DimExpr) for v in (start, limit)) and isinstance(step, int) and step > 0:
             return nn.arange(n[0], n[2], length=dim_max(-((start - limit) // step), 0))
