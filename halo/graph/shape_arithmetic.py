@@ -51,7 +51,7 @@ def values(e: Expr, given: Mapping[int, Entries] | None = None) -> Entries | Non
 
 def entries(e: Expr) -> Entries | None:
     """As `values`, with None for each entry that depends on more; None for what is no integer tensor of known extents."""
-    if not _is_small(e):
+    if not _is_small(e) or e.type.dtype.is_float:
         return None
     made: dict[int, Entries] = {}
     stack = [e]
