@@ -83,7 +83,7 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     x, axes = n[0], n.ints("axes", 1)
     if axes is None:
-        axes = tuple(d for d, extent in enumerate(x.type.shape) if extent == 1)  # an open one stays
+        axes = tuple(d for d, extent in enumerate(x.type.static) if extent == 1)
     gone = {a % max(x.type.ndim, 1) for a in axes}
     if any(isinstance(x.type.shape[d], int) and x.type.shape[d] != 1 for d in gone):
         raise n.wrong(f"not all of the axes {axes} of {x.type} have extent 1")
