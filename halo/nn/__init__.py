@@ -101,7 +101,7 @@ from .logic import (
     right_shift,
 )
 from .matrix import dense
-from .normalisation import batch_norm, group_norm, hardmax, layer_norm, log_softmax, lrn, rms_norm, softmax
+from .normalisation import batch_norm, group_norm, layer_norm, lrn, rms_norm
 from .op import OPS, Kind, Op, Strategy, any_extent, op
 from .pooling import average_pool, global_average_pool, lp_pool, max_pool, max_pool_indices
 from .recurrent import gru, lstm, rnn
@@ -122,6 +122,7 @@ from .shape import (
     transpose,
     trilu,
 )
+from .softmax import hardmax, log_softmax, softmax
 from .sorting import argsort, sort, topk
 from .suppression import overlap_suppression
 from .tensor import Tensor, TensorType, tensor

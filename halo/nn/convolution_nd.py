@@ -12,8 +12,8 @@ from halo.errors import ArgumentError, here
 
 from .convolution import conv2d, is_narrow, of_rows, widened
 from .elementwise import add
+from .lines import accumulator
 from .op import Kind, Types, op
-from .reductions import accumulator
 from .schedule import padded_stage
 from .shape import concatenate, pad, reshape, strided_slice, transpose
 from .shapes import Window, indices, same_type, takes

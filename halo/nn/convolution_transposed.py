@@ -13,8 +13,8 @@ from halo.errors import ArgumentError, here
 
 from .convolution import is_narrow, of_rows, widened
 from .convolution_nd import conv
+from .lines import accumulator
 from .op import Kind, Types, op
-from .reductions import accumulator
 from .shape import broadcast_to, concatenate, depth_to_space, pad, reshape, strided_slice, transpose
 from .shapes import Window, indices, same_type, takes
 from .tensor import Tensor, TensorType, type_of

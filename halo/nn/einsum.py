@@ -13,8 +13,8 @@ from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
+from .lines import accumulator, extent
 from .op import Kind, Types, op
-from .reductions import accumulator, extent
 from .schedule import bound, by_height, epilogues, in_parallel, length, points, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType

@@ -17,8 +17,9 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import dim_max
 from halo.types import i64
 
+from .lines import extent
 from .op import Kind, op
-from .reductions import cumsum, extent
+from .reductions import cumsum
 from .shapes import axis_of, indices, same_type, takes, unravelled
 from .tensor import Tensor, TensorType
 

@@ -1,8 +1,7 @@
-"""Normalisation, and softmax and its like."""
+"""Normalisation."""
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
@@ -14,13 +13,12 @@ from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
 from .elementwise import elementwise
+from .lines import accumulator, along, extent, line_of, schedule_along
 from .op import Kind, Types, op
-from .reductions import accumulator, extent, in_lanes
-from .schedule import bound, in_parallel
 from .shapes import axis_of, broadcast, indices, takes
 from .tensor import Tensor, TensorType
 
-__all__ = ["batch_norm", "group_norm", "hardmax", "layer_norm", "log_softmax", "lrn", "rms_norm", "softmax"]
+__all__ = ["batch_norm", "group_norm", "layer_norm", "lrn", "rms_norm"]
 
 
 def _batch_norm(
@@ -70,161 +68,33 @@ def _along(t: Tensor, ndim: int) -> Func:
     return f
 
 
-def _softmax(x: Any, *, axis: int = -1) -> Any:
-    e = np.exp(x.astype(np.float64) - x.max(axis=axis, keepdims=True))
-    return (e / e.sum(axis=axis, keepdims=True)).astype(x.dtype)
-
-
-@op(Kind.OPAQUE, reference=_softmax)
-def softmax(x: TensorType, *, axis: int = -1) -> TensorType:
-    """exp(x - max) / sum(exp(x - max)) along an axis: ONNX Softmax since opset 13.
-
-    >>> from halo import nn
-    >>> nn.softmax(np.zeros((1, 4), np.float32))
-    array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
-    """
-    if not -x.ndim <= axis < x.ndim:
-        raise ArgumentError(f"softmax of {x} has no axis {axis}", loc=here())
-    return x
-
-
-# Rows: sums and maxima along the last axis in a vector of lanes, each over every so many entries --------------------------
-
-
-def _is_row(types: Types, attrs: Any, target: Target) -> bool:
-    x = types[0]
-    return x is not None and x.ndim > 1 and attrs["axis"] % x.ndim == x.ndim - 1 and x.dtype in (halo.f32, halo.f64)
-
-
-def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """A row at a time, with all that is found of it."""
-    f, lanes = out.func, target.natural_lanes(out.dtype)
-    bound(f, out)
-    *rows, k = f.definitions.vars
-    f.vectorize(k, lanes)
-    row = in_parallel(f, rows)
-    for name in ("tops", "top", "powers", "sums", "sum", "squares", "square", "deviation"):
-        g = next((g for g in f.program().graph.functions if g.name == name), None)
-        if g is None:
-            continue
-        g.compute_at(f, row)
-        if name in ("tops", "sums", "squares"):
-            g.vectorize("l")
-            g.update(0).vectorize("l")
-        elif name == "powers":
-            g.vectorize(g.definitions.vars[-1], lanes)
-
-
-@softmax.strategy("rows", when=_is_row, schedule=_schedule_rows)
-def _(x: Tensor, *, axis: int) -> Tensor:
-    *rest, k = indices(x.ndim)
-    n, lanes = extent(x, x.ndim - 1), Target.host().natural_lanes(x.dtype)
-    none: list[Any] = [None] * (x.ndim - 1)
-    view = halo.pad(x.func, "constant", -math.inf, bounds=[*none, (0, n)])
-    _, top = in_lanes("top", tuple(rest), x.dtype(-math.inf), halo.max, lambda s: view[(*rest, s)], (n,), lanes)
-    powers, f = Func("powers"), Func("softmax")
-    powers[(*rest, k)] = halo.exp(view[(*rest, k)] - top[tuple(rest)])
-    _, total = in_lanes("sum", tuple(rest), x.dtype(0), operator.add, lambda s: powers[(*rest, s)], (n,), lanes)
-    f[(*rest, k)] = powers[(*rest, k)] / total[tuple(rest)]
-    return Tensor(f, x.shape, x.dtype)
-
-
-@softmax.strategy("direct")
-def _(x: Tensor, *, axis: int) -> Tensor:
-    d = axis % x.ndim
-    i, rest, powers, total, _ = _powers(x, d)
-    f = Func("softmax")
-    f[i] = (powers[i] / total[rest]).astype(x.dtype)
-    powers.compute_root()
-    return Tensor(f, x.shape, x.dtype)
-
-
-def _powers(x: Tensor, d: int) -> tuple[Any, Any, Func, Func, Func]:
-    """The indices, those without axis `d`, exp(x - max) along the axis, its sum, and max."""
-    i = indices(x.ndim)
-    rest, wide = (*i[:d], *i[d + 1 :]), accumulator(x)
-
-    def at(k: Any) -> tuple[Any, ...]:
-        return (*i[:d], k, *i[d + 1 :])
-
-    top, powers, total = Func("top"), Func("powers"), Func("total")
-    r: RDom = halo.rdom(extent(x, d), names="k")
-    top[rest] = halo.max(x.func[at(r.k)].astype(wide), r)
-    powers[i] = halo.exp(x.func[i].astype(wide) - top[rest])
-    r = halo.rdom(extent(x, d), names="k")
-    total[rest] = halo.sum(powers[at(r.k)], r)
-    return i, rest, powers, total, top
-
-
-def _log_softmax(x: Any, *, axis: int = -1) -> Any:
-    v = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
-    return (v - np.log(np.exp(v).sum(axis=axis, keepdims=True))).astype(x.dtype)
-
-
-@op(Kind.OPAQUE, reference=_log_softmax)
-def log_softmax(x: TensorType, *, axis: int = -1) -> TensorType:
-    """The logarithm of `softmax`: x - max - log(sum(exp(x - max))) along an axis. ONNX LogSoftmax since opset 13.
-
-    >>> from halo import nn
-    >>> nn.log_softmax(np.array([[3]], np.float32))
-    array([[0.]], dtype=float32)
-    """
-    takes("log_softmax", "float", x)
-    axis_of("log_softmax", axis, x.ndim)
-    return x
-
-
-@log_softmax.strategy("direct")
-def _(x: Tensor, *, axis: int) -> Tensor:
-    i, rest, _, total, top = _powers(x, axis % x.ndim)
-    f = Func("log_softmax")
-    f[i] = (x.func[i].astype(accumulator(x)) - top[rest] - halo.log(total[rest])).astype(x.dtype)
-    return Tensor(f, x.shape, x.dtype)
-
-
-def _hardmax(x: Any, *, axis: int = -1) -> Any:
-    n = np.arange(x.shape[axis]).reshape(tuple(-1 if d == axis % x.ndim else 1 for d in range(x.ndim)))
-    return (n == x.argmax(axis=axis, keepdims=True)).astype(x.dtype)
-
-
-@op(Kind.OPAQUE, reference=_hardmax)
-def hardmax(x: TensorType, *, axis: int = -1) -> TensorType:
-    """1 at the first largest value along an axis, 0 elsewhere: ONNX Hardmax since opset 13.
-
-    >>> from halo import nn
-    >>> nn.hardmax(np.array([[1, 3, 3]], np.float32))
-    array([[0., 1., 0.]], dtype=float32)
-    """
-    takes("hardmax", "float", x)
-    axis_of("hardmax", axis, x.ndim)
-    return x
-
-
-@hardmax.strategy("direct")
-def _(x: Tensor, *, axis: int) -> Tensor:
-    d = axis % x.ndim
-    i = indices(x.ndim)
-    rest = (*i[:d], *i[d + 1 :])
-    place, f = Func("place"), Func("hardmax")
-    r: RDom = halo.rdom(extent(x, d), names="k")
-    place[rest] = halo.argmax(x.func[(*i[:d], r.k, *i[d + 1 :])], r)[0]
-    f[i] = halo.select(place[rest] == i[d], x.dtype(1), x.dtype(0))
-    return Tensor(f, x.shape, x.dtype)
-
-
 # Norms ----------------------------------------------------------------------------------------------------------------
 
 
-def _mean(name: str, value: Any, ranges: Any, rest: Any, wide: Any) -> Func:
-    """The Func over `rest` of the mean of `value(*r)`, r over `ranges`."""
-    total, f = Func(f"{name}_sum"), Func(name)
-    r: RDom = halo.rdom(*ranges, names=[f"r{k}" for k in range(len(ranges))])
+def _by_count(total: Any, ranges: Any, wide: Any) -> Any:
     count: Any = 1
     for n in ranges:
         count = count * n
-    total[rest] = halo.sum(value(*r), r)
-    f[rest] = total[rest] / (float(count) if isinstance(count, int) else count.astype(wide))
-    return f
+    return total / (float(count) if isinstance(count, int) else count.astype(wide))
+
+
+def _normal(line: Any, rest: Any, ranges: Any, at: Any, wide: Any, epsilon: float) -> tuple[Func, Func]:
+    """The mean of what `line` has at `at(*r)`, r over `ranges`, and one by the deviation, both over `rest`."""
+    mean, scale = Func("line_mean"), Func("line_scale")
+    total = along("line_sum", rest, wide(0), operator.add, lambda *r: line[at(*r)], ranges, wide)
+    mean[rest] = _by_count(total[rest], ranges, wide)
+
+    def squared(*r: Any) -> Any:
+        v = line[at(*r)] - mean[rest]
+        return v * v
+
+    squares = along("line_square", rest, wide(0), operator.add, squared, ranges, wide)
+    scale[rest] = 1 / halo.sqrt(_by_count(squares[rest], ranges, wide) + epsilon)
+    return mean, scale
+
+
+def _schedule_from(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    schedule_along(out, attrs["axis"] % out.ndim)
 
 
 def _scaled(name: str, x: TensorType, axis: int, *vectors: TensorType | None) -> TensorType:
@@ -257,44 +127,14 @@ def layer_norm(x: TensorType, scale: TensorType, bias: TensorType | None = None,
     return _scaled("layer_norm", x, axis, scale, bias)
 
 
-def _is_whole_row(types: Types, attrs: Any, target: Target) -> bool:
-    x = types[0]
-    if x is None or not _is_row(types, attrs, target) or not isinstance(x.shape[-1], int):
-        return False
-    return bool(x.shape[-1] % target.natural_lanes(x.dtype) == 0)
-
-
-@layer_norm.strategy("rows", when=_is_whole_row, schedule=_schedule_rows)
+@layer_norm.strategy("lines", schedule=_schedule_from)
 def _(x: Tensor, scale: Tensor, bias: Tensor | None, *, axis: int, epsilon: float) -> Tensor:
-    *rest, k = indices(x.ndim)
-    n, lanes, row = x.shape[-1], Target.host().natural_lanes(x.dtype), tuple(rest)
-    _, total = in_lanes("sum", row, x.dtype(0), operator.add, lambda s: x.func[(*row, s)], (n,), lanes)
-
-    def squared(s: Any) -> Any:
-        v = x.func[(*row, s)] - total[row] / float(n)
-        return v * v
-
-    _, square = in_lanes("square", row, x.dtype(0), operator.add, squared, (n,), lanes)
-    deviation, centred = Func("deviation"), Func("centred")
-    deviation[row] = 1 / halo.sqrt(square[row] / float(n) + epsilon)
-    centred[(*row, k)] = (x.func[(*row, k)] - total[row] / float(n)) * deviation[row]
-    return _affine("layer_norm", Tensor(centred, x.shape, x.dtype), scale, bias, x.dtype)
-
-
-@layer_norm.strategy("direct")
-def _(x: Tensor, scale: Tensor, bias: Tensor | None, *, axis: int, epsilon: float) -> Tensor:
-    d, i, wide = axis % x.ndim, indices(x.ndim), accumulator(x)
+    d, i, line = axis % x.ndim, indices(x.ndim), line_of(x)
     ranges, rest = [extent(x, k) for k in range(d, x.ndim)], i[:d]
-    mean = _mean("mean", lambda *r: x.func[(*rest, *r)].astype(wide), ranges, rest, wide)
-
-    def squared(*r: Any) -> Any:
-        v = x.func[(*rest, *r)].astype(wide) - mean[rest]
-        return v * v
-
-    variance = _mean("variance", squared, ranges, rest, wide)
+    mean, deviation = _normal(line.func, rest, ranges, lambda *r: (*rest, *r), line.dtype, epsilon)
     centred = Func("centred")
-    centred[i] = (x.func[i].astype(wide) - mean[rest]) * (1 / halo.sqrt(variance[rest] + epsilon))
-    return _affine("layer_norm", Tensor(centred, x.shape, wide), scale, bias, x.dtype)
+    centred[i] = (line.func[i] - mean[rest]) * deviation[rest]
+    return _affine("layer_norm", Tensor(centred, x.shape, line.dtype), scale, bias, x.dtype)
 
 
 def _affine(name: str, v: Tensor, scale: Tensor, bias: Tensor | None, dtype: Any) -> Tensor:
@@ -323,18 +163,19 @@ def rms_norm(x: TensorType, scale: TensorType, *, axis: int = -1, epsilon: float
     return _scaled("rms_norm", x, axis, scale)
 
 
-@rms_norm.strategy("direct")
+@rms_norm.strategy("lines", schedule=_schedule_from)
 def _(x: Tensor, scale: Tensor, *, axis: int, epsilon: float) -> Tensor:
-    d, i, wide = axis % x.ndim, indices(x.ndim), accumulator(x)
-    ranges, rest = [extent(x, k) for k in range(d, x.ndim)], i[:d]
+    d, i, line = axis % x.ndim, indices(x.ndim), line_of(x)
+    ranges, rest, wide = [extent(x, k) for k in range(d, x.ndim)], i[:d], line.dtype
 
     def squared(*r: Any) -> Any:
-        v = x.func[(*rest, *r)].astype(wide)
+        v = line.func[(*rest, *r)]
         return v * v
 
-    squares = _mean("squares", squared, ranges, rest, wide)
-    normal = Func("normal")
-    normal[i] = x.func[i].astype(wide) * (1 / halo.sqrt(squares[rest] + epsilon))
+    squares = along("line_square", rest, wide(0), operator.add, squared, ranges, wide)
+    size, normal = Func("line_scale"), Func("normal")
+    size[rest] = 1 / halo.sqrt(_by_count(squares[rest], ranges, wide) + epsilon)
+    normal[i] = line.func[i] * size[rest]
     return _affine("rms_norm", Tensor(normal, x.shape, wide), scale, None, x.dtype)
 
 
@@ -366,20 +207,19 @@ def group_norm(x: TensorType, scale: TensorType, bias: TensorType, *, groups: in
     return x
 
 
-@group_norm.strategy("direct")
+def _schedule_groups(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    if isinstance(out.shape[1], int):
+        schedule_along(out, 2, groups=(1, out.shape[1] // attrs["groups"]))
+
+
+@group_norm.strategy("lines", schedule=_schedule_groups)
 def _(x: Tensor, scale: Tensor, bias: Tensor, *, groups: int, epsilon: float) -> Tensor:
-    i, wide, size = indices(x.ndim), accumulator(x), x.shape[1] // groups
-    n, g = indices(2, "g")
-    ranges = [size, *(extent(x, k) for k in range(2, x.ndim))]
-    mean = _mean("mean", lambda c, *r: x.func[(n, g * size + c, *r)].astype(wide), ranges, (n, g), wide)
-
-    def squared(c: Any, *r: Any) -> Any:
-        v = x.func[(n, g * size + c, *r)].astype(wide) - mean[n, g]
-        return v * v
-
-    variance = _mean("variance", squared, ranges, (n, g), wide)
+    i, line, size = indices(x.ndim), line_of(x), x.shape[1] // groups
+    n, g = rest = indices(2, "g")
+    ranges, wide = [size, *(extent(x, k) for k in range(2, x.ndim))], line.dtype
+    mean, deviation = _normal(line.func, rest, ranges, lambda c, *r: (n, g * size + c, *r), wide, epsilon)
     f, group = Func("group_norm"), (i[0], i[1] // size)
-    normal = (x.func[i].astype(wide) - mean[group]) * (1 / halo.sqrt(variance[group] + epsilon))
+    normal = (line.func[i] - mean[group]) * deviation[group]
     f[i] = (normal * scale.func[i[1]].astype(wide) + bias.func[i[1]].astype(wide)).astype(x.dtype)
     return Tensor(f, x.shape, x.dtype)
 

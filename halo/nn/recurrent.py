@@ -12,8 +12,8 @@ from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
+from .lines import extent
 from .op import Kind, op
-from .reductions import extent
 from .shapes import indices, same_type, takes
 from .tensor import Tensor, TensorType
 

@@ -11,34 +11,20 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Func, Input, RDom
-from halo.ir.surface import as_expr
+from halo import Func, RDom
 from halo.jit.target import Target
-from halo.types import bf16, f16, f32, i64
+from halo.types import f32, i64
 
 from .elementwise import elementwise
+from .lines import accumulator, along, extent, schedule_along
 from .op import Kind, Op, Types, op
-from .schedule import bound, epilogues, in_parallel
 from .shapes import axes_of, axis_of, indices, takes
 from .tensor import Tensor, TensorType
 
-__all__ = ["all", "any", "argmax", "argmin", "cumprod", "cumsum", "extent", "logsumexp", "max", "mean", "min", "prod", "reduced",
+__all__ = ["all", "any", "argmax", "argmin", "cumprod", "cumsum", "logsumexp", "max", "mean", "min", "prod", "reduced",
            "sum"]  # fmt: skip
 
 Fold = Callable[[Any, RDom], Any]
-
-
-def extent(x: Tensor, axis: int) -> Any:
-    """How long an axis is, as a number or an expression."""
-    n = x.shape[axis]
-    if isinstance(n, int):
-        return n
-    return x.func.shape[axis] if isinstance(x.func, Input) else as_expr(n)
-
-
-def accumulator(x: Tensor) -> Any:
-    """The type that sums of `x` are added up in: f32 for the narrower floats."""
-    return f32 if x.dtype in (f16, bf16) else x.dtype
 
 
 def reduced(name: str, x: Tensor, axes: Sequence[int], fold: Fold, value: Callable[[Any], Any], keepdims: bool,
@@ -61,23 +47,7 @@ def _same(v: Any) -> Any:
     return v
 
 
-# Rows: over the last axes, in a vector of lanes, each over every so many entries ----------------------------------------
-
-
-def in_lanes(name: str, rest: Any, unit: Any, fold: Callable[[Any, Any], Any], value: Callable[..., Any],
-             ranges: Sequence[Any], lanes: int) -> tuple[Func, Func]:  # fmt: skip
-    """The Funcs of `fold` of `value(*r)`, r over `ranges`, the last one rounded up, in lanes and of all of these."""
-    parts, whole, lane = Func(f"{name}s"), Func(name), halo.Var("l")
-    *outer, n = ranges
-    r: RDom = halo.rdom(*outer, (n + (lanes - 1)) // lanes, names=[*(f"s{d}" for d in range(len(outer))), "s"])
-    parts[(*rest, lane)] = unit
-    parts[(*rest, lane)] = fold(parts[(*rest, lane)], value(*(r[d] for d in range(len(outer))), r.s * lanes + lane))
-    halves: list[Any] = [parts[(*rest, k)] for k in range(lanes)]
-    while len(halves) > 1:  # as a tree: no sum waits for all of those before it
-        half = len(halves) // 2
-        halves = [fold(a, b) for a, b in zip(halves[:half], halves[half:], strict=True)]
-    whole[rest] = halves[0]
-    return parts, whole
+# Rows: over the last axes -----------------------------------------------------------------------------------------------
 
 
 def _are_rows(types: Types, attrs: Any, target: Target) -> bool:
@@ -91,13 +61,7 @@ def _are_rows(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """A row at a time; what its entries follow from is computed where they are added up."""
-    f, parts, whole = out.func, out.func["rows"], out.func["row"]
-    bound(f, out)
-    row = in_parallel(f, f.definitions.vars)
-    epilogues(parts, parts)  # and of what it reads
-    whole.compute_at(f, row)
-    parts.compute_at(f, row).vectorize("l").update(0).vectorize("l")
+    schedule_along(out, out.ndim)
 
 
 def _in_rows(name: str, x: Tensor, axes: Sequence[int], unit: Any, fold: Callable[[Any, Any], Any], keepdims: bool,
@@ -105,9 +69,7 @@ def _in_rows(name: str, x: Tensor, axes: Sequence[int], unit: Any, fold: Callabl
     shape, rows = _shape(x.shape, axes, keepdims), x.ndim - len(axes)
     f, i = Func(name), indices(len(shape))
     ranges = [extent(x, d) for d in axes]
-    view = halo.pad(x.func, "constant", unit, bounds=[None] * (x.ndim - 1) + [(0, ranges[-1])])
-    lanes = Target.host().natural_lanes(x.dtype)
-    _, row = in_lanes("row", i[:rows], unit, fold, lambda *r: view[(*i[:rows], *r)], ranges, lanes)
+    row = along("line", i[:rows], unit, fold, lambda *r: x.func[(*i[:rows], *r)], ranges, x.dtype)
     f[i] = row[i[:rows]] if end is None else end(row[i[:rows]])
     return Tensor(f, shape, x.dtype)
 

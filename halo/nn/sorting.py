@@ -13,8 +13,8 @@ from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 from halo.types import f32, i32, i64, u32
 
+from .lines import extent
 from .op import Kind, Types, op
-from .reductions import extent
 from .schedule import bound, in_parallel
 from .shapes import assume, axis_of, indices, takes
 from .tensor import Tensor, TensorType

@@ -1,0 +1,189 @@
+"""Lines: what is found of all the entries along some axes, by softmax, norms and reductions, in one pass over memory.
+
+A line lies along the last axes, and is found in lanes, each over every so many entries; or along an axis before the last
+ones, and neighbouring lines are lanes. All that is found of a line, and what it is found from unless that is in memory as
+it is, is computed when the line is: it comes from memory once, and stays in cache until its results are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import halo
+from halo import Func, Input, RDom
+from halo.ir.surface import as_expr
+from halo.jit.target import Target
+from halo.types import Type, bf16, f16, f32
+
+from .schedule import bound, in_parallel, tiled
+from .shapes import indices
+from .tensor import Tensor, TensorType
+
+__all__ = ["accumulator", "across", "along", "extent", "in_lanes", "is_last", "line_of", "schedule_across",
+           "schedule_along"]  # fmt: skip
+
+WIDE = 4  # vectors of lanes, where lines are long: as many sums as hide what one takes
+
+
+def extent(x: Tensor, axis: int) -> Any:
+    """How long an axis is, as a number or an expression."""
+    n = x.shape[axis]
+    if isinstance(n, int):
+        return n
+    return x.func.shape[axis] if isinstance(x.func, Input) else as_expr(n)
+
+
+def accumulator(x: Tensor | TensorType) -> Any:
+    """The type that sums of `x` are added up in: f32 for the narrower floats."""
+    return f32 if x.dtype in (f16, bf16) else x.dtype
+
+
+def line_of(x: Tensor) -> Tensor:
+    """`x` in the type that is computed in: as it is where it is in memory so, else as a stage of the line."""
+    if isinstance(x.func, Input) and accumulator(x) is x.dtype:
+        return x
+    f, i = Func("line"), indices(x.ndim)
+    f[i] = x.func[i].astype(accumulator(x))
+    return Tensor(f, x.shape, accumulator(x))
+
+
+def is_last(x: TensorType, axis: int) -> bool:
+    """Whether there is nothing behind an axis but axes of one entry."""
+    return all(n == 1 for n in x.shape[axis % x.ndim + 1 :])
+
+
+def _lanes(n: Any, dtype: Type) -> int:
+    """How many lanes a line along an axis of `n` entries is found in: few where there are few, all of them full."""
+    natural = Target.host().natural_lanes(dtype)
+    if not isinstance(n, int):
+        return natural
+    if n >= 4 * WIDE * natural:
+        return WIDE * natural
+    while natural > 1 and n <= natural // 2:
+        natural //= 2
+    return natural
+
+
+Fold = Callable[[Any, Any], Any]
+
+
+def in_lanes(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., Any], ranges: Sequence[Any],
+             dtype: Type) -> tuple[Func, Func]:  # fmt: skip
+    """The Funcs of `fold` of `value(*r)`, r over `ranges`, the last one rounded up, in lanes and of all of these."""
+    parts, whole, entry, lane = Func(f"{name}s"), Func(name), Func("entry"), halo.Var("l")
+    *outer, n = ranges
+    lanes = _lanes(n, dtype)
+    places = indices(len(ranges), "p")
+    entry[(*rest, *places)] = value(*places)
+    view: Any = entry
+    if not isinstance(n, int) or n % lanes:
+        view = halo.pad(entry, "constant", unit, bounds=[*(None for _ in (*rest, *outer)), (0, n)])
+    r: RDom = halo.rdom(*outer, (n + (lanes - 1)) // lanes, names=[*(f"s{d}" for d in range(len(outer))), "s"])
+    parts[(*rest, lane)] = unit
+    at = (*(r[d] for d in range(len(outer))), r.s * lanes + lane)
+    parts[(*rest, lane)] = fold(parts[(*rest, lane)], view[(*rest, *at)])
+    natural = min(lanes, Target.host().natural_lanes(dtype))
+    vector = parts
+    if lanes > natural:
+        vector = Func(f"{name}_vector")
+        vector[(*rest, lane)] = _tree(fold, [parts[(*rest, lane + k)] for k in range(0, lanes, natural)])
+    whole[rest] = _tree(fold, [vector[(*rest, k)] for k in range(natural)])
+    return parts, whole
+
+
+def _tree(fold: Fold, values: list[Any]) -> Any:
+    """`values` in one, so that none waits for all of those before it."""
+    while len(values) > 1:
+        half = len(values) // 2
+        values = [fold(a, b) for a, b in zip(values[:half], values[half:], strict=True)]
+    return values[0]
+
+
+def along(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., Any], ranges: Sequence[Any],
+          dtype: Type) -> Func:  # fmt: skip
+    """`fold` of `value(*r)` over the last axes, in lanes."""
+    return in_lanes(name, rest, unit, fold, value, ranges, dtype)[1]
+
+
+def across(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., Any], ranges: Sequence[Any],
+           dtype: Type) -> Func:  # fmt: skip
+    """`fold` of `value(*r)` over axes before the last ones."""
+    found = Func(name)
+    r: RDom = halo.rdom(*ranges, names=[f"s{d}" for d in range(len(ranges))])
+    found[rest] = unit
+    found[rest] = fold(found[rest], value(*r))
+    return found
+
+
+# Schedules ------------------------------------------------------------------------------------------------------------
+
+
+def _stages(f: Func) -> list[Any]:
+    """The stages of a line, of the pipeline that ends in `f`: those that are named so. All else is computed where it is
+    read, and that is once."""
+    found = []
+    functions: Any = f.program().graph.functions
+    for g in functions:
+        if g.name.startswith("line"):
+            found.append(g)
+        elif g is not f and g.name != "constant":
+            g.compute_inline()
+    return found
+
+
+def schedule_along(out: Tensor, first: int, groups: tuple[int, int] | None = None) -> None:
+    """Lines over the axes from `first` on. `groups`: an axis and how many of its entries one line has, the others being
+    those of other lines."""
+    f = out.func
+    bound(f, out)
+    vars = list(f.definitions.vars)
+    rows, inner = vars[:first], vars[first:]
+    if groups is not None:
+        d, size = groups
+        f.split(vars[d], "group", vars[d], size)
+        rows = [*vars[:d], "group"]
+    if groups is not None or inner:
+        f.vectorize(vars[-1], _width(out.shape[-1], out.dtype))
+    task = in_parallel(f, rows) if rows else None
+    for g in _stages(f):
+        if task is None:
+            g.compute_root()
+        else:
+            g.compute_at(f, task)
+        own = g.definitions.vars
+        if own[-1:] == ("l",):
+            for stage in (g, *(g.update(k) for k in range(len(g.definitions.updates)))):
+                stage.vectorize("l")
+        elif len(own) == out.ndim:
+            g.vectorize(own[-1], _width(out.shape[-1], out.dtype))
+
+
+def _width(n: Any, dtype: Type) -> int:
+    """Of the vectors along an axis of `n` entries."""
+    return min(_lanes(n, dtype), Target.host().natural_lanes(dtype))
+
+
+def schedule_across(out: Tensor, axes: Sequence[int]) -> None:
+    """Lines along `axes`, behind which there is an axis of some entries: that many neighbouring ones at once as keep enough
+    sums in flight."""
+    f, natural = out.func, Target.host().natural_lanes(out.dtype)
+    bound(f, out)
+    vars = list(f.definitions.vars)
+    last = max(d for d, n in enumerate(out.shape) if n != 1)
+    n, v = out.shape[last], vars[last]
+    width = next((k * natural for k in (WIDE, 2, 1) if isinstance(n, int) and n >= k * natural), None)
+    if width is None:
+        width = natural if not isinstance(n, int) else n
+    outer = [u for d, u in enumerate(vars) if d not in axes and d != last]
+    if isinstance(n, int):
+        tiled(f, v, "lines", width, n)
+    else:
+        f.split(v, "lines", v, width, "guard")
+    f.reorder(*outer, "lines", *(vars[d] for d in axes), v).vectorize(v)
+    task = in_parallel(f, [*outer, "lines"])
+    for g in _stages(f):
+        own = g.definitions.vars
+        u = own[last if len(own) == out.ndim else last - sum(d < last for d in axes)]
+        g.compute_at(f, task)
+        for stage in (g, *(g.update(k) for k in range(len(g.definitions.updates)))):
+            stage.vectorize(u, width)
