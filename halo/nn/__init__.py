@@ -126,6 +126,7 @@ from .softmax import hardmax, log_softmax, softmax
 from .sorting import argsort, sort, topk
 from .suppression import overlap_suppression
 from .tensor import Tensor, TensorType, tensor
+from .winograd import conv2d_winograd, winograd_weights
 
 __all__ = [
     "OPS",
@@ -166,6 +167,7 @@ __all__ = [
     "concatenate",
     "conv",
     "conv2d",
+    "conv2d_winograd",
     "conv_transpose",
     "cos",
     "cosh",
@@ -275,4 +277,5 @@ __all__ = [
     "transpose",
     "trilu",
     "where",
+    "winograd_weights",
 ]

@@ -20,6 +20,7 @@ from .shape import reshape
 from .shapes import Window, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 from .tiles import register_tile
+from .winograd import winograd_applies, winograd_conv, winograd_schedule, winograd_tile, winograd_weights
 
 __all__ = ["conv2d", "is_narrow", "merge_groups", "of_rows", "widened"]
 
@@ -261,6 +262,35 @@ def _padded(x: Tensor, data: Layout, w: Window) -> Func:
     view = halo.pad(x.func, "constant", 0, bounds=bounds)
     f[i] = view[(i[0], i[1], i[2] - w.before[0], i[3] - w.before[1], *i[4:])]
     return f
+
+
+# Winograd's ----------------------------------------------------------------------------------------------------------
+# Asked for by name; in a graph, `choose_winograd` transforms constant weights once.
+
+
+def _schedule_winograd(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    made = out.func["winograd_weights"]
+    kernel = made.definitions.vars
+    made.compute_root().vectorize(kernel[-1], out.shape[-1]).parallel(kernel[2])
+    weight = types[1]
+    assert weight is not None
+    m = winograd_tile(types, attrs) or 2
+    winograd_schedule(
+        out, target, winograd_weights.infer((weight,), {"tile": m, "kernel_layout": attrs["kernel_layout"]}).static, m
+    )
+
+
+@conv2d.strategy("winograd", when=lambda types, attrs, target: False, schedule=_schedule_winograd)
+def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: Any, layout: str, kernel_layout: str,
+      **attrs: Any) -> Tensor:  # fmt: skip
+    types = (x.type, weight.type, None)
+    own = {"padding": padding, "layout": layout, "kernel_layout": kernel_layout, **attrs}
+    if not winograd_applies(types, own):
+        raise ArgumentError("Winograd's convolution is of blocked channels, 3 x 3, strides 1, one group", loc=here(),
+                            hint='strategy="direct"')  # fmt: skip
+    m = winograd_tile(types, own) or 2
+    made = winograd_weights.compute((weight,), {"tile": m, "kernel_layout": kernel_layout})
+    return winograd_conv(x, made, bias, tile=m, padding=padding, layout=layout)
 
 
 # Plain layouts: through blocks ---------------------------------------------------------------------------------------

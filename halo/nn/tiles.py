@@ -26,9 +26,9 @@ def registers(target: Target) -> int:
     return 32 if target.vector_bits == 512 or not target.is_x86 else 16
 
 
-def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: bool = False) -> Tile:
+def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: bool = False, points: int = 32) -> Tile:
     """The fastest tile for an output of `rows` x `columns` points with `vectors` vectors of channels; `whole`: which its
-    own divide.
+    own divide. `points`: at most so many.
 
     A step of the reduction loads a vector of weights for each of the tile's, and one value for each of its points, which
     is multiplied with all of them. All sums, the weights and that value must fit into the registers.
@@ -39,8 +39,8 @@ def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: 
     most = registers(target)
     best, found = 0.0, Tile(1, 1, 1)
     for v in (v for v in range(1, min(vectors, 4) + 1) if vectors % v == 0 or not whole):
-        for points in range(1, (most - 1 - v) // v + 1):
-            for r, c in {(1, points)} | ({(points // columns, columns)} if points % columns == 0 else set()):
+        for p in range(1, min((most - 1 - v) // v, points) + 1):
+            for r, c in {(1, p)} | ({(p // columns, columns)} if p % columns == 0 else set()):
                 if r > rows or c > columns:
                     continue
                 sums = r * c * v

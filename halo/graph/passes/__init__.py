@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..ir import Module
 from .choose_layouts import choose_layouts
+from .choose_winograd import choose_winograd
 from .expand import expand
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
@@ -40,6 +41,11 @@ PASSES = (
         "choose_layouts",
         "channels in blocks where convolutions are; weights in the order they are read",
         choose_layouts,
+    ),
+    Pass(
+        "choose_winograd",
+        "convolutions are Winograd's where that is faster, their weights transformed",
+        choose_winograd,
     ),
     Pass("fold_constants", "what depends on constants only is computed now: folded and packed weights", fold_constants),
     Pass("own_outputs", "each result is memory of its own", own_outputs),

@@ -1,0 +1,37 @@
+"""Choose Winograd: convolutions on blocks of channels whose constant weights are better transformed once.
+
+conv2d(x, w, b)  ->  conv2d_winograd(x, winograd_weights(w, tile=4), b, tile=4)     where that is clearly faster
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from halo import nn
+from halo.nn.winograd import winograd_tile
+
+from ..ir import Call, Constant, Expr, Module, in_bodies, rewrite
+
+
+def choose_winograd(m: Module) -> Module:
+    constant: dict[int, bool] = {}  # of the new expressions, those that follow from constants alone
+
+    def step(e: Expr, old: Expr) -> Expr:
+        if isinstance(e, Call) and e.op is nn.conv2d and constant[id(e.children[1])]:
+            e = _transformed(e)
+        constant[id(e)] = isinstance(e, Constant) or (
+            isinstance(e, Call) and bool(e.children) and all(constant[id(c)] for c in e.children)
+        )
+        return e
+
+    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, step)))
+
+
+def _transformed(e: Call) -> Call:
+    x, weight, bias = e.args
+    tile = winograd_tile(tuple(None if a is None else a.type for a in e.args), e.attrs)
+    if not tile:
+        return e
+    made = nn.winograd_weights(weight, tile=tile, kernel_layout=e.attrs["kernel_layout"])
+    attrs = {"tile": tile, "padding": e.attrs["padding"], "layout": e.attrs["layout"]}
+    return replace(e, op=nn.conv2d_winograd, args=(x, made, bias), attributes=tuple(attrs.items()))
