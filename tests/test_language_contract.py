@@ -15,6 +15,7 @@ TESTS = Path(__file__).parent
 
 FUNCTIONS, REDUCTIONS, TYPES = "language/test_functions.py", "language/test_reductions.py", "language/test_types.py"
 RUNNING, SCHEDULES, INSPECTION = "language/test_running.py", "language/test_schedules.py", "language/test_inspection.py"
+STORED = "language/test_stored_types.py"
 TENSORS = "language/test_tensorize.py"
 OUTPUTS, ERRORS, EXAMPLES = "language/test_outputs.py", "test_errors.py", "test_examples.py"
 MEMORY, PREFETCH, HINTS = "behaviours/test_memory.py", "lowering/test_prefetch.py", "jit/test_emit_hint.py"
@@ -111,6 +112,13 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
     ],
     "1. Types and arithmetic": [
         ("the thirteen types", TYPES, "test_every_type_goes_in_and_out"),
+        ("the ten types that only store: moved as they are", STORED, "test_what_is_only_moved_keeps_its_bits"),
+        ("... computed in f32, i8 or u8", STORED, "test_arithmetic_is_on_what_it_converts_to test_sums_are_of_what_it_converts_to"),
+        ("... rounded as ml_dtypes does, or saturated", "lowering/test_expand_stored.py", "test_floats_round_as_in_ml_dtypes test_integers_wrap_and_floats_saturate test_saturate_stays_finite"),
+        ("... no scalars, no sorts, and updates that round say so", STORED, "test_a_scalar_is_none_of_it test_a_sort_refuses_it test_an_update_that_rounds_says_so"),
+        ("... in stages, updates and extern stages", STORED, "test_stages_and_updates_store_it test_scatter_in_parallel_is_atomic test_extern_stages_and_files_see_it"),
+        ("... its bits", STORED, "test_bits_are_read_as_those_of_its_width test_bits_beside_those_of_a_narrow_type_mean_nothing"),
+        ("... as subscripts", STORED, "test_data_dependent_subscripts_know_its_range"),
         ("dtypes and names", TYPES, "test_dtypes_and_names_stand_for_types"),
         ("promotion is NumPy 2's; u64 with a signed integer is i64", TYPES, "test_promotion_among_integers_is_numpy_s"),
         ("Python numbers are weak", TYPES, "test_python_numbers_are_weak"),

@@ -32,7 +32,7 @@ from .promotion import (
     weak,
 )
 
-__all__ = ["RULES", "Stage"]
+__all__ = ["MOVES", "RULES", "Stage"]
 
 
 class Stage(Protocol):
@@ -52,6 +52,7 @@ class Stage(Protocol):
 Rule = Callable[[Stage, Call, tuple[Value, ...]], Value]
 Build = Callable[..., Expr]
 RULES: dict[str, Rule] = {}
+MOVES = frozenset({"select", "cast", "reinterpret", "expect"})  # take values of types that only store as they are
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -430,7 +431,7 @@ def _select(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
     given, then, other = args
     condition = as_bool(given)
     hint = call.args[0]
-    kind = join(then.kind, other.kind)
+    kind = then.kind if then.kind is other.kind else join(then.kind, other.kind)
     if isinstance(hint, Call) and hint.op == "likely":
         return lift((other, then), kind, lambda b, a: A.rare(A.not_(condition), b, a),
                     lambda b, a: A.rare(A.not_(condition), b, a))  # fmt: skip
@@ -511,4 +512,7 @@ def _saturate(stage: Stage, call: Call, args: tuple[Value, ...]) -> Value:
             expr = A.op("max", expr, number(lo, source))
         if hi < source.max:
             expr = A.op("min", expr, number(hi, source))
+    elif type.is_stored and type.is_float:
+        expr = A.cast(expr, f32)
+        expr = A.op("min", A.op("max", expr, number(type.min, f32)), number(type.max, f32))
     return data(as_bool(value) if type.is_bool else A.cast(expr, type))

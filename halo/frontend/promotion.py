@@ -25,7 +25,7 @@ from ..ir import algebra as A
 from ..ir.expr import Const, Expr
 from ..types import ALL, Type, bf16, bool_, f16, f32, f64, i32, index, promote
 
-__all__ = ["Kind", "Value", "Weak", "as_bool", "as_index", "convert", "counted", "data", "float_kind", "join",
+__all__ = ["Kind", "Value", "Weak", "as_bool", "as_index", "computed", "convert", "counted", "data", "float_kind", "join",
            "lossless", "number", "resolve", "weak"]  # fmt: skip
 
 
@@ -102,8 +102,8 @@ def _rounded(value: float, type: Type) -> float:
     with np.errstate(all="ignore"):
         if type is f16:
             return float(np.float16(value))
-        if type is bf16:
-            return float(np.asarray(value, bf16.dtype))
+        if type is bf16 or type.is_stored:
+            return float(np.float32(value).astype(type.dtype) if type.is_stored else np.asarray(value, bf16.dtype))
         return float(np.float32(value)) if type is f32 else value
 
 
@@ -138,6 +138,13 @@ def float_kind(kind: Kind) -> Kind:
     return f32 if kind.is_int and kind.bits <= 16 else f64
 
 
+def computed(value: Value) -> Value:
+    """`value` as operators take it: of a type that only stores, converted to the one it is computed in."""
+    if isinstance(value.kind, Type) and value.kind.is_stored:
+        return data(convert(value, value.kind.computed), value.index)
+    return value
+
+
 def counted(kind: Kind) -> Kind:
     """`kind` in arithmetic, where bool_ counts as i32."""
     if kind is bool_:
@@ -165,6 +172,7 @@ def as_bool(value: Value) -> Expr:
     """The truth of `value`."""
     if value.number is not None:
         return Const(int(bool(value.number)), bool_)
+    value = computed(value)
     expr = convert(value, resolve(value))
     if expr.type is bool_:
         return expr
@@ -189,8 +197,9 @@ def lossless(source: Type, target: Type) -> bool:
     """Whether every value of `source` is one of `target`."""
     if source is target or source.is_bool:
         return True
-    if target.is_bool:
+    if target.is_bool or (target.is_stored and target.is_float):
         return False
+    source = source.computed if source.is_float else source
     if source.is_float:
         return (
             target.is_float

@@ -42,13 +42,15 @@ from ..ir.surface_walk import operands, roots, walk
 from ..types import Type, bool_, f32, f64, i32, index
 from .boundaries import inside, inward
 from .externs import ExternCall, Sorting, typed_call
-from .graph import Graph, regions
+from .graph import Argument, Graph, regions
 from .njit import RULES
+from .operators import MOVES
 from .promotion import (
     Value,
     Weak,
     as_bool,
     as_index,
+    computed,
     convert,
     counted,
     data,
@@ -90,9 +92,7 @@ class _Builder:
         self.places: dict[Read, Access] = {}
         for name, a in graph.arguments.items():
             if a.ndim is None:
-                self.params[name] = _parameter(
-                    name, param_types.get(name) or a.type or _of_default(a.default), a.default
-                )
+                self.params[name] = _parameter(a, param_types.get(name) or a.type or _of_default(a.default))
             else:
                 type = input_types.get(name, a.type) or f32
                 promised = a.contiguous or name in contiguous
@@ -145,12 +145,15 @@ def _of_default(default: Any) -> Type | Weak:
     return Weak.FLOAT if isinstance(default, float) else i32
 
 
-def _parameter(name: str, kind: Type | Weak, default: Any) -> tuple[Param, Value]:
+def _parameter(a: Argument, kind: Type | Weak) -> tuple[Param, Value]:
     if isinstance(kind, Type):
-        var = Var(name, kind)
-        return Param(name, var, default), data(var, A.cast(var, index) if kind.is_int else None)
-    var = Var(name, f64)
-    return Param(name, var, default), Value(Weak.FLOAT, make=lambda t: A.cast(var, t))
+        if kind.is_stored:
+            raise TypeMismatchError(f"{a.name} is a scalar, and {kind!r} only stores values in arrays",
+                                    loc=a.loc, hint=repr(kind.computed))  # fmt: skip
+        var = Var(a.name, kind)
+        return Param(a.name, var, a.default), data(var, A.cast(var, index) if kind.is_int else None)
+    var = Var(a.name, f64)
+    return Param(a.name, var, a.default), Value(Weak.FLOAT, make=lambda t: A.cast(var, t))
 
 
 class _FunctionTyper:
@@ -188,6 +191,10 @@ class _FunctionTyper:
         domain: tuple[tuple[int, Expr, Expr], ...] = ()
         if isinstance(self.f.external, Sorting):
             assert extern is not None
+            held = extern.arrays[0].types[0]
+            if held.is_stored:
+                raise TypeMismatchError(f"a sort compares its values, and {held!r} only stores them", loc=self.f.loc,
+                                        hint=f"sort a Func of {held.computed!r}(...)")  # fmt: skip
             axis = self.f.external.function.axis
             domain = ((axis, *extern.reads[0][axis]),)
         states: tuple[str, ...] = ()
@@ -223,7 +230,8 @@ class _FunctionTyper:
             value = stage.stage.values[k]
             if value is not None:
                 folded = isinstance(value, Call) and len(value.args) == 2 and _is_self(value.args[0], self.f)
-                return resolve(stage.value(value.args[1] if folded else value))  # type: ignore[attr-defined]  # `folded` says that it is a Call
+                found = stage.value(value.args[1] if folded else value)  # type: ignore[attr-defined]  # `folded` says that it is a Call
+                return resolve(computed(found) if folded else found)
         raise DefinitionError(
             f"nothing says what type {self.f.name} has", loc=self.pure.loc, hint="halo.undef(halo.f32)"
         )
@@ -231,6 +239,7 @@ class _FunctionTyper:
 
 def _folded(op: str, kind: Type | Weak) -> Type:
     """The type that a fold by `op` of values of `kind` accumulates in."""
+    kind = kind.computed if isinstance(kind, Type) else kind
     if op == "mean":
         kind = float_kind(counted(kind))
         return f64 if kind is f64 else f32
@@ -423,7 +432,8 @@ class _StageTyper:
             rule = RULES.get(e.op)
             if rule is None:
                 raise DefinitionError(f"{e.op} has no meaning here")
-            return rule(self, e, tuple([self._memo[a] for a in e.args]))
+            args = [self._memo[a] for a in e.args]
+            return rule(self, e, tuple(args if e.op in MOVES else map(computed, args)))
         if isinstance(e, Access):
             return self._read(e.target, tuple([self._subscript(i, e) for i in e.indices]), e)
         if isinstance(e, Literal):

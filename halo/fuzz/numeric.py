@@ -14,6 +14,8 @@ Array = Any  # numpy arrays, of ml_dtypes' types too
 
 TYPES = (halo.bool_, halo.i8, halo.i16, halo.i32, halo.i64, halo.u8, halo.u16, halo.u32, halo.u64,
          halo.f16, halo.bf16, halo.f32, halo.f64)  # fmt: skip
+STORED = (halo.f8e4m3fn, halo.f8e4m3fnuz, halo.f8e5m2, halo.f8e5m2fnuz, halo.f8e8m0, halo.i4, halo.u4, halo.i2, halo.u2,
+          halo.f4e2m1)  # fmt: skip
 INTEGERS = tuple(t for t in TYPES if t.is_int)
 FLOATS = tuple(t for t in TYPES if t.is_float)
 
@@ -183,6 +185,8 @@ def random_data(rng: np.random.Generator, t: halo.Type, shape: tuple[int, ...]) 
     """Values of type `t`, small ones and extreme ones."""
     if t.is_bool:
         return rng.random(shape) < 0.5
+    if t.is_stored:
+        return rng.integers(0, 1 << t.bits, size=shape).astype(np.uint8).view(t.dtype)
     if t.is_float:
         reals = rng.normal(size=shape) * 8
         if rng.random() < 0.3:

@@ -12,7 +12,7 @@ import numpy as np
 
 import halo
 
-from .numeric import INTEGERS, TYPES, Array, counted, random_data
+from .numeric import INTEGERS, STORED, TYPES, Array, counted, random_data
 from .stages import Bounded, Element, Stage, TooLarge, Update, View
 from .terms import CLOSE, EXACT, UNKNOWN, Domain, Index, Magnitude, Source, Term, Terms
 
@@ -69,7 +69,7 @@ class Case:
     def _input(self) -> None:
         rng, name = self.rng, f"in{len(self.views)}"
         ndim = self.ndim if rng.random() < 0.85 else rng.randint(0, min(self.ndim + 1, 6))
-        t = rng.choice((*TYPES, halo.u8, halo.f32, halo.i32))
+        t = rng.choice((*TYPES, halo.u8, halo.f32, halo.i32) if rng.random() < 0.93 else STORED)
         mode = rng.choice(("edge", "edge", "reflect", "symmetric", "wrap", "constant", ""))
         least = 0 if mode == "constant" and rng.random() < 0.1 else 1
         shape = tuple(rng.randint(least, max(LARGEST[ndim] // 2, 2)) for _ in range(ndim))
@@ -77,7 +77,7 @@ class Case:
             mode = ""
         data = random_data(np.random.default_rng(rng.randrange(2**32)), t, shape)
         written = rng.random() < 0.6
-        value = rng.randint(0, 5) if mode == "constant" and not t.is_bool else 0
+        value = rng.randint(0, 5) if mode == "constant" and t in TYPES and not t.is_bool else 0
         view = View(name, data, t, mode, written, value)
         if not mode and ndim:
             shape = tuple(n + rng.randint(2, 5) for n in shape)
@@ -114,6 +114,9 @@ class Case:
             self.dots.add(name)
         if size > 1 and rng.random() < 0.5:
             values = tuple(terms.to(v, values[0].type) for v in values)
+        stored = not dot and rng.random() < 0.07
+        if stored:
+            values = tuple(terms.to(v, rng.choice(STORED)) for v in values)
         stage = Stage(name, vars, [v.type for v in values])
         stage.pure, stage.trust = values, min(v.trust for v in values)
         stage.real = terms.real or any(t.is_float for t in stage.types)
@@ -121,7 +124,7 @@ class Case:
         body.pure()
         if dot:
             body.dot()
-        if rng.random() < 0.5:
+        if not stored and rng.random() < 0.5:
             for _ in range(rng.choice((1, 1, 1, 2))):
                 body.update()
         self.lines += body.text()

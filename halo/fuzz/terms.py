@@ -164,17 +164,18 @@ class Terms:
 
     def access(self, depth: int, fits: Callable[[Source], bool] = lambda s: True) -> Term | None:
         """One value of one of the sources that fit, the latest more often."""
-        found = [s for s in self.sources if fits(s)]
-        if not found:
+        fitting = [s for s in self.sources if fits(s)]
+        if not fitting:
             return None
-        s = found[-1] if self.rng.random() < 0.5 else self.rng.choice(found)
+        s = fitting[-1] if self.rng.random() < 0.5 else self.rng.choice(fitting)
         indices = [self.index(k, s.ndim, depth) for k in range(s.ndim)]
         text = s.text(", ".join(i.text for i in indices) or "()")
 
         def value(env: Env) -> Array:
             return s.at(*np.broadcast_arrays(*(np.asarray(i.value(env), np.int64) for i in indices)))
 
-        return Term(text, value, s.type, s.trust)
+        found = Term(text, value, s.type, s.trust)
+        return self.to(found, s.type.computed) if s.type.is_stored else found
 
     def leaf(self) -> Term:
         rng, names = self.rng, (*self.vars, *self.domain)
@@ -227,7 +228,9 @@ class Terms:
             trust = UNKNOWN
         if t.is_float and e.type.bits == 64 and t.bits == 16:  # NumPy rounds twice
             trust = min(trust, CLOSE)
-        saturating = self.rng.random() < 0.15 and t.is_int
+        if t.is_stored and trust < EXACT:
+            trust = UNKNOWN
+        saturating = self.rng.random() < 0.15 and t.is_int and not t.is_stored
         meaning = numeric.saturate if saturating else convert
 
         def value(env: Env) -> Array:

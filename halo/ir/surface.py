@@ -557,7 +557,8 @@ def as_expr(value: Any) -> Expr:
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
         return Literal(value)
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return Literal(value.item() if value.dtype.name != "bfloat16" else float(value), as_type(value.dtype))
+        type = as_type(value.dtype)
+        return Literal(float(value) if type.is_float else value.item(), type)
     if isinstance(value, RDom) and len(value) == 1:
         return value[0]
     if isinstance(value, DimExpr):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CompileError
 from ..ir.expr import CHILDREN, Buffer, Const, Expr, Load, Op, Var
 from ..ir.stmt import For, Semaphore
-from ..types import Type, index
+from ..types import STORED, Type, index
 
 if TYPE_CHECKING:
     from .emit import Module
@@ -34,9 +34,11 @@ __all__ = [
     "vec",
 ]
 
-# bf16 and f16 live in f32 registers, always holding a value of their own type, and in memory as 16 bits.
+# bf16 and f16 live in f32 registers, always holding a value of their own type, and in memory as 16 bits. Of the types that
+# only store, registers hold the bits.
 REGISTER = {"bool_": "i1", "i8": "i8", "u8": "i8", "i16": "i16", "u16": "i16", "i32": "i32", "u32": "i32", "i64": "i64",
-            "u64": "i64", "index": "i64", "f16": "float", "bf16": "float", "f32": "float", "f64": "double"}  # fmt: skip
+            "u64": "i64", "index": "i64", "f16": "float", "bf16": "float", "f32": "float", "f64": "double",
+            **{t.name: "i8" for t in STORED}}  # fmt: skip
 MEMORY = {**REGISTER, "bool_": "i8", "f16": "i16", "bf16": "i16"}
 
 _SCOPES = re.compile(r"!alias\.scope <(\d+)>")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.stmt import Block, CallExtern, Stmt
-from ..types import Type, as_type, bf16
+from ..types import ML_DTYPES, Type, as_type
 
 __all__ = ["FAILED", "External", "Externals", "calls_in", "print_values"]
 
@@ -95,7 +95,7 @@ def _views(words: Any, arrays: tuple[tuple[Type, int, bool], ...]) -> list[np.nd
         size = type.bytes
         shape = tuple(words[at + 1 : at + 1 + ndim])
         strides = tuple(s * size for s in words[at + 1 + ndim : at + 1 + 2 * ndim])
-        typestr = f"|V{size}" if type is bf16 else type.dtype.str
+        typestr = f"|V{size}" if type.name in ML_DTYPES else type.dtype.str
         interface = {
             "version": 3,
             "typestr": typestr,

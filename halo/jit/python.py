@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ from ..ir.stmt import (
     Stream,
     substmts,
 )
-from ..types import Type, bf16, f16, index
+from ..types import ML_DTYPES, Type, bf16, f16, index
 from .python_code import Code, Comment, call, item, literal, name, np_, ref_
 from .python_dialects import NumbaCode, NumPyCode
 from .python_expr import Expressions
@@ -161,7 +162,7 @@ def _module(code: Expressions, function: ast.FunctionDef) -> str:
     tables = "".join(_text(ast.Assign([name(own)], table)) for own, table in code.tables.values())
     source = f"{tables}\n\n{_text(function)}"
     imports = ["import numpy as np\n"]
-    imports += ["from ml_dtypes import bfloat16\n"] if "bfloat16" in source else []
+    imports += [f"from ml_dtypes import {n}\n" for n in ML_DTYPES.values() if re.search(rf"\b{n}\b", source)]
     imports += ["from numba import objmode\n"] if "objmode" in source else []
     return f"{''.join(imports)}from halo import ref\n{source}"
 
@@ -180,6 +181,8 @@ def _reported(value: Any) -> int:
 
 
 def _array(a: np.ndarray[Any, Any], type: Type, backend: str) -> np.ndarray[Any, Any]:
+    if type.is_stored:
+        return a.view(np.uint8)
     return a.view(np.uint16) if backend == "numba" and type in (f16, bf16) else a
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Type, bf16, bool_, f64
+from ..types import ML_DTYPES, Type, bf16, bool_, f64
 
-__all__ = ["LOOSE", "STRONG", "WEAK", "Code", "Comment", "Names", "all_unsigned", "binary", "call", "float_literal", "item",
-           "literal", "name", "nested_list", "np_", "np_type", "ref_"]  # fmt: skip
+__all__ = ["LOOSE", "STRONG", "WEAK", "Code", "Comment", "Names", "all_unsigned", "binary", "bits_alone", "call",
+           "float_literal", "item", "literal", "name", "nested_list", "np_", "np_type", "ref_", "stored_array"]  # fmt: skip
 
 STRONG, WEAK, LOOSE = range(3)
 
@@ -31,7 +31,7 @@ _RESERVED = {
     "np",
     "ref",
     "objmode",
-    "bfloat16",
+    *ML_DTYPES.values(),
     "kernel",
     "error",
     "range",
@@ -93,7 +93,24 @@ def item(array: ast.expr, indices: Iterable[ast.expr]) -> ast.Subscript:
 
 
 def np_type(type: Type) -> ast.expr:
-    return name("bfloat16") if type is bf16 else np_(type.dtype.name if type is not bool_ else "bool_")
+    """What holds values of `type`: of those that only store, the bits."""
+    if type is bf16:
+        return name("bfloat16")
+    return np_("bool_" if type is bool_ else "uint8" if type.is_stored else type.dtype.name)
+
+
+def bits_alone(source: Type, to: Type) -> bool:
+    """Whether one reads as the other without a conversion: the bits of a type that only stores are what holds it."""
+    return _held(source) is _held(to)
+
+
+def _held(type: Type) -> Any:
+    return np.uint8 if type.is_stored else type.dtype.type
+
+
+def stored_array(tree: ast.expr, type: Type) -> ast.expr:
+    """An array of bits as one of the type that they store."""
+    return call(ast.Attribute(tree, "view", ast.Load()), name(type.dtype.name))
 
 
 def all_unsigned(codes: tuple[Code, ...], type: Type) -> bool:

@@ -21,12 +21,14 @@ from .python_code import (
     Code,
     all_unsigned,
     binary,
+    bits_alone,
     call,
     float_literal,
     literal,
     np_,
     np_type,
     ref_,
+    stored_array,
 )  # fmt: skip
 from .python_expr import DIVIDE, Expressions
 
@@ -39,6 +41,8 @@ class NumPyCode(Expressions):
     def const(self, e: Const) -> Code:
         if e.type is bool_:
             return Code(literal(bool(e.value)))
+        if e.type.is_stored:  # where nothing is read
+            return Code(literal(0), WEAK)
         if e.type is bf16:
             return Code(call("bfloat16", float_literal(e.value, bf16)))
         if e.type.is_float:
@@ -75,7 +79,13 @@ class NumPyCode(Expressions):
         return Code(self.as_type(to, self.typed(value)))
 
     def reinterpret(self, tree: ast.expr, source: Type, to: Type) -> ast.expr:
-        return call(ast.Attribute(tree, "view", ast.Load()), np_type(to))
+        return tree if bits_alone(source, to) else call(ast.Attribute(tree, "view", ast.Load()), np_type(to))
+
+    def array(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
+        return super().array(data.view(np.uint8) if type.is_stored else data, type)
+
+    def as_array(self, tree: ast.expr, type: Type) -> ast.expr:
+        return stored_array(tree, type) if type.is_stored else tree
 
 
 _OVERFLOWING: dict[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
@@ -94,6 +104,8 @@ class NumbaCode(Expressions):
     def const(self, e: Const) -> Code:
         if e.type is bool_:
             return Code(literal(bool(e.value)))
+        if e.type.is_stored:  # where nothing is read
+            return Code(literal(0), WEAK)
         if e.type is f64:
             return Code(float_literal(e.value, f64))
         if e.type.is_float:
@@ -158,9 +170,12 @@ class NumbaCode(Expressions):
         return np_("uint16") if type in (f16, bf16) else np_type(type)
 
     def array(self, data: np.ndarray[Any, Any], type: Type) -> ast.expr:
-        return super().array(data.view(np.uint16) if type in (f16, bf16) else data, type)
+        held = np.uint16 if type in (f16, bf16) else np.uint8 if type.is_stored else None
+        return super().array(data if held is None else data.view(held), type)
 
     def as_array(self, tree: ast.expr, type: Type) -> ast.expr:
+        if type.is_stored:
+            return stored_array(tree, type)
         return call(ast.Attribute(tree, "view", ast.Load()), np_type(type)) if type in (f16, bf16) else tree
 
     def stored(self, e: Expr) -> ast.expr:
@@ -191,6 +206,8 @@ class NumbaCode(Expressions):
         return Code(self.as_type(to, c.tree))
 
     def reinterpret(self, tree: ast.expr, source: Type, to: Type) -> ast.expr:
+        if bits_alone(source, to):
+            return tree
         if source.bits == 16:
             if source.is_float:
                 tree = call(ref_(f"{source.name}_bits"), tree)

@@ -20,6 +20,7 @@ from .deinterleave import deinterleave
 from .dot_products import dot_products
 from .expand_math import expand_math
 from .expand_sorts import expand_sorts
+from .expand_stored import expand_stored
 from .flatten import flatten
 from .fold_storage import fold_storage
 from .fork_producers import fork_producers
@@ -180,6 +181,7 @@ PASSES = (
     Pass("checks", "what is needed of every input is there, or nothing is written", _checked),
     Pass("requirements", "what definitions require gets a status each", _required),
     Pass("fork_producers", "asynchronous stages run beside what reads them", _with_pipeline(fork_producers)),
+    Pass("expand_stored", "values of types that only store are bits", _on_stmt(expand_stored)),
     Pass("nest", "the nest that is shown, and that the reference backends run", lambda s: replace(s, nest=s.stmt)),
     Pass("expand_math", "transcendentals become polynomials", _on_stmt(expand_math)),
     Pass("inline_lets", "definitions inside loops are replaced by their values", _on_stmt(inline_lets)),

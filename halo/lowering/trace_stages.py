@@ -20,7 +20,7 @@ from ..ir import algebra as A
 from ..ir.expr import Array, Const, Expr, Op
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Evaluate, Extern, Let, Produce, Realize, Stmt, block
-from ..types import i64
+from ..types import as_type, bf16, i64
 from .boxes import last_of
 from .walk import map_stmt
 
@@ -125,7 +125,10 @@ class _File:
         stem = self.name.removesuffix(".npy")
         for k, a in enumerate(values):
             path = f"{stem}.npy" if self.items == 1 else f"{stem}.{k}.npy"
-            plain = a.astype(np.float32) if a.dtype.kind == "V" else a  # NumPy has no name for bf16
+            own = as_type(a.dtype)
+            plain = a.astype(
+                np.float32 if own is bf16 else own.computed.dtype
+            )  # NumPy has no names for ml_dtypes' types
             try:
                 with open(f"{path}.part", "wb") as file:
                     np.save(file, plain)

@@ -23,6 +23,7 @@ from .activations import (
     softsign,
     thresholded_relu,
 )
+from .casting import cast, reinterpret
 from .convolution import conv2d, merge_groups
 from .convolution_nd import conv
 from .convolution_transposed import conv_transpose
@@ -36,7 +37,6 @@ from .elementwise import (
     asinh,
     atan,
     atanh,
-    cast,
     ceil,
     clip,
     cos,
@@ -55,7 +55,6 @@ from .elementwise import (
     negative,
     power,
     reciprocal,
-    reinterpret,
     rint,
     rsqrt,
     sign,

@@ -11,7 +11,6 @@ import numpy as np
 import halo
 from halo import Expr, Func
 from halo.errors import ArgumentError, here
-from halo.types import as_type
 
 from .op import Kind, Op, any_extent, op
 from .shapes import broadcast, indices, same_type, takes
@@ -27,7 +26,6 @@ __all__ = [
     "atan",
     "atanh",
     "binary",
-    "cast",
     "ceil",
     "clip",
     "cos",
@@ -46,7 +44,6 @@ __all__ = [
     "negative",
     "power",
     "reciprocal",
-    "reinterpret",
     "rint",
     "rsqrt",
     "sign",
@@ -173,55 +170,6 @@ def _(x: Tensor) -> Tensor:
     return elementwise("sign", value, x)
 
 
-@op(Kind.ELEMENTWISE, reference=lambda x, *, dtype: _cast(x, as_type(dtype)), general=any_extent)
-def cast(x: TensorType, *, dtype: Any) -> TensorType:
-    """x as another element type: ONNX Cast. Floats go to integers towards zero, within the range of the type, and NaN to
-    0; integers wrap; what is not zero is true.
-
-    >>> from halo import nn
-    >>> nn.cast(np.array([-1.5, 300.0], np.float32), dtype="int8")
-    array([ -1, 127], dtype=int8)
-    """
-    return TensorType(x.shape, as_type(dtype))
-
-
-@cast.strategy("direct")
-def _(x: Tensor, *, dtype: Any) -> Tensor:
-    to = as_type(dtype)
-    return elementwise("cast", lambda v: v != 0 if to.is_bool else v.astype(to), x, dtype=to)
-
-
-def _cast(x: Any, to: Any) -> Any:
-    if x.dtype.kind == "f" and to.is_int:
-        with np.errstate(invalid="ignore"):
-            inside = np.nan_to_num(x.astype(np.float64), nan=0, posinf=np.inf, neginf=-np.inf)
-            return np.where(
-                inside >= to.max, to.max, np.where(inside <= to.min, to.min, inside.astype(to.dtype))
-            ).astype(to.dtype)
-    return x.astype(to.dtype)
-
-
-@op(Kind.ELEMENTWISE, reference=lambda x, *, dtype: x.view(as_type(dtype).dtype), general=any_extent)
-def reinterpret(x: TensorType, *, dtype: Any) -> TensorType:
-    """The bits of x as another element type of the same width: TOPI reinterpret, ONNX BitCast.
-
-    >>> from halo import nn
-    >>> nn.reinterpret(np.array([1.0], np.float32), dtype="i32")
-    array([1065353216], dtype=int32)
-    """
-    if as_type(dtype).bytes != x.dtype.bytes:
-        raise ArgumentError(f"the bits of {x} are none of {as_type(dtype).name}", loc=here())
-    return TensorType(x.shape, as_type(dtype))
-
-
-@reinterpret.strategy("direct")
-def _(x: Tensor, *, dtype: Any) -> Tensor:
-    to = as_type(dtype)
-    if x.dtype.is_bool or to.is_bool:
-        return cast(x, dtype=to)  # type: ignore[no-any-return]  # operators take and give tensors and expressions
-    return elementwise("reinterpret", lambda v: halo.reinterpret(to, v), x, dtype=to)
-
-
 def _power(a: Any, b: Any) -> Any:
     if a.dtype.kind == "f":
         return np.power(a, b.astype(a.dtype) if b.dtype.kind != "f" else b).astype(a.dtype)
@@ -342,6 +290,7 @@ def divide(a: TensorType, b: TensorType) -> TensorType:
     >>> nn.divide(np.array([-7, 7], np.int32), np.array([2, 0], np.int32))
     array([-3,  0], dtype=int32)
     """
+    takes("divide", "number", a, b)
     return TensorType(broadcast(a.shape, b.shape), same_type("divide", a, b))
 
 

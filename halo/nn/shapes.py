@@ -40,7 +40,12 @@ OF = {"float": ("float",), "int": ("int", "uint"), "number": ("float", "int", "u
 def takes(name: str, kind: str, *types: Any) -> None:
     """Refuse tensors of other element types than `kind`: a key of `KINDS`. Raises ArgumentError."""
     for t in types:
-        if kind != "any" and t is not None and t.dtype.kind not in OF[kind]:
+        if t is None or kind == "any":
+            continue
+        if t.dtype.is_stored:
+            raise ArgumentError(f"{name} computes, and {t.dtype.name} only stores values", loc=here(),
+                                hint=f"nn.cast(x, dtype={t.dtype.computed.name!r})")  # fmt: skip
+        if t.dtype.kind not in OF[kind]:
             raise ArgumentError(f"{name} takes {KINDS[kind]}, not {t}", loc=here(), hint="nn.cast(x, dtype=...)")
 
 

@@ -142,7 +142,7 @@ def _table(array: Any) -> Func:
     f = Func("constant")
     i = tuple(halo.Var(f"i{d}") for d in range(array.ndim))
     if not array.ndim:
-        f[()] = array.item()
+        f[()] = array[()]
         return f
     f[i] = Table(array, "data")[i]
     return f

@@ -74,7 +74,18 @@ def _(n: Node) -> Any:
 @adapter("Cast")
 def _(n: Node) -> Any:
     to = n.attrs["to"]
-    return nn.cast(n[0], dtype=element_type(_NAMES[to.decode()] if isinstance(to, bytes) else to))
+    return _cast(n, element_type(_NAMES[to.decode()] if isinstance(to, bytes) else to))
+
+
+def _cast(n: Node, dtype: Any) -> Any:
+    """Input 0 as `dtype`; what is out of range becomes what the node says."""
+    how: dict[str, Any] = {"saturate": False} if not n.attrs.get("saturate", 1) else {}
+    if n.text("round_mode", "up") != "up":
+        how["round_mode"] = n.text("round_mode")
+    x = n[0]
+    if dtype.is_stored and dtype.is_int and x.type.dtype.is_float:  # what is out of range wraps, as in ONNX's own tests
+        x = nn.cast(x, dtype="i32")
+    return nn.cast(x, dtype=dtype, **how)
 
 
 _NAMES = {"FLOAT": 1, "UINT8": 2, "INT8": 3, "UINT16": 4, "INT16": 5, "INT32": 6, "INT64": 7, "BOOL": 9, "FLOAT16": 10,
@@ -83,7 +94,7 @@ _NAMES = {"FLOAT": 1, "UINT8": 2, "INT8": 3, "UINT16": 4, "INT16": 5, "INT32": 6
 
 @adapter("CastLike")
 def _(n: Node) -> Any:
-    return nn.cast(n[0], dtype=n[1].type.dtype)
+    return _cast(n, n[1].type.dtype)
 
 
 def _variadic(op: str, f: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.types import i32, u8
+from halo.types import u8
 
 from ..node import Node, adapter, element_type
 from .matrices import shifted
@@ -29,36 +29,44 @@ def _along(n: Node, v: Any) -> Any:
     return nn.reshape(v, shape=(-1, *(1,) * (x.type.ndim - 1 - axis % x.type.ndim)))
 
 
-def quantised(x: Any, scale: Any, zero: Any, dtype: Any) -> Any:
-    """`x` as integers of `dtype`."""
-    q = nn.rint(nn.divide(x, scale))
+def quantised(x: Any, scale: Any, zero: Any, dtype: Any, saturate: bool = True) -> Any:
+    """`x` in `dtype`: integers, rounded, or floats of 8 bits and fewer."""
+    q = nn.divide(x, scale)
+    if not dtype.is_float:
+        q = nn.rint(q)
+    elif zero is not None and zero.type.dtype.bits == 8:  # of floats of 8 bits it is 0
+        zero = None
     wide = q if zero is None else nn.add(q, nn.cast(zero, dtype=q.type.dtype))
-    return nn.cast(wide, dtype=dtype)  # saturates
+    return nn.cast(wide, dtype=dtype, saturate=saturate)
 
 
-def dequantised(q: Any, scale: Any, zero: Any) -> Any:
-    away = nn.cast(q, dtype="i32") if zero is None else nn.subtract(nn.cast(q, dtype="i32"), nn.cast(zero, dtype="i32"))
-    return nn.multiply(nn.cast(away, dtype=scale.type.dtype), scale)
+def dequantised(q: Any, scale: Any, zero: Any, dtype: Any = None) -> Any:
+    """The numbers that `q` stands for, in `dtype`, or the type of the scale."""
+    dtype = dtype or scale.type.dtype
+    between = "f32" if q.type.dtype.is_float else "i32"
+    away = nn.cast(q, dtype=between)
+    if zero is not None:
+        away = nn.subtract(away, nn.cast(zero, dtype=between))
+    return nn.multiply(nn.cast(away, dtype=dtype), nn.cast(scale, dtype=dtype))
 
 
 @adapter("QuantizeLinear")
 def _(n: Node) -> Any:
-    zero = n.get(2)
-    dtype = (
-        zero.type.dtype
-        if zero is not None
-        else element_type(n.attrs["output_dtype"])
-        if n.attrs.get("output_dtype")
-        else u8
-    )
-    x = n[0] if n[0].type.dtype is not i32 else nn.cast(n[0], dtype=n[1].type.dtype)
-    return quantised(x, _along(n, n[1]), None if zero is None else _along(n, zero), dtype)
+    zero, scale = n.get(2), n[1]
+    dtype = zero.type.dtype if zero is not None else u8
+    if zero is None and n.attrs.get("output_dtype"):
+        dtype = element_type(n.attrs["output_dtype"])
+    precision = element_type(n.attrs["precision"]) if n.attrs.get("precision") else scale.type.dtype
+    x, scale = (nn.cast(v, dtype=precision) for v in (n[0], scale))
+    along = None if zero is None else _along(n, zero)
+    return quantised(x, _along(n, scale), along, dtype, bool(n.attrs.get("saturate", 1)))
 
 
 @adapter("DequantizeLinear")
 def _(n: Node) -> Any:
-    zero = n.get(2)
-    return dequantised(n[0], _along(n, n[1]), None if zero is None else _along(n, zero))
+    zero, to = n.get(2), n.attrs.get("output_dtype")
+    along = None if zero is None else _along(n, zero)
+    return dequantised(n[0], _along(n, n[1]), along, element_type(to) if to else None)
 
 
 @adapter("QLinearMatMul")
