@@ -293,6 +293,40 @@ def _convolutions() -> Made:
             return _convolution(x, w, "transpose" in name, attrs)
 
         yield _named(name, made)
+    for name, x, w, attrs in CHANNELS_LAST:
+
+        def last(x: Shape = x, w: Shape = w, attrs: dict[str, Any] = attrs) -> Callable[[str], Operator]:
+            return _channels_last(x, w, **attrs)
+
+        yield _named(f"NHWC {name}", last)
+
+
+CHANNELS_LAST: tuple[tuple[str, Shape, Shape, dict[str, Any]], ...] = (
+    ("conv 1x1", (1, 28, 28, 256), (256, 256, 1, 1), {}),
+    ("conv 3x3", (1, 56, 56, 64), (64, 64, 3, 3), {"padding": 1}),
+    ("conv depthwise 3x3", (1, 56, 56, 144), (144, 1, 3, 3), {"padding": 1, "groups": 144}),
+)
+
+
+def _channels_last(x: Shape, w: Shape, padding: int = 0, groups: int = 1) -> Callable[[str], Operator]:
+    """As ONNX writes a convolution of [N, H, W, C]: between transposes."""
+    conv = (("pads", [padding] * 4), ("group", groups))
+    nodes = (Node("Transpose", ("x",), "second", (("perm", [0, 3, 1, 2]),)), Node("Conv", ("second", "w"), "sums", conv),
+             Node("Transpose", ("sums",), "y", (("perm", [0, 2, 3, 1]),)))  # fmt: skip
+    weights = _floats(*w, seed=1) * np.float32(1 / math.sqrt(math.prod(w[1:])))
+
+    def reference(x: Any, w: Any) -> Any:
+        return nn.conv2d.reference(x, w, padding=padding, groups=groups, layout="NHWC")
+
+    def torch(t: Any, x: Any, w: Any) -> Any:
+        return (
+            t.nn.functional.conv2d(x.permute(0, 3, 1, 2), w, padding=padding, groups=groups)
+            .permute(0, 2, 3, 1)
+            .contiguous()
+        )
+
+    return lambda name: Operator(name, nodes, {"x": _floats(*x)}, {"w": weights}, reference, torch,
+                                 2 * math.prod(x[:3]) * math.prod(w))  # fmt: skip
 
 
 def _products() -> Made:

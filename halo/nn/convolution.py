@@ -16,7 +16,7 @@ from .elementwise import cast
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
 from .schedule import bound, by_height, epilogues, length, tasks, tiled
-from .shape import reshape
+from .shape import reshape, transpose
 from .shapes import Window, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 from .tiles import register_tile
@@ -58,7 +58,8 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
 
     `strides`, `dilation`: one integer, or (y, x). `padding`: one integer, (y, x), or (top, left, bottom, right).
     `layout`, `kernel_layout`, `out_layout`: those of the arguments and the result (as `layout`, if left out), also
-    blocked, as in "NCHW16c" with "OIHW16i16o" and a bias "O16o". Raises ArgumentError where shapes do not fit.
+    blocked, as in "NCHW16c" with "OIHW16i16o" and a bias "O16o"; in any order, as "NHWC" with
+    "HWIO". Raises ArgumentError where shapes do not fit.
 
     >>> from halo import nn
     >>> nn.conv2d(np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 3, 3), np.float32), padding=1)[0, 0]
@@ -68,16 +69,21 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
     """
     takes("conv2d", "number", x)
     data, kernel = Layout(layout), Layout(kernel_layout)
-    if x.ndim != len(data.axes) or weight.ndim != len(kernel.axes):
+    out = Layout(out_layout or layout)
+    wrong = {*data.letters} != {*"NCHW"} or {*kernel.letters} != {*"OIHW"} or {*out.letters} != {*"NCHW"}
+    if wrong or x.ndim != len(data.axes) or weight.ndim != len(kernel.axes):
         raise ArgumentError(f"conv2d takes {layout} and {kernel_layout}, not {x} and {weight}", loc=here())
-    n, i, *spatial = data.logical(x.shape)
-    o, wi, *taps = kernel.logical(weight.shape)
+    extents = [dict(zip(a.letters, a.logical(t.shape), strict=True)) for a, t in ((data, x), (kernel, weight))]
+    (n, i, *spatial), (o, wi, *taps) = (
+        [of[a] for a in axes] for of, axes in zip(extents, ("NCHW", "OIHW"), strict=True)
+    )
     if i != wi * groups or o % groups:
         raise ArgumentError(f"conv2d of {groups} groups takes {wi * groups} channels, and x has {i}", loc=here())
     if bias is not None and int(np.prod(bias.static)) != o:
         raise ArgumentError(f"bias has {bias.static} entries for {o} channels", loc=here())
     h, w = Window.of(tuple(taps), strides, padding, dilation).extents(spatial)
-    return TensorType(Layout(out_layout or layout).physical((n, o, h, w)), same_type("conv2d", x, weight, bias))
+    of = {"N": n, "C": o, "H": h, "W": w}
+    return TensorType(out.physical([of[a] for a in out.letters]), same_type("conv2d", x, weight, bias))
 
 
 # Of narrow floats, and of signals ------------------------------------------------------------------------------------
@@ -296,21 +302,44 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: Any, la
 # Plain layouts: through blocks ---------------------------------------------------------------------------------------
 
 
+def _orders(attrs: Any) -> tuple[str, str, str]:
+    """Those of the axes of x, the weights and the result."""
+    return attrs["layout"], attrs["kernel_layout"], attrs["out_layout"] or attrs["layout"]
+
+
 def _plain(types: Types, attrs: Any, target: Target) -> bool:
-    return bool(attrs["groups"] == 1 and attrs["layout"] == "NCHW" and not attrs["out_layout"])
+    return attrs["groups"] == 1 and all(len(order) == 4 for order in _orders(attrs))
 
 
 @conv2d.strategy("blocked", when=_plain, composed=True)
 def _(x: Any, weight: Any, bias: Any = None, *, layout: str, kernel_layout: str, out_layout: str, **attrs: Any) -> Any:
-    shape, (o, i, *_) = type_of(x).shape, type_of(weight).shape
+    batch, channels, *_ = (type_of(x).shape[layout.index(a)] for a in "NC")
+    o = type_of(weight).shape[kernel_layout.index("O")]
     lanes = Target.host().natural_lanes(type_of(x).dtype)
-    data, kernel = ("NCHW", f"OIHW{lanes}o") if i < lanes else (f"NCHW{lanes}c", f"OIHW{lanes}i{lanes}o")
-    packed = conv2d(x if i < lanes else layout_transform(x, src="NCHW", dst=data),
-                    layout_transform(weight, src="OIHW", dst=kernel),
+    few = channels < lanes
+    data, kernel = ("NCHW", f"OIHW{lanes}o") if few else (f"NCHW{lanes}c", f"OIHW{lanes}i{lanes}o")
+    packed = conv2d(x if data == layout else layout_transform(x, src=layout, dst=data),
+                    layout_transform(weight, src=kernel_layout, dst=kernel),
                     None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
                     layout=data, kernel_layout=kernel, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
     _, _, h, w, _ = type_of(packed).shape
-    return layout_transform(packed, src=f"NCHW{lanes}c", dst="NCHW", shape=(shape[0], o, h, w))
+    return layout_transform(packed, src=f"NCHW{lanes}c", dst=out_layout or layout, shape=(batch, o, h, w))
+
+
+def _otherwise_ordered(types: Types, attrs: Any, target: Target) -> bool:
+    orders = _orders(attrs)
+    return orders != ("NCHW", "OIHW", "NCHW") and all(len(order) == 4 for order in orders)
+
+
+@conv2d.strategy("transposed", when=_otherwise_ordered, composed=True)
+def _(x: Any, weight: Any, bias: Any = None, *, layout: str, kernel_layout: str, out_layout: str, **attrs: Any) -> Any:
+    """As one of the usual order of axes."""
+
+    def moved(a: Any, src: str, dst: str) -> Any:
+        return a if src == dst else transpose(a, axes=tuple(map(src.index, dst)))
+
+    y = conv2d(moved(x, layout, "NCHW"), moved(weight, kernel_layout, "OIHW"), bias, **attrs)
+    return moved(y, "NCHW", out_layout or layout)
 
 
 # Groups: those whose channels are no whole blocks are merged, with zeros between -----------------------------------

@@ -95,26 +95,35 @@ def _general(types: Types, attrs: Mapping[str, Any], result: TensorType) -> tupl
 def _reference(x: Any, *, src: str, dst: str, shape: Any = None) -> Any:
     a, b = Layout(src), Layout(dst)
     logical = shape or a.logical(x.shape)
-    out = np.zeros(b.physical(logical), x.dtype)
-    for of in np.ndindex(*logical):
-        out[b.index(dict(zip(b.letters, of, strict=True)))] = x[a.index(dict(zip(a.letters, of, strict=True)))]
+    out = np.zeros(_physical(a, b, logical), x.dtype)
+    for at in np.ndindex(*logical):
+        of = dict(zip(a.letters, at, strict=True))
+        out[b.index(of)] = x[a.index(of)]
     return out
+
+
+def _physical(a: Layout, b: Layout, logical: Any) -> tuple[Any, ...]:
+    """The extents in layout `b` of what has these in the order of `a`."""
+    of = dict(zip(a.letters, logical, strict=True))
+    return b.physical([of[letter] for letter in b.letters])
 
 
 @op(Kind.INJECTIVE, reference=_reference, general=_general)
 def layout_transform(x: TensorType, *, src: str, dst: str, shape: tuple[int, ...] | None = None) -> TensorType:
-    """`x` of layout `src` in layout `dst`: TOPI's layout_transform. What fills up a last block is zero.
+    """`x` of layout `src` in layout `dst`, which may have the axes in another order: TOPI's layout_transform. What fills up a
+    last block is zero.
 
-    `shape`: the logical extents, where the blocks of `src` are not full. Raises ArgumentError for layouts of other axes.
+    `shape`: the logical extents, in the order of `src`, where its blocks are not full. Raises ArgumentError for layouts of
+    other axes.
 
     >>> from halo import nn
     >>> nn.layout_transform(np.ones((1, 3, 2, 2), np.float32), src="NCHW", dst="NCHW2c").shape
     (1, 2, 2, 2, 2)
     """
     a, b = Layout(src), Layout(dst)
-    if a.letters != b.letters or len(a.axes) != x.ndim:
+    if {*a.letters} != {*b.letters} or len(a.axes) != x.ndim:
         raise ArgumentError(f"a tensor of {x.ndim} axes does not go from {src} to {dst}", loc=here())
-    return TensorType(b.physical(shape or a.logical(x.shape)), x.dtype)
+    return TensorType(_physical(a, b, shape or a.logical(x.shape)), x.dtype)
 
 
 @layout_transform.strategy("direct")
@@ -127,11 +136,11 @@ def _(x: Tensor, *, src: str, dst: str, shape: tuple[int, ...] | None = None) ->
     source = x.func
     if any(
         b.block(letter) > 1 and (not isinstance(n, int) or n % b.block(letter))
-        for letter, n in zip(b.letters, logical, strict=True)
+        for letter, n in zip(a.letters, logical, strict=True)
     ):
         ends = isinstance(source, Input)
         extents = (source.shape[d] if ends and not isinstance(n, int) else n for d, n in enumerate(x.shape))
         bounds = [None if block else (0, n) for n, (_, block) in zip(extents, a.axes, strict=True)]
         source = halo.pad(source, "constant", 0, bounds=bounds)
     f[i] = source[a.index(of)]
-    return Tensor(f, b.physical(logical), x.dtype)
+    return Tensor(f, _physical(a, b, logical), x.dtype)

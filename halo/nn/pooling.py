@@ -18,6 +18,7 @@ from halo.types import i64
 
 from .layouts import Layout
 from .op import Kind, Types, op
+from .reductions import accumulator
 from .schedule import bound, padded_stage
 from .shapes import Window, takes
 from .tensor import Tensor, TensorType
@@ -28,71 +29,91 @@ __all__ = ["average_pool", "global_average_pool", "lp_pool", "max_pool", "max_po
 WRITTEN_OUT = 128  # taps of a window: more are a loop
 
 
-def _spatial(x: TensorType | Tensor, layout: str) -> tuple[Any, ...]:
-    """The extents of the spatial axes, those behind N and C."""
+def _axes(x: TensorType | Tensor, layout: str) -> tuple[int, ...]:
+    """The spatial axes: those but N and C, and its blocks."""
     of = Layout(layout)
-    if len(of.axes) != x.ndim or of.letters[:2] != "NC" or len(of.letters) < 3:
+    if len(of.axes) != x.ndim or not {"N", "C"} < {*of.letters}:
         raise ArgumentError(f"a pool over {layout} does not take {x.ndim} axes", loc=here())
-    return tuple(x.shape[2 : len(of.letters)])
+    return tuple(d for d, (letter, _) in enumerate(of.axes) if letter not in "NC")
+
+
+def _spatial(x: TensorType | Tensor, layout: str) -> tuple[Any, ...]:
+    """Their extents."""
+    return tuple(x.shape[d] for d in _axes(x, layout))
 
 
 def _window(x: TensorType | Tensor, layout: str, kernel: Any, strides: Any, padding: Any, dilation: Any = 1) -> Window:
-    return Window.of(kernel, kernel if strides is None else strides, padding, dilation, len(_spatial(x, layout)))
+    return Window.of(kernel, kernel if strides is None else strides, padding, dilation, len(_axes(x, layout)))
 
 
 def _pooled(x: TensorType, w: Window, layout: str, ceil: bool) -> TensorType:
-    n, c, *_ = x.shape
-    return TensorType((n, c, *w.extents(_spatial(x, layout), ceil), *x.shape[2 + len(w.kernel) :]), x.dtype)
+    of = dict(zip(_axes(x, layout), w.extents(_spatial(x, layout), ceil), strict=True))
+    return TensorType(tuple(of.get(d, n) for d, n in enumerate(x.shape)), x.dtype)
 
 
-def _variables(x: Tensor, w: Window) -> tuple[Any, ...]:
+def _variables(layout: str) -> tuple[Any, ...]:
     """The indices: n, channel (or its block), the spatial ones, and that inside of a block."""
-    n = len(w.kernel)
-    spatial = ("z", "y", "x")[-n:] if n < 4 else tuple(f"x{d}" for d in range(n))
-    return tuple(halo.vars(" ".join(("n", "co", *spatial, *("c" if x.ndim > n + 2 else "")))))
+    of = Layout(layout)
+    names = {"N": "n", "C": "co", "D": "z", "H": "y", "W": "x"}
+    return tuple(halo.vars(" ".join("c" if block else names.get(a, a.lower()) for a, block in of.axes)))
 
 
-def _places(x: Tensor, w: Window, value: Any, i: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+def _places(x: Tensor, w: Window, value: Any, i: tuple[Any, ...], layout: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """What each tap of the window at `i` has, `value` outside of the array, and its place along the spatial axes."""
-    n = len(w.kernel)
-    bounds = [(0, x.shape[d]) if 2 <= d < 2 + n else None for d in range(x.ndim)]
+    axes = _axes(x, layout)
+    bounds = [(0, x.shape[d]) if d in axes else None for d in range(x.ndim)]
     # a window may reach beyond the padding where the last one is rounded up, so the view is used then too
     view = halo.pad(x.func, "constant", value, bounds=bounds)
     for tap in itertools.product(*map(range, w.kernel)):
-        at = tuple(i[2 + d] * w.strides[d] + k * w.dilation[d] - w.before[d] for d, k in enumerate(tap))
-        yield view[(*i[:2], *at, *i[2 + n :])], at
+        at = tuple(
+            i[d] * s + k * apart - b
+            for d, k, s, apart, b in zip(axes, tap, w.strides, w.dilation, w.before, strict=True)
+        )
+        of = dict(zip(axes, at, strict=True))
+        yield view[tuple(of.get(d, v) for d, v in enumerate(i))], at
 
 
-def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, end: Any = None) -> Tensor:
+def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, layout: str, end: Any = None) -> Tensor:
     """`fold` of what the window has at each place, `value` outside; `end(total, i)` of that, if there is one."""
-    f, i = Func(name), _variables(x, w)
+    f, i, wide = Func(name), _variables(layout), accumulator(x)
     if math.prod(w.kernel) <= WRITTEN_OUT:
-        total = functools.reduce(fold, (tap for tap, _ in _places(x, w, value, i)))
+        total = functools.reduce(fold, (tap.astype(wide) for tap, _ in _places(x, w, value, i, layout)))
     else:
-        folded = Func("folded")
+        folded, axes = Func("folded"), _axes(x, layout)
         r: RDom = halo.rdom(*w.kernel, names=[f"k{d}" for d in range(len(w.kernel))])
-        padded = padded_stage(x, w, x.dtype(value))
-        at = (i[2 + d] * w.strides[d] + k * w.dilation[d] for d, k in enumerate(r))
-        tap = padded[(*i[:2], *at, *i[2 + len(w.kernel) :])]
+        padded = padded_stage(x, w, x.dtype(value), axes)
+        of = {d: i[d] * s + k * apart for d, k, s, apart in zip(axes, r, w.strides, w.dilation, strict=True)}
+        tap = padded[tuple(of.get(d, v) for d, v in enumerate(i))].astype(wide)
         folded[i] = halo.max(tap, r) if fold is halo.max else halo.sum(tap, r)
         total = folded[i]
-    f[i] = total if end is None else end(total, i)
+    f[i] = (total if end is None else end(total, i)).astype(x.dtype)
     return Tensor(f, shape, x.dtype)
 
 
 def _schedule_pool(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     f = out.func
     bound(f, out)
-    n, c, *_, last = f.definitions.vars
+    n, tasks, *_, last = f.definitions.vars
     lanes = target.natural_lanes(out.dtype)
     if isinstance(out.shape[-1], int) and out.shape[-1] >= lanes:
         f.vectorize(last, lanes)
-    f.fuse(n, c, "tasks").parallel("tasks")
+    f.fuse(n, tasks, "tasks").parallel("tasks")
+
+
+def _channels_second(reference: Any) -> Any:
+    """`reference`, of [N, C, ...], for any plain layout."""
+
+    def moved(x: Any, *, layout: str = "NCHW", **attrs: Any) -> Any:
+        order = sorted(range(x.ndim), key=lambda d: ("NC".find(layout[d]) % 3, d))
+        made = reference(x.transpose(order), **attrs)
+        return np.ascontiguousarray(made.transpose(np.argsort(order)))
+
+    return moved
 
 
 def _reference_pool(fold: Any, empty: float) -> Any:
     def reference(x: Any, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
-                  layout: str = "NCHW", count_include_pad: bool = False, **more: Any) -> Any:  # fmt: skip
+                  count_include_pad: bool = False, **more: Any) -> Any:  # fmt: skip
         w = Window.of(kernel, kernel if strides is None else strides, padding, dilation, x.ndim - 2)
         extents = x.shape[2:]
         shape = w.extents(extents, ceil)
@@ -113,14 +134,14 @@ def _reference_pool(fold: Any, empty: float) -> Any:
                 out[(..., *at)] = taps.sum(axis=-1) / math.prod(counted)
         return out
 
-    return reference
+    return _channels_second(reference)
 
 
 @op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.max(axis=-1), -np.inf), follows=True)
 def max_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
              layout: str = "NCHW") -> TensorType:  # fmt: skip
     """The largest value of each window: ONNX MaxPool, TOPI pool1d to pool3d. `x`: [N, C, H, W], or as `layout` says ("NCW",
-    "NCDHW"), or blocked.
+    "NDHWC"), or blocked.
 
     `strides` are the kernel's, if left out; `padding` as of `conv2d`, of what is smaller than everything; `ceil`: a window
     that starts inside counts though it ends outside. Raises ArgumentError where the window is larger than the axis.
@@ -138,7 +159,7 @@ def max_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 
 def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, layout: str) -> Tensor:
     w = _window(x, layout, kernel, strides, padding, dilation)
     least = -math.inf if x.dtype.is_float else int(np.iinfo(x.dtype.dtype).min)
-    return _taps(x, w, least, _pooled(x.type, w, layout, ceil).shape, "max_pool", halo.max)
+    return _taps(x, w, least, _pooled(x.type, w, layout, ceil).shape, "max_pool", halo.max, layout)
 
 
 @op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.mean(axis=-1), 0), follows=True)
@@ -162,23 +183,25 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
       layout: str) -> Tensor:  # fmt: skip
     w = _window(x, layout, kernel, strides, padding, dilation)
 
+    axes = _axes(x, layout)
+
     def inside(i: Any, d: int) -> Any:
-        """How many taps of the window at `i` count along axis `d`."""
-        start, extent = i * w.strides[d] - w.before[d], x.shape[2 + d]
-        low, high = (-w.before[d], extent + w.padding[2 + d]) if count_include_pad else (0, extent)
+        """How many taps of the window at `i` count along spatial axis `d`."""
+        start, extent = i * w.strides[d] - w.before[d], x.shape[axes[d]]
+        low, high = (-w.before[d], extent + w.padding[len(axes) + d]) if count_include_pad else (0, extent)
         places = (start + k * w.dilation[d] for k in range(w.kernel[d]))
         return sum((halo.select((p >= low) & (p < high), 1, 0) for p in places), start=0)
 
     def mean(total: Any, i: Any) -> Any:
-        count = math.prod((inside(i[2 + d], d) for d in range(1, len(w.kernel))), start=inside(i[2], 0))
-        return total / count.astype(x.dtype)
+        first, *rest = (inside(i[a], d) for d, a in enumerate(axes))
+        return total / math.prod(rest, start=first).astype(accumulator(x))
 
     shape = _pooled(x.type, w, layout, ceil).shape
     rounds_up = shape != _pooled(x.type, w, layout, False).shape
     if not rounds_up and (count_include_pad or not w.padded):
         taps = float(math.prod(w.kernel))
-        return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, lambda total, i: total / taps)
-    return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, mean)
+        return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, layout, lambda total, i: total / taps)
+    return _taps(x, w, 0, shape, "average_pool", lambda a, b: a + b, layout, mean)
 
 
 def _reference_indices(x: Any, *, column_major: bool = False, **attrs: Any) -> Any:
@@ -218,8 +241,8 @@ def max_pool_indices(x: TensorType, *, kernel: Any, strides: Any = None, padding
     array([[ 5,  7],
            [13, 15]])
     """
-    if len(Layout(layout).letters) != x.ndim:
-        raise ArgumentError(f"indices are into a plain layout, not {layout}", loc=here())
+    if len(Layout(layout).letters) != x.ndim or not layout.startswith("NC"):
+        raise ArgumentError(f"indices are into a plain layout with the channels second, not {layout}", loc=here())
     w = _window(x, layout, kernel, strides, padding, dilation)
     return TensorType(_pooled(x, w, layout, ceil).shape, i64)
 
@@ -228,7 +251,7 @@ def max_pool_indices(x: TensorType, *, kernel: Any, strides: Any = None, padding
 def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, layout: str,
       column_major: bool) -> Tensor:  # fmt: skip
     w = _window(x, layout, kernel, strides, padding, dilation)
-    f, i, spatial = Func("max_pool_indices"), _variables(x, w), _spatial(x, layout)
+    f, i, spatial = Func("max_pool_indices"), _variables(layout), _spatial(x, layout)
     least = -math.inf if x.dtype.is_float else int(x.dtype.min)
     start = i[0].astype(i64) * x.shape[1] + i[1]
 
@@ -240,7 +263,7 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
         return flat
 
     best, where = None, None
-    for tap, at in _places(x, w, least, i):
+    for tap, at in _places(x, w, least, i, layout):
         if best is None:
             best, where = tap, index(at)
         else:
@@ -268,49 +291,56 @@ def lp_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0
 @lp_pool.strategy("direct", schedule=_schedule_pool)
 def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil: bool, p: int, layout: str) -> Tensor:
     w = _window(x, layout, kernel, strides, padding, dilation)
-    f, i = Func("lp_pool"), _variables(x, w)
+    f, i, wide = Func("lp_pool"), _variables(layout), accumulator(x)
 
     def power(v: Any) -> Any:
         return halo.abs(v) if p == 1 else v * v if p == 2 else halo.pow(halo.abs(v), float(p))
 
-    total = functools.reduce(lambda a, b: a + b, (power(tap) for tap, _ in _places(x, w, 0, i)))
-    f[i] = total if p == 1 else halo.sqrt(total) if p == 2 else halo.pow(total, 1 / p)
+    total = functools.reduce(lambda a, b: a + b, (power(tap.astype(wide)) for tap, _ in _places(x, w, 0, i, layout)))
+    f[i] = (total if p == 1 else halo.sqrt(total) if p == 2 else halo.pow(total, 1 / p)).astype(x.dtype)
     return Tensor(f, _pooled(x.type, w, layout, ceil).shape, x.dtype)
 
 
-@op(Kind.ANCHOR, reference=lambda x, *, layout="NCHW": x.mean(axis=(2, 3), keepdims=True), follows=True)
+@op(Kind.ANCHOR, reference=_channels_second(lambda x: x.astype(np.float64).mean(axis=(2, 3), keepdims=True).astype(x.dtype)),
+    follows=True)  # fmt: skip
 def global_average_pool(x: TensorType, *, layout: str = "NCHW") -> TensorType:
-    """The mean over all of H and W: ONNX GlobalAveragePool. `x`: [N, C, H, W], or blocked, to [N, C, 1, 1].
+    """The mean over all of H and W: ONNX GlobalAveragePool. `x`: [N, C, H, W], or as `layout` says, or blocked, to
+    [N, C, 1, 1].
 
     >>> from halo import nn
     >>> nn.global_average_pool(np.ones((1, 2, 3, 3), np.float32)).shape
     (1, 2, 1, 1)
     """
-    if len(_spatial(x, layout)) != 2:
+    takes("global_average_pool", "float", x)
+    axes = _axes(x, layout)
+    if len(axes) != 2:
         raise ArgumentError(f"the mean over H and W is not of {layout}", loc=here(), hint="nn.mean(x, axes=...)")
-    return TensorType((*x.shape[:2], 1, 1, *x.shape[4:]), x.dtype)
+    return TensorType(tuple(1 if d in axes else n for d, n in enumerate(x.shape)), x.dtype)
 
 
 def _schedule_global(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """Where channels are innermost, a vector of them at a time."""
     f = out.func
     bound(f, out)
-    sums = f["sums"]
-    n, c, *_, last = f.definitions.vars
-    f.fuse(n, c, "tasks")
-    if out.ndim == 5:
-        f.vectorize(last, target.natural_lanes(out.dtype))
-        sums.compute_at(f, "tasks").vectorize(sums.definitions.vars[-1])
-        sums.update(0).reorder("y", "x", *sums.definitions.vars).vectorize(sums.definitions.vars[-1])
+    sums, (*outer, last) = f["sums"], f.definitions.vars
+    f.fuse(*outer[:2], "tasks")
+    if Layout(attrs["layout"]).axes[-1][0] == "C":
+        lanes = target.natural_lanes(out.dtype)
+        f.vectorize(last, lanes)
+        of = sums.definitions.vars
+        sums.compute_at(f, "tasks").vectorize(of[-1], lanes)
+        sums.update(0).reorder("y", "x", *of).vectorize(of[-1], lanes)
 
 
 @global_average_pool.strategy("direct", schedule=_schedule_global)
 def _(x: Tensor, *, layout: str) -> Tensor:
     h, w = _spatial(x, layout)
-    sums, f = Func("sums"), Func("global_average_pool")
+    sums, f, wide, i = Func("sums"), Func("global_average_pool"), accumulator(x), _variables(layout)
     r: RDom = halo.rdom(h, w, names="y x")
-    n, c, *inner = halo.vars("n co c" if x.ndim == 5 else "n co")
-    sums[(n, c, *inner)] = 0.0
-    sums[(n, c, *inner)] += x.func[(n, c, r.y, r.x, *inner)]
-    n, c, y, column, *inner = halo.vars("n co y x c" if x.ndim == 5 else "n co y x")
-    f[(n, c, y, column, *inner)] = sums[(n, c, *inner)] / x.dtype(h * w)
-    return Tensor(f, (*x.shape[:2], 1, 1, *x.shape[4:]), x.dtype)
+    axes = _axes(x, layout)
+    of = dict(zip(axes, r, strict=True))
+    rest = tuple(v for d, v in enumerate(i) if d not in axes)
+    sums[rest] = wide(0)
+    sums[rest] += x.func[tuple(of.get(d, v) for d, v in enumerate(i))].astype(wide)
+    f[i] = (sums[rest] / wide(h * w)).astype(x.dtype)
+    return Tensor(f, global_average_pool.infer((x.type,), {"layout": layout}).shape, x.dtype)

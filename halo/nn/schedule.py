@@ -133,14 +133,12 @@ def in_parallel(f: Any, loops: Sequence[str]) -> str:
     return task
 
 
-def padded_stage(x: Tensor, w: Window, value: Any) -> Func:
-    """`x`, [N, C, spatial...], with the padding of `w` around it, as a stage of its own: its first entries are at 0."""
-    n = len(w.kernel)
-    spatial = range(2, 2 + n)
-    view = halo.pad(
-        x.func, "constant", value, bounds=[(0, x.shape[d]) if d in spatial else None for d in range(x.ndim)]
-    )
+def padded_stage(x: Tensor, w: Window, value: Any, axes: Sequence[int] = ()) -> Func:
+    """`x` with the padding of `w` around it along `axes` (those behind [N, C]), as a stage of its own: its first entries are
+    at 0."""
+    before = dict(zip(axes or range(2, 2 + len(w.kernel)), w.before, strict=True))
+    view = halo.pad(x.func, "constant", value, bounds=[(0, x.shape[d]) if d in before else None for d in range(x.ndim)])
     f, i = Func("padded"), indices(x.ndim, "p")
-    f[i] = view[tuple(p - w.before[d - 2] if d in spatial else p for d, p in enumerate(i))]
+    f[i] = view[tuple(p - before.get(d, 0) for d, p in enumerate(i))]
     f.compute_root()
     return f

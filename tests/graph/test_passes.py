@@ -19,6 +19,7 @@ from halo.graph.passes.fold_constants import fold_constants
 from halo.graph.passes.fuse import fuse
 from halo.graph.passes.simplify import simplify
 from halo.graph.passes.sink_reshapes import sink_reshapes
+from halo.graph.passes.sink_transposes import sink_transposes
 from halo.nn import TensorType
 from halo.types import f32
 
@@ -108,6 +109,64 @@ def test_reshapes_sink_below_what_works_on_each_value() -> None:
     want = np.maximum(np.tanh(a.sum(1))[..., 0][:, None] + b, 0)
     assert got.shape == (2, 16, 5)
     np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("body", "ops", "shape"), [
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = relu(%0); %2 = transpose(%1, axes=(0, 3, 1, 2)); %2", ["relu"], (2, 8, 4, 5)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = add(%0, @c); %1", ["reshape", "add", "transpose"], (2, 4, 5, 8)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = tanh(%0); %2 = multiply(%0, %1); %2", ["tanh", "multiply", "transpose"],
+     (2, 4, 5, 8)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = multiply(%0, %z); %1", ["transpose", "multiply"], (2, 4, 5, 8)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = concatenate(%0, %0, axis=-1); %2 = max_pool(%1, kernel=2, layout='NHWC'); %2",
+     ["concatenate", "max_pool", "transpose"], (2, 2, 2, 16)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = pad(%0, before=(0, 1, 2, 0), after=(0, 0, 0, 3)); %2 = "
+     "strided_slice(%1, begin=(1,), end=(3,), strides=None, axes=(-2,)); %2", ["pad", "strided_slice", "transpose"], (2, 5, 2, 11)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = mean(%0, axes=(1, 2)); %1", ["mean"], (2, 8)),
+    ("%0 = transpose(%x, axes=(1, 0, 3, 2)); %1 = sum(%0, axes=(1,)); %1", ["sum", "transpose"], (8, 5, 4)),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = max(%0, axes=(1, 2), keepdims=True); %1", ["max", "reshape"], (2, 1, 1, 8)),
+])  # fmt: skip
+def test_transposes_sink_and_cancel(body: str, ops: list[str], shape: tuple[int, ...]) -> None:
+    inputs = "%x: f32[2, 8, 4, 5], %z: f32[2, 4, 5, 8]"
+    c = np.arange(8, dtype=np.float32)
+    m = parse(f"def main({inputs}) -> f32[{', '.join(map(str, shape))}] {{ {body} }}", {"c": c})
+    sunk = sink_transposes(m)
+    assert [e.op.name for e in walk(sunk.main.body) if isinstance(e, Call)] == ops
+    rng = np.random.default_rng(0)
+    x, z = rng.standard_normal((2, 8, 4, 5), np.float32), rng.standard_normal((2, 4, 5, 8), np.float32)
+    want = by_reference(m, x=x, z=z)
+    np.testing.assert_allclose(by_reference(sunk, x=x, z=z), want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(m.compile()(x, z), want, rtol=1e-5, atol=1e-6)
+
+
+def channels_last(batch: Any) -> Module:
+    """A network as TensorFlow writes it: NHWC, HWIO, batch norms along the last axis."""
+    rng = np.random.default_rng(0)
+
+    def conv(x: Any, o: int, k: int, kernel_layout: str = "HWIO", groups: int = 1, strides: int = 1) -> Any:
+        w = weights(o, x.type.shape[-1] // groups, k, k, seed=o + k).transpose(["OIHW".index(a) for a in kernel_layout])
+        norm = (rng.uniform(0.5, 1.5, o).astype(np.float32) for _ in range(4))
+        y = nn.conv2d(x, np.ascontiguousarray(w), padding=k // 2, layout="NHWC", kernel_layout=kernel_layout,
+                      groups=groups, strides=strides)  # fmt: skip
+        return nn.relu(nn.batch_norm(y, *norm, axis=-1))
+
+    x = Var("x", TensorType((batch, 20, 20, 3), f32))
+    stem = nn.max_pool(conv(x, 32, 3, strides=2), kernel=3, strides=2, padding=1, layout="NHWC")
+    y = nn.add(conv(conv(stem, 32, 3, "OHWI"), 32, 3), stem)
+    y = nn.concatenate(y, conv(conv(y, 32, 3, groups=32), 32, 1), axis=-1)
+    y = conv(nn.add(y, np.linspace(0, 1, 64, dtype=np.float32)), 64, 3, groups=4)
+    y = nn.flatten(nn.global_average_pool(nn.average_pool(y, kernel=2, layout="NHWC"), layout="NHWC"))
+    return Module({"main": Function((x,), nn.dense(y, weights(10, 64)))})
+
+
+def test_channels_last_take_blocks_as_channels_second_do() -> None:
+    m = channels_last(2)
+    x = np.random.default_rng(0).standard_normal((2, 20, 20, 3), np.float32)
+    want = by_reference(m, x=x)
+    np.testing.assert_allclose(m.compile()(x), want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(channels_last(halo.Dim("n")).compile()(x), want, rtol=1e-4, atol=1e-5)
+    calls = [e.op.name for e in walk(m.run_passes().main.body) if isinstance(e, Call)]
+    assert [name for name in calls if "transpose" in name or "layout" in name] == ["transpose"]
+    assert not any("batch_norm" in name for name in calls)
 
 
 def test_batch_norm_goes_into_the_weights() -> None:

@@ -63,6 +63,7 @@ FAMILY: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("conv2d", ((2, 20, 9, 8), (24, 20, 3, 3), (24,)), {"padding": (0, 1, 2, 1), "strides": (2, 1)}),
     ("conv2d", ((1, 12, 7, 7), (6, 4, 3, 2)), {"groups": 3, "padding": 1, "dilation": 2}),
     ("conv2d", ((1, 18, 6, 7), (18, 1, 3, 3), (18,)), {"groups": 18, "padding": 1}),
+    ("conv2d", ((1, 9, 8, 20), (3, 3, 10, 24), (24,)), {"layout": "NHWC", "kernel_layout": "HWIO", "groups": 2, "padding": 1}),
     ("conv", ((2, 5, 19), (4, 5, 4), (4,)), {"padding": (3, 1), "strides": 2, "dilation": 2}),
     ("conv", ((2, 4, 5, 6, 4), (6, 2, 2, 3, 1), (6,)), {"groups": 2, "dilation": (1, 2, 1), "padding": 1}),
     ("conv", ((1, 3, 4, 5, 5), (7, 3, 1, 1, 1), (7,)), {"strides": (2, 1, 1)}),
@@ -107,7 +108,7 @@ def wide(arrays: list[np.ndarray], dtype: str) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("case", "dtype"),
     [
-        pytest.param(case, dtype, marks=() if dtype in ("float32", "int32") or case in (0, 4, 12) else pytest.mark.slow)
+        pytest.param(case, dtype, marks=() if dtype in ("float32", "int32") or case in (0, 5, 13) else pytest.mark.slow)
         for case in range(len(FAMILY))
         for dtype in TYPES
     ],
@@ -117,7 +118,7 @@ def test_of_every_type_on_arrays_and_in_a_graph(case: int, dtype: str) -> None:
     op, args = nn.OPS[name], arrays(shapes, dtype)
     want = op.reference(*wide(args, dtype), **attrs)  # type: ignore[misc]  # it has one
     check(op(*args, **attrs), want, dtype)
-    if dtype in ("float32", "bfloat16") or case in (0, 4, 12):
+    if dtype in ("float32", "bfloat16") or case in (0, 5, 13):
         x = Var("x", type_of(args[0]))
         net = Module({"main": Function((x,), op(x, *args[1:], **attrs))}).compile()
         check(net(args[0]), want, dtype)
@@ -156,3 +157,29 @@ def test_batch_norms_go_into_all_of_them(name: str, shape: Any, kernel: Any, att
     want = np.maximum(nn.batch_norm.reference(before, *rest), 0)  # type: ignore[misc]  # it has one
     np.testing.assert_allclose(m.compile()(x), want, rtol=1e-4, atol=1e-4)
     assert not any("multiply" in f for f in m.run_passes().functions)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "attrs"),
+    [
+        ("max_pool", {"kernel": 3, "strides": 2, "padding": 1}),
+        ("average_pool", {"kernel": 3, "strides": 2, "padding": 1}),
+        ("average_pool", {"kernel": 12, "padding": 2}),
+        ("lp_pool", {"kernel": 3}),
+        ("global_average_pool", {}),
+    ],
+)
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_pools_of_every_float(name: str, attrs: Any, layout: str, dtype: str) -> None:
+    (x,) = arrays(((1, 15, 16, 17),), dtype)
+    op = nn.OPS[name]
+    want = op.reference(x.astype(np.float64), layout=layout, **attrs)  # type: ignore[misc]  # it has one
+    check(op(x, layout=layout, **attrs), want, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32"])
+def test_largest_of_integers(dtype: str) -> None:
+    (x,) = arrays(((1, 9, 8, 17),), dtype)
+    attrs = {"kernel": 3, "strides": 2, "padding": 1, "layout": "NHWC"}
+    np.testing.assert_array_equal(nn.max_pool(x, **attrs), nn.max_pool.reference(x, **attrs))  # type: ignore[misc]  # it has one

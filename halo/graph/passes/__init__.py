@@ -16,6 +16,7 @@ from .own_outputs import own_outputs
 from .recognise import recognise
 from .simplify import simplify
 from .sink_reshapes import sink_reshapes
+from .sink_transposes import sink_transposes
 
 __all__ = ["PASSES", "Pass", "run"]
 
@@ -36,6 +37,7 @@ PASSES = (
     ),
     Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
     Pass("expand", "what is made of other operators becomes these", expand),
+    Pass("sink_transposes", "orders of axes change behind what takes any order, and cancel", sink_transposes),
     Pass("sink_reshapes", "axes of one entry come and go after elementwise operators", sink_reshapes),
     Pass(
         "choose_layouts",

@@ -2,7 +2,7 @@
 
 conv(x: f32[1, 8, 100], w)  ->  reshape(conv2d(reshape(x, [1, 8, 1, 100]), reshape(w, ...)), [1, 16, 98])
 
-Convolutions of pictures in the plain order are left to `choose_layouts`, which makes the same of all that are connected.
+Blocks of channels are left to `choose_layouts`, which sees what is connected.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from halo import nn
 from halo.jit.target import Target
 
 from ..ir import Call, Expr, Function, Module, in_bodies, rewrite, walk
+
+LATER = (nn.conv2d, "blocked")
 
 
 def expand(m: Module) -> Module:
@@ -32,8 +34,9 @@ def _made(e: Expr) -> Expr:
     if not isinstance(e, Call) or not isinstance(e.op, nn.Op) or not any(s.composed for s in e.op.strategies):
         return e
     types = tuple(None if a is None else a.type for a in e.args)
-    chosen = e.op.chosen(types, e.attrs, Target.host())
-    if not chosen.composed or (e.op is nn.conv2d and chosen.name == "blocked"):
+    target = Target.host()
+    chosen = next(s for s in e.op.strategies if s.when(types, e.attrs, target) and (e.op, s.name) != LATER)
+    if not chosen.composed:
         return e
     made: Any = chosen.compute(*e.args, **e.attrs)
     if made.type != e.type:  # extents that only a call knows, found in another way
