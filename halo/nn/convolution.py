@@ -12,7 +12,7 @@ from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 from halo.types import bf16, f16
 
-from .elementwise import cast
+from .casting import cast
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
 from .schedule import bound, by_height, epilogues, length, tasks, tiled

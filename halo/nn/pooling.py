@@ -17,8 +17,8 @@ from halo.jit.target import Target
 from halo.types import i64
 
 from .layouts import Layout
+from .lines import accumulator
 from .op import Kind, Types, op
-from .reductions import accumulator
 from .schedule import bound, padded_stage
 from .shapes import Window, takes
 from .tensor import Tensor, TensorType
