@@ -44,15 +44,8 @@ def _(photograph: nn.Tensor) -> nn.Tensor:
         return halo.f32(halo.min(height, width)) / SIZE
 
     taps = resampling.taps(halo.min(height, width), SIZE)
-    (top, down), (left, right) = (resampling.along(n, SIZE, step, taps) for n in (height, width))
-
-    @halo.func
-    def rows(y, c, x):
-        return sum(down[y, k] * img[halo.clamp(top[y] + k, 0, height - 1), x, c] for k in halo.rdom(taps))
-
-    @halo.func
-    def columns(c, y, x):
-        return sum(right[x, k] * rows[y, c, halo.clamp(left[x] + k, 0, width - 1)] for k in halo.rdom(taps))
+    down, right = ((*resampling.along(n, SIZE, step, taps), n, taps) for n in (height, width))
+    rows, columns = resampling.resized(img, down, right)
 
     @halo.func
     def normalised(n, c, y, x):

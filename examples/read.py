@@ -45,16 +45,9 @@ def _(line: nn.Tensor) -> nn.Tensor:
 
     down_taps = resampling.taps(height, HEIGHT)
     right_taps = resampling.taps(width, size)
-    top, down = resampling.along(height, HEIGHT, step, down_taps)
-    left, right = resampling.along(width, size, step_along, right_taps)
-
-    @halo.func
-    def rows(y, c, x):
-        return sum(down[y, k] * img[halo.clamp(top[y] + k, 0, height - 1), x, c] for k in halo.rdom(down_taps))
-
-    @halo.func
-    def columns(c, y, x):
-        return sum(right[x, k] * rows[y, c, halo.clamp(left[x] + k, 0, width - 1)] for k in halo.rdom(right_taps))
+    down = (*resampling.along(height, HEIGHT, step, down_taps), height, down_taps)
+    right = (*resampling.along(width, size, step_along, right_taps), width, right_taps)
+    rows, columns = resampling.resized(img, down, right)
 
     @halo.func
     def normalised(n, c, y, x):

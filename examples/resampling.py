@@ -36,3 +36,19 @@ def along(extent, size, step, count):
         return weight[i, k] / sum(weight[i, j] for j in halo.rdom(count))
 
     return first.compute_root(), share.compute_root()
+
+
+def resized(img, down, right):
+    """`img`, [y, x, c], with its rows resampled, [y, c, x], and then its columns too, [c, y, x]. `down` and `right`: of that
+    axis what `along` gives, its extent and how many `taps` it has."""
+    (top, above, height, down_taps), (left, beside, width, right_taps) = down, right
+
+    @halo.func
+    def rows(y, c, x):
+        return sum(above[y, k] * img[halo.clamp(top[y] + k, 0, height - 1), x, c] for k in halo.rdom(down_taps))
+
+    @halo.func
+    def columns(c, y, x):
+        return sum(beside[x, k] * rows[y, c, halo.clamp(left[x] + k, 0, width - 1)] for k in halo.rdom(right_taps))
+
+    return rows, columns
