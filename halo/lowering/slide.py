@@ -6,10 +6,17 @@ such serial loop advances, exactly one axis of its region moves, always the same
     for y: let g.min = y - 1, g.extent = 3   ->   for y: let g.min = (y - 1 if first y else y + 1), g.extent = (3 or 1)
 
 (Halide's sliding window. Not where updates touch other points of that axis: they must run over the whole region.)
+
+Where loops round the region up to whole tiles, the new part begins, and ends, with a tile of the whole region:
+
+    n.extent = 8, in tiles of 4; one new point  ->  4 points, the last tile
+
+so that nothing is touched which the whole region's tiles would not touch, and what is computed again gets its updates again.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from ..ir import algebra as A
@@ -18,6 +25,7 @@ from ..ir.facts import free_vars
 from ..ir.interval import monotonic
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, For, If, Let, Memoize, Produce, Realize, Stmt
+from ..schedule.loops import FuseOp, Loops, SplitOp
 from ..types import index
 from .boxes import extent_of, last_of
 from .walk import map_stmt
@@ -135,7 +143,7 @@ def _slid(
         ]
         if len(moved) > 1 or done.intersection(moved):
             return lets, False
-        once = once and bool(moved or not done)
+        once = once and bool(moved or not done) and all(_grain(f, d) == 1 for d in moved)
         done.update(moved)
         if moved:
             slid = _along(what, lets, loop, moved[0], inner, f)
@@ -167,20 +175,51 @@ def _along(
     lo = inner.values[what.mins[d]]
     hi = last_of(lo, inner.values[what.extents[d]])
     up = monotonic(lo, loop.var), monotonic(hi, loop.var)
-    if None in up or not _pure_along(f, d):
+    grain = _grain(f, d)
+    if None in up or grain is None or not _pure_along(f, d):
         return None
     first = A.le(loop.var, loop.lo)
     before = {loop.var: A.sub(loop.var, Const(1, index))}
     if up[0] in (0, 1) and up[1] in (0, 1):
         start = A.add(A.substitute(hi, before), Const(1, index))
-        low, high = A.select(first, lo, A.maximum(start, lo)), hi
+        start = A.maximum(start, lo)
+        if grain > 1:
+            start = A.add(lo, A.mul(A.floordiv(A.sub(start, lo), Const(grain, index)), Const(grain, index)))
+        low, high = A.select(first, lo, start), hi
     elif up[0] in (0, -1) and up[1] in (0, -1):
         end = A.sub(A.substitute(lo, before), Const(1, index))
+        if grain > 1:
+            tiles = A.floordiv(A.add(A.sub(end, lo), Const(grain, index)), Const(grain, index))
+            end = A.add(lo, A.sub(A.mul(tiles, Const(grain, index)), Const(1, index)))
         low, high = lo, A.select(first, hi, A.minimum(end, hi))
     else:
         return None
     slid = {what.mins[d]: low, what.extents[d]: extent_of(low, high)}
     return [(var, slid.get(var, value)) for var, value in lets]
+
+
+def _grain(f: Function, d: int) -> int | None:
+    """How many points of axis d the loops of the pure definition compute at a time, in whole tiles from the region's
+    beginning; None if that is no number."""
+    pure = f.definitions[0]
+    grains = [_grain_of(loops, f.vars[d].name) for loops in (pure.loops, *(loops for _, loops in pure.specializations))]
+    return None if None in grains else math.lcm(*(g for g in grains if g is not None))
+
+
+def _grain_of(loops: Loops, axis: str) -> int | None:
+    parts, fused, grain = {axis}, set[str](), 1
+    for op in loops.ops:
+        if parts.isdisjoint(op.consumed):
+            continue
+        if isinstance(op, SplitOp) and op.tail == "round_up":
+            if not isinstance(op.factor, int) or op.old in fused:
+                return None
+            grain *= op.factor
+        if isinstance(op, FuseOp) or not fused.isdisjoint(op.consumed):
+            fused.update(op.made)
+        parts = parts.difference(op.consumed).union(op.made)
+        fused.intersection_update(parts)
+    return grain
 
 
 def _pure_along(f: Function, d: int) -> bool:
