@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.expr import Expr
+from ..ir.expr import Array, Expr
 from ..ir.stmt import (
     Allocate,
     Atomic,
@@ -30,6 +30,7 @@ from ..ir.stmt import (
     Stream,
     View,
     block,
+    substmts,
 )
 
 
@@ -46,6 +47,18 @@ def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
         case Fork():
             return Fork(s.semaphores, f(s.producer), f(s.consumer), f(s.alone))
     return s
+
+
+def arrays_made(s: Stmt) -> frozenset[Array]:
+    """The arrays that `s` stores to or has the storage of: before it, and in it, their values are others."""
+    match s:
+        case Provide() | Realize() | Memoize():
+            own: set[Array] = {s.what}
+        case Extern():
+            own = {s.outputs}
+        case _:
+            own = set()
+    return frozenset(own).union(*map(arrays_made, substmts(s)))
 
 
 def exprs(s: Stmt) -> tuple[Expr, ...]:

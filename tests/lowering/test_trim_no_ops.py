@@ -1,0 +1,68 @@
+"""Loops that run only where their body does anything, when what it does decides where that is."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import halo
+
+
+def scattered(steps: int, most: int, sign: int, add: int, start: int) -> np.ndarray:
+    """What is below as f, of the points that anyone could ask for."""
+    a = np.full(most + steps, start, np.int32)
+    for r in range(steps):
+        at = min(max(int(a[0]), 0), most) + sign * r
+        if at >= 0:
+            a[at] += add
+    return a
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 8),
+    st.integers(0, 5),
+    st.sampled_from((-1, 1)),
+    st.integers(-3, 5),
+    st.integers(-2, 6),
+    st.integers(1, 9),
+    st.sampled_from(("root", "x", "store", "inline")),
+)
+def test_an_update_whose_points_depend_on_what_it_stored(
+    steps: int, most: int, sign: int, add: int, start: int, n: int, placed: str
+) -> None:
+    """The loop over r ran while `f[0]`, as it was before the loop, said that there were points in the region."""
+    x = halo.Var("x")
+    f, g = halo.Func("f"), halo.Func("g")
+    f[x] = halo.i32(start)
+    r = halo.rdom((0, steps), names="r")
+    f[halo.clamp(f[0], 0, most) + sign * r[0]] += add
+    g[x] = f[x % (most + steps)] * 2
+    if placed == "root":
+        f.compute_root()
+    elif placed == "x":
+        f.compute_at(g, "x")
+    elif placed == "store":
+        f.store_root().compute_at(g, "x")
+    want = scattered(steps, most, sign, add, start)
+    np.testing.assert_array_equal(g(shape=(n,)), 2 * want[np.arange(n) % (most + steps)])
+    np.testing.assert_array_equal(f(shape=(min(n, most + steps),)), want[: min(n, most + steps)])
+
+
+def test_a_steady_state_that_a_value_computed_inside_of_the_loop_decides() -> None:
+    """The loop over x was split at a value of f, whose storage is inside of the loop over x."""
+    y, x = halo.vars("y x")
+    f, g, h = halo.Func("f"), halo.Func("g"), halo.Func("h")
+    f[y, x] = (3 * y + x) % 5
+    g[y, x] = y + x
+    r = halo.rdom((1, 1), names="r")
+    g[y, halo.clamp(f[r[0], y], 0, 5)] += 100 * f[y, y + r[0]]
+    h[y, x] = g[y, x] + 1
+    f.compute_at(h, "x")
+    g.compute_at(h, "x")
+    at = np.indices((13, 9)).astype(np.int32)
+    want = at.sum(0) + 1
+    for row in range(13):
+        want[row, (3 + row) % 5] += 100 * ((3 * row + row + 1) % 5)
+    np.testing.assert_array_equal(h(shape=(13, 9)), want)
