@@ -61,6 +61,13 @@ class _Body:
             if f.array in self.made:
                 self.stmt = Realize(f.array, (), self.stmt, f.memory)
 
+    def keep(self, functions: list[Function]) -> None:
+        """Storage round all of it, and nothing outside needs or has them."""
+        self.store(functions)
+        arrays = {f.array for f in functions}
+        self.made -= arrays
+        self.reads -= arrays
+
     def hoist(self, functions: list[Function]) -> None:
         for f in functions:
             if f.array in self.made:
@@ -146,7 +153,7 @@ class _Nest:
         body = _Body(leaf, {r.array for r in reads(_leaf_exprs(leaf))} | inputs)
         for group in reversed(self.groups):
             self._produce(group, body, lambda g: g.compute.kind == "inline" and g.array is not f.array)
-        body.store([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
+        body.keep([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
         for at in range(len(nest.dims) - 1, depth - 1, -1):
             self._site([(f, k, nest.dims[at].name)], body)
             body.stmt = self._for(f, nest, at, nest.define(at, self._fetching(nest, at, nest.ranges, body.stmt)))

@@ -35,15 +35,25 @@ SERIAL = ("serial", "unroll")
 
 @dataclass(frozen=True)
 class _Scope:
-    """What is around a statement: the definitions so far (closed), the loops inside each Realize, outermost first."""
+    """What is around a statement: the definitions so far (closed) with regions as they are needed, and as they are left
+    after sliding; the loops inside each Realize, outermost first."""
 
     values: dict[Var, Expr]
+    left: dict[Var, Expr]
     loops: dict[Array, tuple[For, ...]]
     slid: dict[Array, bool]  # whether each point is computed once, wherever the region has been seen so far
     regions: dict[Var, Array]  # the Array whose region a definition begins
 
     def let(self, var: Var, value: Expr) -> _Scope:
-        return replace(self, values={**self.values, var: A.substitute(value, self.values)})
+        values = {**self.values, var: A.substitute(value, self.values)}
+        return replace(self, values=values, left={**self.left, var: A.substitute(value, self.left)})
+
+    def inside(self, lets: list[tuple[Var, Expr]]) -> _Scope:
+        """In the production of the region `lets` and beside it."""
+        scope = self
+        for var, value in lets:
+            scope = replace(scope, left={**scope.left, var: A.substitute(value, scope.left)})
+        return scope
 
     def enter(self, loop: For) -> _Scope:
         return replace(self, loops={a: (*loops, loop) for a, loops in self.loops.items()})
@@ -56,7 +66,7 @@ def slide(s: Stmt, p: Pipeline) -> Stmt:
     functions = {f.array: f for f in p.functions}
     if all(f.store is None for f in p.functions):
         return s
-    return _slide(s, _Scope({}, {}, {}, {a.mins[0]: a for a in functions if a.ndim}), functions)
+    return _slide(s, _Scope({}, {}, {}, {}, {a.mins[0]: a for a in functions if a.ndim}), functions)
 
 
 def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
@@ -82,14 +92,15 @@ def _slide(s: Stmt, scope: _Scope, functions: dict[Array, Function]) -> Stmt:
                 inner = inner.let(var, value)
             lets, once = _slid(what, lets, scope, inner, functions[what])
             scope.slid[what] = once and what not in scope.slid  # a second place computes it all again
-            result = _slide(body, inner, functions)
+            result = _slide(body, inner.inside(lets), functions)
             for var, value in reversed(lets):
                 result = Let(var, value, result)
             return result
         case If() if s.orelse is not None:
             return _either(s, scope, functions)
         case Produce():
-            return _only_first(s.replace(body=_slide(s.body, scope, functions)), scope)
+            # its loops run over what is left of its region, and so do the regions of what is computed in them
+            return _only_first(s.replace(body=_slide(s.body, replace(scope, values=scope.left), functions)), scope)
     return map_stmt(s, lambda t: _slide(t, scope, functions))
 
 
