@@ -173,6 +173,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
         ("many threads", RUNNING, "test_calls_from_many_threads"),
         ("fork", RUNNING, "test_calls_survive_fork"),
         ("set_num_threads", RUNNING, "test_thread_counts"),
+        ("NUMBA_THREADING_LAYER, NUMBA_NUM_THREADS, numba.set_num_threads", "jit/test_threads.py", "test_the_layer_that_is_asked_for test_only_a_layer_that_is_named_is_used test_numba_num_threads test_set_num_threads_is_numbas"),
         ("nested parallel loops", RUNNING, "test_nested_parallel_loops"),
         ("the disk cache, corrupt too", RUNNING, "test_the_disk_cache_serves_a_new_process"),
         ("inside @njit", RUNNING, "test_a_call_inside_an_njit_function"),

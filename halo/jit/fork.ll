@@ -27,17 +27,17 @@ declare void @PyThread_release_lock(ptr)
 ; may use one only: then nothing runs.
 define ptr @halo_fork(ptr %job, ptr %task, ptr %closure) nounwind {
 entry:
-  %layer = load atomic ptr, ptr @halo_state acquire, align 8
-  %missing = icmp eq ptr %layer, null
+  br label %loaded
+loaded:
+  %count.f = load atomic ptr, ptr @halo_state acquire, align 8
+  %missing = icmp eq ptr %count.f, null
   br i1 %missing, label %load, label %count
 load:
   %load.at = getelementptr %State, ptr @halo_state, i32 0, i32 2
   %load.f = load ptr, ptr %load.at
   call void %load.f()
-  br label %count
+  br label %loaded
 count:
-  %count.at = getelementptr %State, ptr @halo_state, i32 0, i32 1
-  %count.f = load ptr, ptr %count.at
   %threads = call i32 %count.f()
   %alone = icmp sle i32 %threads, 1
   br i1 %alone, label %none, label %take

@@ -1,9 +1,9 @@
-; What kernels call: parallel loops on a threading layer of Numba's, and memory from a pool.
+; What kernels call: parallel loops on the crew (crew.ll) or a threading layer of Numba's, and memory from a pool.
 ; `@halo_state` is the only state; runtime.py sees it as `State`, field by field in this order.
 
 %State = type {
-  ptr,              ; 0 parallel_for   the threading layer's, or null until it is needed
-  ptr,              ; 1 thread_count   i32 (), how many threads the calling thread may use
+  ptr,              ; 0 thread_count   i32 (), how many threads the calling thread may use, or null until that is needed
+  ptr,              ; 1 parallel_for   the threading layer's, or null: the crew runs loops
   ptr,              ; 2 load           void (), fills in the two above
   i64,              ; 3 exclusive      the layer serves one caller at a time
   i64,              ; 4 busy           an exclusive layer is serving one
@@ -36,8 +36,8 @@ entry:
   %few = icmp sle i64 %n, 1
   br i1 %few, label %serial, label %loaded
 loaded:
-  %layer = load atomic ptr, ptr @halo_state acquire, align 8
-  %missing = icmp eq ptr %layer, null
+  %count.f = load atomic ptr, ptr @halo_state acquire, align 8
+  %missing = icmp eq ptr %count.f, null
   br i1 %missing, label %load, label %count
 load:
   %load.at = getelementptr %State, ptr @halo_state, i32 0, i32 2
@@ -45,11 +45,25 @@ load:
   call void %load.f()
   br label %loaded
 count:
-  %count.at = getelementptr %State, ptr @halo_state, i32 0, i32 1
-  %count.f = load ptr, ptr %count.at
   %threads = call i32 %count.f()
   %alone = icmp sle i32 %threads, 1
-  br i1 %alone, label %serial, label %acquire
+  br i1 %alone, label %serial, label %plan
+plan:
+  %threads.64 = zext i32 %threads to i64
+  %workers = call i64 @llvm.umin.i64(i64 %n, i64 %threads.64)
+  %end = add i64 %lo, %n
+  %share = shl i64 %threads.64, 5
+  %part = udiv i64 %n, %share
+  %grab = call i64 @llvm.umax.i64(i64 %part, i64 1)
+  call void @fill(ptr %loop, ptr %task, ptr %closure, i64 %lo, i64 %end, i64 %grab)
+  %layer.at = getelementptr %State, ptr @halo_state, i32 0, i32 1
+  %layer = load ptr, ptr %layer.at
+  %own = icmp eq ptr %layer, null
+  br i1 %own, label %crew, label %acquire
+crew:
+  %seats = sub i64 %workers, 1
+  %shares = call i1 @crew_run(ptr %loop, i64 %seats, i32 %threads)
+  br i1 %shares, label %done, label %serial
 acquire:
   %exclusive.at = getelementptr %State, ptr @halo_state, i32 0, i32 3
   %busy.at = getelementptr %State, ptr @halo_state, i32 0, i32 4
@@ -61,14 +75,7 @@ try:
   %free = icmp eq i64 %was, 0
   br i1 %free, label %launch, label %serial
 launch:
-  %threads.64 = zext i32 %threads to i64
-  %workers = call i64 @llvm.umin.i64(i64 %n, i64 %threads.64)
   store i64 %workers, ptr %dims
-  %end = add i64 %lo, %n
-  %share = shl i64 %threads.64, 5
-  %part = udiv i64 %n, %share
-  %grab = call i64 @llvm.umax.i64(i64 %part, i64 1)
-  call void @fill(ptr %loop, ptr %task, ptr %closure, i64 %lo, i64 %end, i64 %grab)
   call void %layer(ptr @worker, ptr null, ptr %dims, ptr null, ptr %loop, i64 0, i64 0, i32 %threads)
   br i1 %shared, label %done, label %release
 release:
@@ -79,7 +86,6 @@ done:
   %status = load atomic i32, ptr %status.at acquire, align 4
   ret i32 %status
 serial:
-  call void @fill(ptr %loop, ptr %task, ptr %closure, i64 %lo, i64 0, i64 0)
   %stop = add i64 %lo, %n
   br label %head
 head:

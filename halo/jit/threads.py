@@ -1,9 +1,9 @@
-"""Numba's threading layers without Numba: found by path, loaded in milliseconds.
+"""How many threads loops may use, and whose threads these are.
 
-A layer is an extension module that holds addresses of C functions. TBB comes first: it serves any number of callers,
-and nests. The work queue serves one caller at a time, so the runtime runs the others serially. OpenMP is used only
-where `NUMBA_THREADING_LAYER` names it. Once Numba is imported both share the layer, and the number of threads that
-`numba.set_num_threads` sets (for the calling thread, as Numba does).
+Loops run on threads of halo's own (`crew.ll`), or on a threading layer of Numba's where `NUMBA_THREADING_LAYER` names one: an
+extension module that holds addresses of C functions, found by path and loaded in milliseconds, without Numba. The work queue
+serves one caller at a time, so the runtime runs the others serially. Either way the number of threads is Numba's: kept
+by the layer that Numba takes, so that `numba.set_num_threads` and ours are one setting (for the calling thread).
 """
 
 from __future__ import annotations
@@ -26,25 +26,21 @@ from ..errors import ArgumentError
 __all__ = ["Layer", "chosen", "get_num_threads", "layer", "set_num_threads", "threading_layer"]
 
 _MODULES = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
-_CHOICES = {
-    "default": ("tbb", "workqueue"),
-    "safe": ("tbb", "workqueue"),
-    "threadsafe": ("tbb", "workqueue"),  # our own use of the work queue is safe in both senses
-    "forksafe": ("tbb", "workqueue"),
-    "tbb": ("tbb", "workqueue"),
-    "omp": ("omp", "workqueue"),
-    "workqueue": ("workqueue",),
-}
+_OWN = "halo"
+_COUNTING = ("tbb", "workqueue")  # what Numba takes, of what counts without harm
+_CHOICES: dict[str, tuple[str, ...]] = dict.fromkeys(("default", "safe", "threadsafe", "forksafe", "tbb"), _COUNTING)
+_CHOICES |= {"omp": ("omp", *_COUNTING), "workqueue": ("workqueue",)}
 _TBB = {"linux": "libtbb.so.12", "darwin": "libtbb.12.dylib", "win32": "tbb12.dll"}
 _OLDEST_TBB = 12060  # the interface of 2021.6, the oldest that Numba takes
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A loaded layer: the addresses of its functions. `exclusive`: two callers that meet in it abort the process."""
+    """What loops run on: addresses of functions, no `parallel_for` where that is the crew. `exclusive`: two callers that meet
+    in it abort the process."""
 
     name: str
-    parallel_for: int
+    parallel_for: int | None
     thread_count: int
     set_thread_count: int
     launched: int
@@ -52,12 +48,12 @@ class Layer:
     module: Any  # its functions vanish with it
 
 
-def chosen() -> tuple[str, ...]:
-    """The layers to try, in order, as `NUMBA_THREADING_LAYER` says. Raises ArgumentError for an unknown name."""
+def chosen() -> str:
+    """What `NUMBA_THREADING_LAYER` says. Raises ArgumentError for an unknown name."""
     named = os.environ.get("NUMBA_THREADING_LAYER", "").lower() or "default"
     if named not in _CHOICES:
         raise ArgumentError(f"NUMBA_THREADING_LAYER names no threading layer: {named!r}", legal=tuple(_CHOICES))
-    return _CHOICES[named]
+    return named
 
 
 class _Process:
@@ -65,49 +61,42 @@ class _Process:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.known = self.forked = False
+        self.known = False
         self.layer: Layer | None = None
-        self.spare: Any = None  # the work queue's module, for children
 
 
 _process = _Process()
 
 
 def layer() -> Layer | None:
-    """The layer of this process, its threads launched; None where none can be loaded (loops then run serially)."""
-    names = chosen()
+    """What loops of this process run on; None where Numba has no layer, not even to count threads (they then run serially)."""
+    named = chosen()
     with _process.lock:
         if not _process.known:
-            _process.layer = _childs_layer() if _process.forked else _first_layer(names)
+            _process.layer = _first_layer(named)
             _process.known = True
         return _process.layer
 
 
-def _first_layer(names: tuple[str, ...]) -> Layer | None:
-    _process.spare = _load("workqueue")
-    found = next((_launch(name, module) for name in names if (module := _load(name))), None)
-    wanted = os.environ.get("NUMBA_THREADING_LAYER", "").lower()
-    if wanted in _MODULES and (found is None or wanted != found.name):
-        warnings.warn(f"the threading layer {wanted!r} cannot be loaded", RuntimeWarning, stacklevel=3)
-    return found
-
-
-def _childs_layer() -> Layer | None:
-    """The work queue, which starts its threads anew, whatever the parent ran on; it keeps the number of threads.
-
-    GNU OpenMP kills the child of a fork, and TBB hangs in it now and then if several threads of the parent used it.
-    """
-    parents = _process.layer
-    found = None if _process.spare is None else _launch("workqueue", _process.spare)
-    if found is None or parents is None:
+def _first_layer(named: str) -> Layer | None:
+    found = next((_launch(name, module) for name in _CHOICES[named] if (module := _load(name))), None)
+    if found is not None and found.name == named:
         return found
-    return replace(found, thread_count=parents.thread_count, set_thread_count=parents.set_thread_count)
+    if named in _MODULES:
+        warnings.warn(f"the threading layer {named!r} cannot be loaded", RuntimeWarning, stacklevel=3)
+    return None if found is None else _own(found)
+
+
+def _own(counting: Layer) -> Layer:
+    return replace(counting, name=_OWN, parallel_for=None, exclusive=False)
 
 
 def _after_fork() -> None:
+    """A child runs on the crew: GNU OpenMP would kill it, and TBB hangs in it now and then if several threads of the parent
+    used it. The number of threads stays."""
     _process.lock = threading.RLock()
-    if _process.spare is not None:  # nothing is loaded in a child if possible: the loader's own lock may be held
-        _process.forked, _process.known = True, False
+    if _process.layer is not None:
+        _process.layer = _own(_process.layer)
 
 
 if hasattr(os, "register_at_fork"):
@@ -115,9 +104,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def threading_layer() -> str:
-    """The name of the layer that parallel loops run on: tbb, workqueue or omp; serial where there is none.
+    """Whose threads parallel loops run on: halo, its own; tbb, workqueue or omp, Numba's, where `NUMBA_THREADING_LAYER` names
+    one; serial where Numba's layers cannot be loaded.
 
-    >>> threading_layer() in ("tbb", "workqueue", "omp", "serial")
+    >>> threading_layer() in ("halo", "tbb", "workqueue", "omp", "serial")
     True
     """
     found = layer()

@@ -211,7 +211,7 @@ def check():
     counts = t.np.zeros(400, t.np.int64)
     assert native.nested(t.pointer(counts)) == 0 and (counts == 1).all()
 """
-LAYERS = ["tbb", "workqueue", "omp"]
+LAYERS = ["default", "tbb", "workqueue", "omp"]
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -224,7 +224,8 @@ closure = t.np.array([0, 2], t.np.int64)
 assert native.meeting(t.pointer(closure), t.ctypes.c_int64(2)) == 0
 print(threads.threading_layer(), "numba" in sys.modules)
 """
-    assert in_process(CHECK + code, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == f"{layer} False\n"
+    name = "halo" if layer == "default" else layer
+    assert in_process(CHECK + code, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == f"{name} False\n"
 
 
 FORK = """
@@ -409,10 +410,16 @@ def test_pooled_memory_saves_page_faults(native):
 
 
 @pytest.mark.parametrize(
-    ("name", "mirror"), [("State", runtime.State), ("Threads", runtime.Threads), ("Memo", runtime.MemoState)]
+    ("name", "mirror"),
+    [
+        ("State", runtime.State),
+        ("Threads", runtime.Threads),
+        ("Crew", runtime.Crew),
+        ("Memo", runtime.MemoState),
+    ],
 )
 def test_every_state_field_has_its_place(name, mirror):
-    """`State` mirrors the head of %State, `Threads` %Threads, `MemoState` the head of %Memo."""
+    """`State` mirrors the head of %State, `Threads` %Threads, `Crew` %Crew, `MemoState` the head of %Memo."""
     text = "\n".join(path.read_text() for path in runtime._SOURCES)
     text = text[text.index(f"%{name} = type") :]
     fields = re.findall(r"^  (ptr|i64),?\s+; (\d+) (\w+)", text[: text.index("\n}")], re.M)
@@ -453,7 +460,7 @@ def resident():
 
 
 def test_a_launch_is_quick(native):
-    """An upper bound far from the measured 5 µs: it would catch a pool that is started anew at each loop."""
+    """An upper bound far from the measured 1 µs: it would catch a pool that is started anew at each loop."""
     counts = np.zeros(64, np.int64)
     at, lo, n = pointer(counts), ctypes.c_int64(0), ctypes.c_int64(64)
     native.counts(at, lo, n)

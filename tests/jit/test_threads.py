@@ -1,4 +1,4 @@
-"""Numba's threading layers without Numba, and the number of threads that both share."""
+"""Whose threads loops run on: halo's or Numba's layers, without Numba; and the number of threads that both share."""
 
 import os
 import subprocess
@@ -21,8 +21,7 @@ def in_process(code, **environment):
 
 def test_numba_is_not_imported():
     out = in_process("print(threads.threading_layer(), any(m.split('.')[0] == 'numba' for m in sys.modules))")
-    assert out[0] in ("tbb", "workqueue")
-    assert out[1] == "False"
+    assert out == ["halo", "False"]
 
 
 @pytest.mark.parametrize("layer", ["tbb", "omp", "workqueue"])
@@ -31,9 +30,10 @@ def test_the_layer_that_is_asked_for(layer):
 
 
 @pytest.mark.parametrize("group", ["default", "safe", "threadsafe", "forksafe", ""])
-def test_openmp_is_never_chosen(group):
-    code = "threads._preload_tbb = lambda: False; print(threads.threading_layer())"
-    assert in_process(code, NUMBA_THREADING_LAYER=group) == ["workqueue"]
+@pytest.mark.parametrize("tbb", [True, False])
+def test_only_a_layer_that_is_named_is_used(group, tbb):
+    code = f"threads._preload_tbb = lambda: {tbb}; print(threads.threading_layer(), threads.layer().parallel_for)"
+    assert in_process(code, NUMBA_THREADING_LAYER=group) == ["halo", "None"]
 
 
 def test_no_layer_at_all():
@@ -49,7 +49,7 @@ with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
     print(threads.threading_layer(), len(seen), "tbb" in str(seen[0].message))
 """
-    assert in_process(code, NUMBA_THREADING_LAYER="tbb") == ["workqueue", "1", "True"]
+    assert in_process(code, NUMBA_THREADING_LAYER="tbb") == ["halo", "1", "True"]
 
 
 def test_an_unknown_layer_is_refused(monkeypatch):
@@ -93,7 +93,7 @@ print(threads.get_num_threads(), threads.threading_layer())
 threads.set_num_threads(1)
 print(numba.get_num_threads())
 """
-    assert in_process(code, NUMBA_NUM_THREADS="3") == ["2", "tbb", "1"]
+    assert in_process(code, NUMBA_NUM_THREADS="3") == ["2", "halo", "1"]
 
 
 def test_numba_first_on_another_layer():
@@ -104,10 +104,10 @@ numba.config.THREADING_LAYER = "omp"
 numba.set_num_threads(2)
 print(numba.threading_layer(), threads.get_num_threads(), threads.threading_layer())
 """
-    assert in_process(code, NUMBA_NUM_THREADS="3") == ["omp", "2", "tbb"]
+    assert in_process(code, NUMBA_NUM_THREADS="3") == ["omp", "2", "halo"]
 
 
-def test_numba_runs_on_the_layer_that_is_loaded():
+def test_numba_runs_beside_it():
     code = """
 threads.layer()
 import numba
@@ -117,9 +117,9 @@ def total(n):
     for i in numba.prange(n):
         s += i
     return s
-print(total(1000), numba.threading_layer())
+print(total(1000), threads.threading_layer())
 """
-    assert in_process(code) == ["499500", threads.threading_layer()]
+    assert in_process(code) == ["499500", "halo"]
 
 
 @pytest.mark.parametrize("bad", [0, -1, 10**6, 1.5, True, "2", None])
