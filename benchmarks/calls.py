@@ -1,5 +1,5 @@
 """What a call costs beside the work: kernels of one and of six inputs on arrays of one element, each beside Halide's
-callable and Numba's dispatcher for the same."""
+callable and Numba's dispatcher for the same; a net of one operator beside ONNX Runtime's session."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import halo
+from halo import graph, nn
 
 from .case import filling
 from .measure import Result, per_call
@@ -43,6 +44,11 @@ def run() -> Iterator[Result]:
         if theirs := times.get("Halide's callable"):
             bar = MOST_TIMES if n == 1 else None
             yield Result(f"    halo / Halide{suffix}", times["a compiled kernel"] / theirs, "", bar)
+    one = np.ones(1, np.float32)
+    calls = {"a net, one input and one output": net(), "ONNX Runtime's session": session()}
+    times = _interleaved({name: lambda call=call: call(one) for name, call in calls.items()})
+    for name, bar in zip(calls, (MOST_US, None), strict=True):
+        yield Result(f"call: {name}", statistics.median(times[name]) * 1e6, "us", bar)
 
 
 def _interleaved(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -79,3 +85,19 @@ def numba_sum(n: int) -> Any:
         out[0] = a[0] + b[0] + c[0] + d[0] + e[0] + f[0]
 
     return {1: one, 6: six}[n]
+
+
+def net() -> Callable[[np.ndarray], object]:
+    x = graph.Var("x", nn.TensorType((1,), halo.f32))
+    return graph.Module({"main": graph.Function((x,), nn.relu(x))}).compile()
+
+
+def session() -> Callable[[np.ndarray], object]:
+    import onnxruntime as ort
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    of = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ends[:1], ends[1:])
+    model = helper.make_model(of, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    made = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return lambda x: made.run(None, {"x": x})

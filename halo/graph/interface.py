@@ -11,6 +11,8 @@ import numpy as np
 
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim
+from halo.jit.binding import Binder
+from halo.jit.layout import Layout, Port
 from halo.nn import TensorType
 
 from .ir import Module, Tuple
@@ -27,6 +29,15 @@ class Interface:
         self._module: Callable[[], Module | None] = lambda: None
         self._shapes: Mapping[str, Any] | None = None
         self._tapped: dict[tuple[str, ...], Any] = {}
+
+    @property
+    def binder(self) -> Binder | None:
+        """What the machine code that takes calls knows of them; None where a name has two meanings in a call."""
+        if {"out", "taps"} & set(self.inputs):
+            return None
+        types = (("input", self.inputs), ("output", self.outputs))
+        ports = tuple(Port(n, kind, t.dtype, t.ndim, False, 0) for kind, of in types for n, t in of.items())
+        return Binder("net", Layout(ports, (), ()), tuple(self.inputs), {}, {}, (), self.several)
 
     def remember(self, module: Module, shapes: Mapping[str, Any] | None) -> None:
         """What this was compiled from, as long as somebody else keeps it: taps are found in it."""

@@ -17,6 +17,7 @@ from halo import nn
 from halo.ir.shapes import Dim, DimExpr, dims_of
 from halo.jit.driver import Branch, Copy, Instruction, Repeat, Step, machine_code
 from halo.jit.extents import Condition, Extents
+from halo.jit.ports import Shapes
 from halo.nn import TensorType
 from halo.nn.shapes import assumptions
 from halo.types import bool_, i64
@@ -122,11 +123,12 @@ class _Linker:
         else:
             offsets, arena = plan(self.lives)
             at_start = [(at, offsets[k] + offset) for at, k, offset in self.inside]
+        shapes = Shapes(tuple(p.type.shape for p in main.params), tuple(e.type.shape for e in main.outputs), dims)
         frame = np.array([n if isinstance(n, int) else 0 for n in self.slots] or [0], np.int64)
         return Plan(
             inputs={p.name: p.type for p in main.params},
             outputs=dict(zip(outputs, (e.type for e in main.outputs), strict=True)),
-            program=program, code=machine_code(program, self.outside, extents), slots=frame,
+            program=program, code=machine_code(program, self.outside, extents, shapes), slots=frame,
             constants=tuple(self.constants), inside=tuple(at_start), arena=arena, extents=extents,
             places=tuple(self.places),
         )  # fmt: skip

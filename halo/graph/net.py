@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import statistics
 import threading
@@ -18,7 +19,9 @@ import numpy as np
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import DimExpr
 from halo.jit.driver import Driver
+from halo.jit.entry import slow_path
 from halo.jit.extents import Extents
+from halo.jit.ports import FRAMES
 
 from .interface import Interface
 from .ir import Call, Function, Module, walk
@@ -100,14 +103,16 @@ class Source:
 
 
 class Frame:
-    """What one call has for itself: the slots of all kernels, and an arena for the intermediates."""
+    """What one call has for itself: the slots of all kernels, and an arena for the intermediates. `place` is the address of what
+    machine code knows of it: where its slots are, and the extents that it is made for."""
 
-    def __init__(self, slots: np.ndarray[Any, Any], inside: tuple[tuple[int, int], ...], arena: int) -> None:
+    def __init__(self, plan: Plan, slots: Array) -> None:
         self.slots = slots.copy()
         self.address = self.slots.ctypes.data
-        self.dims: tuple[int, ...] = ()  # the extents that it is made for
-        self._allocate(arena)
-        for slot, offset in inside:
+        self._head = np.full(1 + (0 if plan.extents is None else len(plan.extents.dims)), -1, np.int64)
+        self._head[0], self.place = self.address, self._head.ctypes.data
+        self._allocate(plan.arena)
+        for slot, offset in plan.inside:
             self.slots[slot] = self.base + offset
 
     def _allocate(self, arena: int) -> None:
@@ -120,9 +125,9 @@ class Frame:
 
     def fit(self, driver: Driver, extents: Extents, dims: tuple[int, ...]) -> None:
         """Make it one for the extents `dims`. Raises ArgumentError where the program does not take them."""
-        if dims == self.dims:
+        if dims == tuple(self._head[1:]):
             return
-        self.dims = ()
+        self._head[1:] = -1
         need = driver.place(self.address, dims, self.base)
         if need < 0:
             c = extents.conditions[-1 - need]
@@ -135,7 +140,7 @@ class Frame:
         if need > self.arena:
             self._allocate(need)
             driver.place(self.address, dims, self.base)
-        self.dims = dims
+        self._head[1:] = dims
 
 
 class Net(Interface):
@@ -159,15 +164,18 @@ class Net(Interface):
         for slot, name in plan.constants:
             self._slots[slot] = constants[name].ctypes.data
         self._groups: tuple[Group, ...] | None = None
-        self._free: list[Frame] = []
+        self._frames: dict[int, Frame] = {}
         self._lock = threading.Lock()
+        slow, binder = slow_path(self), self.binder
+        self._entry = None if binder is None else self.driver.entry(binder, plan.shapes, slow)
+        self._call = functools.partial(slow, 0) if self._entry is None else self._entry.function
 
     @property
     def nets(self) -> Mapping[str, Net]:
         """The functions of the program that are machine code in one piece, by name: `main` is, if nothing cuts it up."""
         return {"main": self}
 
-    def __call__(self, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
         """Compute. Arrays by position in the order of `inputs` or by name; the result is an array, or a tuple of them.
 
         `out`: the array (or a tuple of them) to write to. `taps`: names of values inside of the program (see `Module.values`):
@@ -176,12 +184,25 @@ class Net(Interface):
         """
         if taps is not None:
             return self.tapped(args, out, tuple(taps), inputs)
+        return self._call(*args, **inputs) if out is None else self._call(*args, out=out, **inputs)
+
+    def _slow(self, _: int, /, *args: Any, out: Any = None, **inputs: Any) -> Any:
+        """The call in full, for what machine code does not serve."""
         outs = self._results(*self.arrays(args, inputs), out)
         return tuple(outs) if self.several else outs[0]
 
     def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Array]:
         outs = self.outs(out, dims)
-        self.run(arrays, outs, dims)
+        others = [*arrays, *outs]
+        if out is not None and any(
+            np.may_share_memory(a, b) for k, b in enumerate(outs) for a in others[: len(arrays) + k]
+        ):
+            fresh = self.outs(None, dims)  # what is read may not be written over
+            self.run(arrays, fresh, dims)
+            for a, made in zip(outs, fresh, strict=True):
+                a[...] = made
+        else:
+            self.run(arrays, outs, dims)
         return outs
 
     def run(self, arrays: list[Array], outs: list[Array], dims: Mapping[str, int],
@@ -196,14 +217,19 @@ class Net(Interface):
             if then is not None:
                 then(frame)
         finally:
-            with self._lock:
-                self._free.append(frame)
+            if frame.place in self._frames:
+                self.driver.give(frame.place)
 
     def _take(self) -> Frame:
+        """A frame that no other call has; it is kept, if there is room, for as long as the net lives."""
+        there = self.driver.take()
+        if there is not None:
+            return self._frames[there]
+        frame = Frame(self.plan, self._slots)
         with self._lock:
-            if self._free:
-                return self._free.pop()
-        return Frame(self._slots, self.plan.inside, self.plan.arena)
+            if len(self._frames) < FRAMES:
+                self._frames[frame.place] = frame
+        return frame
 
     def calls(self, arrays: list[Array], dims: Mapping[str, int]) -> dict[str, tuple[list[Array], list[Array]]]:
         """The arrays that the functions of `nets` are given and give in a call, by name: those of the last time."""
@@ -246,18 +272,17 @@ class Net(Interface):
 
     def _arena(self) -> int:
         with self._lock:
-            return max((f.arena for f in self._free), default=self.plan.arena)
+            return max((f.arena for f in self._frames.values()), default=self.plan.arena)
 
     def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
         """The median time of a call, in seconds, of as many as fit."""
-        arrays, dims = self.arrays(args, inputs)
-        out: Any = self._results(arrays, dims)
-        out = out if self.several else out[0]
+        arrays, _ = self.arrays(args, inputs)
+        out = self(*arrays)
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < 5 or time.perf_counter() < end:
             start = time.perf_counter()
-            self._results(arrays, dims, out)
+            self(*arrays, out=out)
             times.append(time.perf_counter() - start)
         return statistics.median(times[1:])
 

@@ -8,6 +8,7 @@ code, as in any net.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 from halo import nn
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim, dims_of
+from halo.jit.entry import slow_path
 from halo.nn import TensorType
 from halo.types import bool_
 
@@ -74,6 +76,7 @@ class Pieces(Net):
         super(Net, self).__init__(
             {p.name: p.type for p in main.params}, dict(zip(outputs, (e.type for e in main.outputs), strict=True))
         )
+        self._call = functools.partial(slow_path(self), 0)
         self._nets = {name: Net(plan, kernels, constants, source) for name, plan in plans.items()}
         self._source, self._constants = source, constants
         self._fixed = {id(e.data) for e in every(main) if isinstance(e, Constant)}

@@ -10,6 +10,7 @@ import numpy as np
 
 from halo.jit.driver import Instruction
 from halo.jit.extents import Extents
+from halo.jit.ports import Shapes
 from halo.nn import TensorType
 
 __all__ = ["Place", "Plan"]
@@ -43,3 +44,10 @@ class Plan:
     arena: int
     extents: Extents | None
     places: tuple[Place, ...]
+
+    @property
+    def shapes(self) -> Shapes:
+        """Those of the arrays that it takes and gives."""
+        dims = () if self.extents is None else self.extents.dims
+        taken, given = (tuple(t.shape for t in types.values()) for types in (self.inputs, self.outputs))
+        return Shapes(taken, given, dims)

@@ -8,12 +8,15 @@ the extents of a call, when they do (see `extents`).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .binding import Binder
+from .entry import Ahead, FastEntry, fast_entry
 from .extents import Extents
 from .kernel import Kernel, MachineCode
+from .ports import FRAMES, Shapes
 from .runtime import compiled
 
 __all__ = ["Branch", "Copy", "Driver", "Instruction", "Repeat", "Step", "machine_code"]
@@ -80,15 +83,18 @@ def _symbols(steps: Sequence[Step]) -> dict[str, str]:
     return {name: f"kernel_{k}" for k, name in enumerate(dict.fromkeys(s.kernel for s in steps))}
 
 
-def machine_code(program: Sequence[Instruction], outside: Sequence[tuple[int, int]], extents: Extents | None) -> bytes:
+def machine_code(
+    program: Sequence[Instruction], outside: Sequence[tuple[int, int]], extents: Extents | None, shapes: Shapes
+) -> bytes:
     """Object code that runs `program` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given
-    anew each call. `extents`: what depends on the extents of a call, if anything does."""
+    anew each call. `extents`: what depends on the extents of a call, if anything does. `shapes`: those of what is outside."""
     from .target import Target
 
     steps = tuple(_steps_of(program))
     symbols = _symbols(steps)
     text = _Writer([symbols[s.kernel] for s in steps]).function(program, outside)
-    return compiled(text if extents is None else text + extents.text(), Target.host())
+    text += shapes.text() + ("" if extents is None else extents.text())
+    return compiled(text, Target.host())
 
 
 class Driver:
@@ -100,17 +106,34 @@ class Driver:
         from . import llvm
 
         self.steps = tuple((kernels[s.kernel], s.first) for s in _steps_of(program))
-        addresses: dict[str, int] = {}
+        self._frames = (ctypes.c_void_p * FRAMES)()
+        addresses = {"frames": ctypes.addressof(self._frames)}
         for name, symbol in _symbols(tuple(_steps_of(program))).items():
             kernel = kernels[name].code
             assert isinstance(kernel, MachineCode)
             addresses[symbol] = kernel.address
-        self._library = llvm.load_object(code, addresses, ("main", "place") if extents else ("main",))
+        names = ("main", "expect", "call", "take", "give", *(("place",) if extents else ()))
+        self._library = llvm.load_object(code, addresses, names)
         if extents:
             types = ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
             self._place = ctypes.CFUNCTYPE(*types)(self._library.address("place"))
         main = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self._call = main(self._library.address("main"))
+        self._take = ctypes.CFUNCTYPE(ctypes.c_void_p)(self._library.address("take"))
+        self._give = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._library.address("give"))
+
+    def take(self) -> int | None:
+        """The address of a frame that was given back, if there is one."""
+        return self._take()  # type: ignore[no-any-return]  # of any type
+
+    def give(self, frame: int) -> None:
+        """Let another call have the frame at that address. There are at most FRAMES."""
+        self._give(frame)
+
+    def entry(self, binder: Binder, shapes: Shapes, slow: Callable[..., Any]) -> FastEntry | None:
+        """The fast way into the program, or None where only the slow path will do. See `ports`."""
+        expect, call = (self._library.address(name) for name in ("expect", "call"))
+        return fast_entry(binder, call, slow, Ahead(expect, shapes.extents, shapes.slots))
 
     def place(self, frame: int, dims: Sequence[int], base: int) -> int:
         """Write what depends on the extents `dims` into the frame; the bytes of the arena at `base`, or -1 - the number of

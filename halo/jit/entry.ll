@@ -12,7 +12,8 @@
   i64,    ; 6 named     the keyword `out` is one array, and `shape` the shape of one
   i64,    ; 7 packed    the result is a tuple
   i64,    ; 8 release   bytes of arrays from which on the GIL is released
-  i64     ; 9 positional most arguments and outputs by position
+  i64,    ; 9 positional most arguments and outputs by position
+  ptr     ; 10 ahead    i32 (slots), what comes before the outputs, 0 if it allows the call; or null
 }
 %Argument = type {
   ptr,    ; 0 name      interned str
@@ -90,7 +91,7 @@ take: ; the arguments
   %k = phi i64 [ 0, %entry ], [ %k.next, %taken ]
   %bytes = phi i64 [ 0, %entry ], [ %bytes.next, %taken ]
   %all = icmp eq i64 %k, %inputs
-  br i1 %all, label %give, label %take.one
+  br i1 %all, label %ahead, label %take.one
 take.one:
   %argument = getelementptr %Argument, ptr %arguments, i64 %k
   %object.at = getelementptr ptr, ptr %objects, i64 %k
@@ -110,9 +111,18 @@ taken:
   %k.next = add i64 %k, 1
   %bytes.next = add i64 %bytes, %size
   br label %take
+ahead:
+  %ahead.at = getelementptr %Call, ptr %call, i32 0, i32 10
+  %ahead.f = load ptr, ptr %ahead.at
+  %nothing = icmp eq ptr %ahead.f, null
+  br i1 %nothing, label %give, label %ask
+ask:
+  %answer = call i32 %ahead.f(ptr %slots)
+  %allowed = icmp eq i32 %answer, 0
+  br i1 %allowed, label %give, label %slow
 give: ; the outputs: each ends as a reference of ours
-  %j = phi i64 [ 0, %take ], [ %j.next, %given ]
-  %volume = phi i64 [ %bytes, %take ], [ %volume.next, %given ]
+  %j = phi i64 [ 0, %ahead ], [ 0, %ask ], [ %j.next, %given ]
+  %volume = phi i64 [ %bytes, %ahead ], [ %bytes, %ask ], [ %volume.next, %given ]
   %done = icmp eq i64 %j, %count
   br i1 %done, label %run, label %give.one
 give.one:
@@ -199,7 +209,7 @@ undo.one:
   %u.next = add i64 %u, 1
   br label %undo.head
 slow:
-  %why = phi i32 [ 0, %entry ], [ 0, %take.one ], [ 0, %take.it ], [ %u.status, %undo.head ]
+  %why = phi i32 [ 0, %entry ], [ 0, %take.one ], [ 0, %take.it ], [ 0, %ask ], [ %u.status, %undo.head ]
   %result = call ptr @slow(ptr %call, i32 %why, ptr %args, i64 %nargs, ptr %kwnames)
   ret ptr %result
 }

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ import numpy as np
 
 from ..types import Type, bool_, f32, f64
 from .binding import Binder
+from .layout import Layout
 from .runtime import compiled
 from .target import Target
 
-__all__ = ["FastEntry", "fast_entry", "native"]
+__all__ = ["Ahead", "FastEntry", "fast_entry", "native", "slow_path"]
 
 _SOURCES = tuple(Path(__file__).with_name(name) for name in ("entry.ll", "entry_arrays.ll"))
 _RELEASE = 1 << 15  # bytes of arrays from which on a call is long enough to let other threads run
@@ -78,6 +81,7 @@ class _Call(ctypes.Structure):
         ("packed", ctypes.c_int64),
         ("release", ctypes.c_int64),
         ("positional", ctypes.c_int64),
+        ("ahead", ctypes.c_void_p),
     )
 
 
@@ -160,24 +164,40 @@ def _symbols() -> dict[str, int]:
     return addresses
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What runs between the arguments and the outputs: the address of `i32 (slots)`, which gives 0 if the call is served here;
+    the slots of the extents that it writes, of each output; how many slots there are in all."""
+
+    address: int
+    extents: tuple[tuple[int, ...], ...]
+    slots: int
+
+
 class FastEntry:
     """`function` calls the kernel at `address`, and `slow(status, *args, **kwargs)` for what it does not serve itself.
 
-    Calls with large arrays let go of Python's lock. The function is good for as long as this object, the kernel's code
-    and `slow` live.
+    Calls with large arrays let go of Python's lock, and all that have something `ahead`: a whole program may take long over
+    few bytes. The function is good for as long as this object, the kernel's code and `slow` live.
     """
 
-    def __init__(self, native: _Native, binder: Binder, address: int, slow: Callable[..., Any]) -> None:
+    def __init__(
+        self, native: _Native, binder: Binder, address: int, slow: Callable[..., Any], ahead: Ahead | None
+    ) -> None:
         layout, constants = binder.layout, tuple(binder.constants)
         ports = [k for group in layout.outputs for k in group]
         self._keep: list[Any] = [slow, native]  # threads that come first at the same time each load one
         names = (*binder.order, *constants)
         rows = [self._argument(binder, name) for name in names]
-        rows += [_Argument(name=self._address(sys.intern(name))) for name in ("out", "shape")]
+        rows += [_Argument(name=self._address(sys.intern("out"))), _Argument()]
+        if ahead is None:
+            rows[-1].name = self._address(sys.intern("shape"))
         self._arguments = (_Argument * len(rows))(*rows)
         for row in self._arguments[len(binder.order) : len(names)]:
             row.name = None  # not to be had by name
-        self._outputs = (_Output * len(ports))(*(self._output(binder, k) for k in ports))
+        places = [self._places(binder, k) for k in ports] if ahead is None else ahead.extents
+        outputs = [self._output(binder.layout, k, slots) for k, slots in zip(ports, places, strict=True)]
+        self._outputs = (_Output * len(ports))(*outputs)
         self._call = _Call(
             kernel=address,
             slow=id(slow),
@@ -187,8 +207,9 @@ class FastEntry:
             outputs=ctypes.addressof(self._outputs),
             named=len(ports) == 1 and not binder.several,
             packed=len(ports) > 1 or binder.several,
-            release=_RELEASE,
-            positional=len(binder.order) + (0 if constants else len(ports)),
+            release=_RELEASE if ahead is None else 0,
+            positional=len(binder.order) + (0 if constants or ahead else len(ports)),
+            ahead=None if ahead is None else ahead.address,
         )
         self.function = native.function(self._call)
 
@@ -213,28 +234,47 @@ class FastEntry:
                     row.least, row.most = int(p.type.min), min(int(p.type.max), 2**63 - 1)
         return row
 
-    def _output(self, binder: Binder, k: int) -> _Output:
-        layout, port = binder.layout, binder.layout.ports[k]
+    def _places(self, binder: Binder, k: int) -> tuple[int, ...] | None:
+        """The slots of the extents of output `k`, where inputs give them all."""
+        layout = binder.layout
+        region = next(r for r, group in zip(binder.regions, layout.outputs, strict=True) if k in group)
+        if None in region:
+            return None
+        return tuple(layout.offsets[layout.inputs[name]] + 1 + axis for name, axis in filter(None, region))
+
+    def _output(self, layout: Layout, k: int, places: tuple[int, ...] | None) -> _Output:
+        port = layout.ports[k]
         dtype, shift = self._address(port.type.dtype), _shift(port.type)
         row = _Output(slot=layout.offsets[k], dtype=dtype, ndim=port.ndim, shift=shift)
-        region = next(r for r, group in zip(binder.regions, layout.outputs, strict=True) if k in group)
-        if None not in region:
-            places = [layout.offsets[layout.inputs[name]] + 1 + axis for name, axis in filter(None, region)]
+        if places is not None:
             extents = (ctypes.c_int64 * max(len(places), 1))(*places)
             self._keep.append(extents)
             row.extents = ctypes.addressof(extents)
         return row
 
 
-def fast_entry(binder: Binder, address: int, slow: Callable[..., Any]) -> FastEntry | None:
+def fast_entry(binder: Binder, address: int, slow: Callable[..., Any], ahead: Ahead | None = None) -> FastEntry | None:
     """The fast way into the kernel at `address`, or None where only the slow path will do."""
     code, layout = native(), binder.layout
     count = sum(map(len, layout.outputs))
     nested = binder.several and count > len(layout.outputs)
     objects = len(binder.order) + len(binder.constants) + count
-    if code is None or nested or binder.reads_out or objects >= _MOST_OBJECTS or layout.slots > _MOST_SLOTS:
+    slots = layout.slots if ahead is None else ahead.slots
+    if code is None or nested or binder.reads_out or objects >= _MOST_OBJECTS or slots > _MOST_SLOTS:
         return None
-    return FastEntry(code, binder, address, slow)
+    return FastEntry(code, binder, address, slow, ahead)
+
+
+def slow_path(owner: Any) -> Callable[..., Any]:
+    """`owner._slow`, which does not keep `owner` alive: no cycle, what is dropped frees its code at once."""
+    reference = weakref.ref(owner)
+
+    def slow(status: int, /, *args: Any, **kwargs: Any) -> Any:
+        alive = reference()
+        assert alive is not None  # it is being called
+        return alive._slow(status, *args, **kwargs)
+
+    return slow
 
 
 def _shift(type: Type) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..ir.shapes import DimExpr
 
-__all__ = ["Condition", "Extents"]
+__all__ = ["Condition", "Extents", "Writer"]
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -45,10 +45,12 @@ class Extents:
 
     def text(self) -> str:
         """The function `place` in the language of LLVM."""
-        return _Writer(self.dims).function(self)
+        return Writer(self.dims).function(self)
 
 
-class _Writer:
+class Writer:
+    """Instructions that compute extents of those that `dims` names, which `%dims` points to."""
+
     def __init__(self, dims: Sequence[str]) -> None:
         self.lines: list[str] = []
         self.known: dict[str, str] = {}

@@ -16,7 +16,6 @@ import functools
 import pickle
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from ..types import ArrayType
 from . import cache
 from .binding import Binder, Bound, Place
 from .canonical import Canonical, UncacheableError, canonical
-from .entry import fast_entry, native
+from .entry import fast_entry, native, slow_path
 from .externs import FAILED, External, Externals, calls_in, value
 from .layout import Layout
 from .runtime import is_loaded, runtime
@@ -120,7 +119,7 @@ class Kernel:
         self._instead: dict[str, Kernel] = {}
         self._lock = threading.Lock()
         self._numba: Any = None
-        slow = _of(weakref.ref(self))  # no cycle: a dropped Kernel frees its code at once
+        slow = slow_path(self)
         self._entry = None
         if isinstance(code, MachineCode) and not code.calls_python:
             self._entry = fast_entry(binder, code.address, slow)
@@ -139,7 +138,7 @@ class Kernel:
         """The values on the box of `shape` whose first point is `origin`."""
         return self._run((), inputs, None, shape, origin)
 
-    def _slow(self, status: int, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Any:
+    def _slow(self, status: int, /, *args: Any, out: Any = None, shape: Any = None, **inputs: Any) -> Any:
         """The call in full. `status` is what the machine code said to the same arguments, or 0 if it was not asked."""
         other = self._instead.get(self._kind(status))
         if other is not None:
@@ -362,15 +361,6 @@ def _load(data: bytes | None, known: Canonical) -> _Compiled | None:
 
 
 # Calling
-
-
-def _of(kernel: weakref.ref[Kernel]) -> Callable[..., Any]:
-    def slow(status: int, *args: Any, **kwargs: Any) -> Any:
-        alive = kernel()
-        assert alive is not None  # it is being called
-        return alive._slow(status, *args, **kwargs)
-
-    return slow
 
 
 def _slots(bound: Bound, layout: Layout) -> Any:
