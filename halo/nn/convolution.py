@@ -19,7 +19,7 @@ from .schedule import bound, by_height, epilogues, length, tasks, tiled
 from .shape import reshape, transpose
 from .shapes import Window, same_type, takes
 from .tensor import Tensor, TensorType, type_of
-from .tiles import register_tile
+from .tiles import CACHED, register_tile
 from .winograd import winograd_applies, winograd_conv, winograd_schedule, winograd_tile, winograd_weights
 
 __all__ = ["conv2d", "is_narrow", "merge_groups", "of_rows", "widened"]
@@ -117,7 +117,6 @@ def of_rows(x: Any) -> Any:
 
 
 MANY = 1 << 10  # columns, where only a call knows how many
-CACHED = 1 << 20  # bytes of weights that stay in the second-level cache from one strip of rows to the next
 LEAST, MOST = 16, 1024  # points that a block of weights is read for, and of which the sums stay in cache
 STEPS = 96  # of the depth that sums stay in registers for
 

@@ -13,10 +13,10 @@ from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
-from .schedule import bound, by_height, epilogues, tiled
+from .schedule import TASKS, bound, by_height, epilogues, tiled
 from .shapes import same_type
 from .tensor import Tensor, TensorType
-from .tiles import Tile, register_tile
+from .tiles import CACHED, Tile, register_tile
 
 __all__ = ["dense"]
 
@@ -48,7 +48,7 @@ def panel(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
     lanes = target.natural_lanes(dtype)
     if isinstance(rows, int) and rows < 4:  # bound by memory: enough sums in flight
         return Tile(1, rows, min(4, -(-units // lanes)))
-    return register_tile(target, 1, rows if isinstance(rows, int) else 128, -(-units // lanes))
+    return register_tile(target, 1, rows if isinstance(rows, int) else 128, -(-units // lanes), apart=False)
 
 
 def _packed(types: Types, attrs: Any, target: Target) -> bool:
@@ -63,13 +63,17 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     width = Layout(attrs["kernel_layout"]).block("O")
     tile = panel(target, rows, units, out.dtype)
     bound(f, out)
-    f.split(j, "jo", j, width).split("jo", "jt", "jo", max(-(-units // width) // 16, 1))
+    assert types[1] is not None
+    panels = max(-(-units // width) // TASKS, 1)
+    stay = panels * width * types[1].shape[1] * out.dtype.dtype.itemsize <= CACHED
+    loops = ("io", "jo") if stay else ("jo", "io")
+    f.split(j, "jo", j, width).split("jo", "jt", "jo", panels)
     for stage, height in by_height(f, out.ndim - 2, rows, tile):
         tiled(stage, i, "io", height, rows)
-        stage.reorder("jt", *batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
+        stage.reorder("jt", *batch, *loops, i, j).vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
-    product.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)
+    product.compute_at(f, loops[1]).vectorize(j, lanes).unroll(j).unroll(i)
     product.update(0).reorder("k", jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
 
 

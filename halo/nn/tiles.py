@@ -7,9 +7,11 @@ from typing import Any
 
 from halo.jit.target import Target
 
-__all__ = ["Tile", "cycles", "register_tile"]
+__all__ = ["CACHED", "Tile", "cycles", "register_tile"]
 
 PER_STEP = 3.0  # cycles that a step of the reduction takes beside its arithmetic, as measured on AVX-512
+LOAD = 0.75  # cycles of a load, likewise: of a tile with one vector of weights they take longer than its arithmetic
+CACHED = 1 << 20  # bytes of weights that stay in the second-level cache from one strip of rows to the next
 LATENCY = 8  # sums in flight that keep two units of four cycles busy
 
 
@@ -26,9 +28,10 @@ def registers(target: Target) -> int:
     return 32 if target.vector_bits == 512 or not target.is_x86 else 16
 
 
-def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: bool = False, points: int = 32) -> Tile:
+def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: bool = False, points: int = 32,
+                  apart: bool = True) -> Tile:  # fmt: skip
     """The fastest tile for an output of `rows` x `columns` points with `vectors` vectors of channels; `whole`: which its
-    own divide. `points`: at most so many.
+    own divide. `points`: at most so many. `apart`: the vectors of weights of a step do not follow one another in memory.
 
     A step of the reduction loads a vector of weights for each of the tile's, and one value for each of its points, which
     is multiplied with all of them. All sums, the weights and that value must fit into the registers.
@@ -44,15 +47,16 @@ def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: 
                 if r > rows or c > columns:
                     continue
                 sums = r * c * v
-                rate = sums / cycles(r * c, v) * _share(rows, r) * _share(columns, c) * _share(vectors, v)
+                rate = sums / cycles(r * c, v, apart) * _share(rows, r) * _share(columns, c) * _share(vectors, v)
                 if rate > best:
                     best, found = rate, Tile(r, c, v)
     return found
 
 
-def cycles(points: int, vectors: int) -> float:
-    """What a step of the reduction takes: more than two vectors of weights come too late."""
-    return max(points * vectors, points + vectors, LATENCY) / 2 + PER_STEP + max(vectors - 2, 0)
+def cycles(points: int, vectors: int, apart: bool = True) -> float:
+    """What a step of the reduction takes: more than two vectors of weights come too late, of one stream more than three."""
+    late = max(vectors - 2, 0) if apart else 2 * max(vectors - 3, 0)
+    return max(max(points * vectors, LATENCY) / 2 + PER_STEP + late, LOAD * (points + vectors))
 
 
 def _share(n: int, tile: int) -> float:

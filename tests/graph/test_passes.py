@@ -264,3 +264,11 @@ def test_memory_that_is_alive_at_once_does_not_overlap() -> None:
                 if a.first <= b.last and b.first <= a.last:
                     assert offsets[k] + a.bytes <= offsets[j] or offsets[j] + b.bytes <= offsets[k]
     assert plan([]) == ([], 0)
+
+
+def test_a_product_with_weights_in_panels_stays_as_it_is() -> None:
+    x, panels = Var("x", TensorType((5, 8), f32)), weights(2, 8, 16)
+    m = Module({"main": Function((x,), nn.dense(x, panels, kernel_layout="OI16o", units=20))})
+    value = np.random.default_rng(0).standard_normal((5, 8), np.float32)
+    plain = panels.transpose(0, 2, 1).reshape(32, 8)[:20]
+    np.testing.assert_allclose(m.compile()(value), value @ plain.T, rtol=1e-4, atol=1e-5)

@@ -101,7 +101,7 @@ class _Run:
         if isinstance(e, Call) and not isinstance(e.op, Global):
             if e.op is nn.conv2d and self._direct(e):
                 return self._conv(e)
-            if e.op is nn.dense:
+            if e.op is nn.dense and e.attrs["kernel_layout"] == "OI":
                 return self._dense(e), PLAIN
             if e.op.follows:
                 blocks = max(self.blocks[id(c)] for c in e.children)
