@@ -66,11 +66,13 @@ def _raw(condition: str) -> Emitter:
 
 
 def _propagating(condition: str) -> Emitter:
-    """As `_raw`, which gives b where either is NaN; so only a NaN in `a` is left to see to."""
+    """As `_raw`, which gives b where either is NaN; so only a NaN in `a` is left to see to. The freeze keeps LLVM from making
+    both choices one, for which there is no instruction."""
     raw = _raw(condition)
 
     def emitter(f: Function, e: Op, a: list[str]) -> str:
-        type, best = register_type(e), raw(f, e, a)
+        type = register_type(e)
+        best = f.new(f"freeze {type} {raw(f, e, a)}")
         nan = f.new(f"fcmp uno {type} {a[0]}, {a[0]}")
         return f.new(f"select {vec('i1', e.lanes)} {nan}, {type} {a[0]}, {type} {best}")
 

@@ -73,6 +73,7 @@ def in_lanes(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., A
     parts, whole, entry, lane = Func(f"{name}s"), Func(name), Func("entry"), halo.Var("l")
     *outer, n = ranges
     lanes = _lanes(n, dtype)
+    natural = min(lanes, Target.host().natural_lanes(dtype))
     places = indices(len(ranges), "p")
     entry[(*rest, *places)] = value(*places)
     view: Any = entry
@@ -82,21 +83,19 @@ def in_lanes(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., A
     parts[(*rest, lane)] = unit
     at = (*(r[d] for d in range(len(outer))), r.s * lanes + lane)
     parts[(*rest, lane)] = fold(parts[(*rest, lane)], view[(*rest, *at)])
-    natural = min(lanes, Target.host().natural_lanes(dtype))
-    vector = parts
-    if lanes > natural:
-        vector = Func(f"{name}_vector")
-        vector[(*rest, lane)] = _tree(fold, [parts[(*rest, lane + k)] for k in range(0, lanes, natural)])
-    whole[rest] = _tree(fold, [vector[(*rest, k)] for k in range(natural)])
+    if lanes > 1:
+        parts.vectorize("l", natural).unroll("l")
+        # all sums of a step are in registers, and memory is read as it lies
+        parts.update(0).vectorize("l", natural).reorder(*(v.name for v in r), "l", "l_v").unroll("l")
+    left = parts
+    while lanes > 2:  # halves onto halves, so that no value waits for all of those before it
+        lanes //= 2
+        half = Func(f"{name}_{lanes}")
+        half[(*rest, lane)] = fold(left[(*rest, lane)], left[(*rest, lane + lanes)])
+        half.compute_root().vectorize("l", min(lanes, natural)).unroll("l")
+        left = half
+    whole[rest] = fold(left[(*rest, 0)], left[(*rest, 1)]) if lanes == 2 else left[(*rest, 0)]
     return parts, whole
-
-
-def _tree(fold: Fold, values: list[Any]) -> Any:
-    """`values` in one, so that none waits for all of those before it."""
-    while len(values) > 1:
-        half = len(values) // 2
-        values = [fold(a, b) for a, b in zip(values[:half], values[half:], strict=True)]
-    return values[0]
 
 
 def along(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., Any], ranges: Sequence[Any],
@@ -151,10 +150,7 @@ def schedule_along(out: Tensor, first: int, groups: tuple[int, int] | None = Non
         else:
             g.compute_at(f, task)
         own = g.definitions.vars
-        if own[-1:] == ("l",):
-            for stage in (g, *(g.update(k) for k in range(len(g.definitions.updates)))):
-                stage.vectorize("l")
-        elif len(own) == out.ndim:
+        if inner and len(own) == out.ndim and own[-1] != "l":
             g.vectorize(own[-1], _width(out.shape[-1], out.dtype))
 
 
