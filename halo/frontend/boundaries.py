@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, Var
+from ..ir.facts import arrays_read, free_vars
 from ..ir.linear import parts
 from ..types import index
 
@@ -34,10 +35,15 @@ def inward(mode: str, indices: Sequence[Expr], box: Box) -> tuple[Expr, ...]:
     of any other the guard need not tell the range."""
     if mode == "constant":
         return tuple(
-            i if axis is None or all(isinstance(atom, Var) for atom, _ in parts(i)[0]) else _inward("edge", i, *axis)
+            i if axis is None or all(_is_plain(atom) for atom, _ in parts(i)[0]) else _inward("edge", i, *axis)
             for i, axis in zip(indices, box, strict=True)
         )
     return tuple(i if axis is None else _inward(mode, i, *axis) for i, axis in zip(indices, box, strict=True))
+
+
+def _is_plain(atom: Expr) -> bool:
+    """Whether it is a variable, or made of scalars, the same at every index."""
+    return isinstance(atom, Var) or not (arrays_read(atom) or any(v.type is index for v in free_vars(atom)))
 
 
 def _inward(mode: str, i: Expr, lo: Expr, n: Expr) -> Expr:

@@ -165,17 +165,19 @@ class _Linker:
         kernel, function = self.made[e.op.name], self.primitive[e.op.name]
         params = [p for p, a in zip(function.params, e.args, strict=True) if a is not None]
         values = dict(zip((p.name for p in params), zip(e.children, filter(None, args), strict=True), strict=True))
-        first = len(self.slots)
+        first, entries = len(self.slots), list[int]()
         for port in kernel.binder.layout.ports:
             value, home = (e, result) if port.is_output else values[port.name]
             self.address(home)
             shape = value.type.shape
+            if port.is_output:
+                entries += [len(self.slots) + d for d, n in enumerate(shape) if isinstance(n, DimExpr)]
             self.slots += [*shape, *_strides(shape), *((0,) * len(shape) if port.is_output else ())]
         self.slots += [Dim(p.name) for p in kernel.binder.layout.params]
         self.use(*filter(None, args), result)
         self.time += 1
         self.places.append(Place(e.op.name, e.name, e.sources or (e.name,) * bool(e.name)))
-        return Step(e.op.name, first)
+        return Step(e.op.name, first, tuple(entries))
 
     def branch(self, e: If, home: Any, into: list[Home]) -> list[Instruction]:
         args = [home(a) for a in e.args]

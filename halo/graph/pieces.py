@@ -9,7 +9,7 @@ code, as in any net.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,10 @@ from .ir import (
     Expr,
     Function,
     Global,
+    If,
     Item,
     Let,
+    Loop,
     Module,
     Tuple,
     Var,
@@ -42,7 +44,8 @@ from .ir import (
     with_children,
 )
 from .net import Net, Source
-from .symbolic import evaluated, extents_of
+from .passes.simplify import simplify
+from .symbolic import evaluated, extents_of, inlined
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
@@ -185,30 +188,78 @@ def _results(e: Expr) -> list[Expr]:
     return [Item(e, k) for k in range(len(e.type))] if isinstance(e.type, tuple) else [e]
 
 
+def _dims_in(values: Iterable[Expr]) -> set[str]:
+    """The names of the extents that these have."""
+    return {name for e in values for n in extents_of(e) for name in dims_of(n)}
+
+
+def _inside(e: Expr) -> Iterator[Expr]:
+    """All that is in the bodies of `e`."""
+    return (x for body in e.bodies for x in every(body))
+
+
 def _levels(order: Sequence[Expr]) -> dict[int, int]:
     """Of each expression how many open ones, each after the other, run before it: for its arguments, or to tell an extent
-    that it has."""
+    that it has. Raises ArgumentError where an extent is told by what has it."""
     makers: dict[str, Expr] = {}
     for e in filter(_is_cut, order):
         given = {name for c in e.children for n in c.type.shape for name in dims_of(n)}
         own = (name for r in _results(e) for n in r.type.shape for name in dims_of(n))
         makers |= {name: e for name in own if name not in given and name not in makers}
-    waits = {id(e): [makers[name] for n in extents_of(e) for name in dims_of(n) if name in makers] for e in order}
-    level = dict.fromkeys(waits, -1)
-    before: dict[int, int] = {}
-    while level != before:
-        before = dict(level)
-        for e in order:
-            others = (x for x in waits[id(e)] if x is not e and not isinstance(e, (Item, Tuple)))
-            level[id(e)] = max((level[id(x)] + _is_cut(x) for x in (*e.children, *others)), default=0)
+    level: dict[int, int] = {}
+    before: dict[int, list[Expr]] = {}  # what has to be there, of those that were come to
+    stack = [*reversed(order)]
+    while stack:
+        e = stack[-1]
+        again = id(e) in before
+        if not again:
+            names = () if isinstance(e, (Item, Tuple)) else sorted(makers.keys() & _dims_in((e, *_inside(e))))
+            before[id(e)] = [*e.children, *(makers[n] for n in names if makers[n] is not e)]
+        todo = [x for x in before[id(e)] if id(x) not in level]
+        if todo and again:
+            raise ArgumentError(f"what tells an extent of {e.type} has that extent", loc=here())
+        stack += todo
+        if not todo:
+            level[id(e)] = max((level[id(x)] + _is_cut(x) for x in before[id(e)]), default=0)
+            stack.pop()
     return level
+
+
+def _merged(f: Function) -> Function:
+    """`f` with one extent for all that are told by the same value."""
+    while True:
+        f = simplify(Module({"main": f})).main
+        first: dict[int, Dim] = {}
+        lets = [e for e in walk(f.body) if isinstance(e, Let)]
+        same = {str(e.dim): dim for e in lets if (dim := first.setdefault(id(e.value), e.dim)) != e.dim}
+        if not same:
+            return f
+        f = replace(f, body=inlined(f, f.params, same))
+
+
+def _told(e: Expr, given: Sequence[Expr]) -> Expr:
+    """The If or Loop `e` with arguments for the extents that are used in its bodies: of what is `given`."""
+    params = e.bodies[0].params
+    stem, known = "n", {str(n) for p in params for n in p.type.shape if isinstance(n, Dim)}
+    while any(p.name.startswith(stem) for body in e.bodies for p in body.params):
+        stem += "_"
+    more, used = list[Expr](), _dims_in(_inside(e))
+    for x in given:
+        own = {str(n) for n in x.type.shape if isinstance(n, Dim)} - known
+        if own & used:
+            more.append(x)
+            known |= own
+    extra = [tuple(Var(f"{stem}{k}", x.type) for k, x in enumerate(more)) for _ in e.bodies]
+    bodies = tuple(replace(f, params=(*f.params, *new)) for f, new in zip(e.bodies, extra, strict=True))
+    assert isinstance(e, (If, Loop))
+    return with_bodies(replace(e, args=(*e.args, *more)), bodies)
 
 
 class _Cutter:
     """Of a function: what is not open is cut by its level."""
 
     def __init__(self, f: Function, pieces: dict[str, Function]) -> None:
-        self.f, self.extents = _with_extents(f)
+        self.f, self.extents = _with_extents(_merged(f))
         self.pieces = pieces
         self.made: dict[Key, Expr] = {_key(p): p for p in f.params}
 
@@ -226,7 +277,7 @@ class _Cutter:
                 self.piece(own, makes, given)
             ran = list(filter(_is_cut, there))
             for e in ran:
-                self.run(e)
+                self.run(e, given)
             given += [*makes, *(r for e in ran for r in _results(e))]
         outputs = tuple(map(self.now, f.outputs))
         return replace(f, body=Tuple(outputs) if isinstance(f.body, Tuple) else outputs[0])
@@ -235,14 +286,15 @@ class _Cutter:
         """What `e` is in the new function."""
         return e if isinstance(e, Constant) else self.made[_key(e)]
 
-    def run(self, e: Expr) -> None:
+    def run(self, e: Expr, given: Sequence[Expr]) -> None:
         """What Python carries out."""
         if isinstance(e, _Extent):
             none = nn.broadcast_to(Constant(np.zeros((), np.bool_), "none"), shape=(e.dim, 0))
             self.made[_key(e)] = Let(e.dim, self.now(e.value), none)
             return
-        bodies = tuple(_Cutter(body, self.pieces).whole() for body in e.bodies)
-        new = with_bodies(with_children(e, tuple(map(self.now, e.children))), bodies)
+        told = _told(e, given)
+        bodies = tuple(_Cutter(body, self.pieces).whole() for body in told.bodies)
+        new = with_bodies(with_children(told, tuple(map(self.now, told.children))), bodies)
         results = enumerate(_results(new))
         self.made |= {(id(e), k): r for k, r in results}
 
@@ -261,7 +313,7 @@ class _Cutter:
         results = tuple(inner[id(e)] for e in makes)
         body = Tuple(results) if len(results) > 1 else results[0]
         known = {str(n) for v in reads.values() for n in v.type.shape if isinstance(n, Dim)}
-        used = {name for e in every(Function((), body)) for n in extents_of(e) for name in dims_of(n)}
+        used = _dims_in(every(Function((), body)))
         for e in given:  # what is read for its extents alone
             own_dims = {str(n) for n in e.type.shape if isinstance(n, Dim)}
             if own_dims & (used - known):

@@ -141,7 +141,7 @@ def _each(f: Callable[..., Any]) -> Callable[..., Entries]:
 
 
 def _folded(f: Callable[[Any, Any], Any], unit: Any) -> Callable[..., Entries]:
-    """All entries folded by `f`, where all axes are."""
+    """All entries folded by `f`, where all axes are. `unit`: what no entries make, None if nothing."""
 
     def compute(x: Call, data: Entries) -> Entries:
         axes = x.attrs.get("axis", x.attrs.get("axes"))
@@ -151,7 +151,9 @@ def _folded(f: Callable[[Any, Any], Any], unit: Any) -> Callable[..., Entries]:
         for v in data.reshape(-1):
             if v is None:
                 raise _Unknown
-            total = f(total, v)
+            total = v if total is None else f(total, v)
+        if total is None:
+            raise _Unknown
         return _objects([total], (1,) * data.ndim if x.attrs.get("keepdims") else ())
 
     return compute
@@ -245,4 +247,6 @@ _COMPUTE: dict[str, Callable[..., Entries]] = {
     "where": _each(_picked),
     "prod": _folded(lambda a, b: a * b, 1),
     "sum": _folded(lambda a, b: a + b, 0),
+    "min": _folded(dim_min, None),
+    "max": _folded(dim_max, None),
 }

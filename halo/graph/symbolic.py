@@ -11,7 +11,7 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max
 from halo.nn import TensorType
 
-from .ir import Call, Control, Expr, Function, Module, Var, constant, walk, with_bodies, with_children
+from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
 
 __all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "substituted"]
 
@@ -90,6 +90,8 @@ def inlined(f: Function, args: Sequence[Expr], of: Mapping[str, Any] | None = No
         elif of and isinstance(e, Control):
             inner: Any = with_bodies(with_children(e, children), tuple(_fixed(body, of) for body in e.bodies))
             made[id(e)] = replace(inner, result=_of_type(e.result, of))
+        elif isinstance(e, Let) and isinstance(dim := substituted(e.dim, of), Dim):
+            made[id(e)] = Let(dim, *children)
         else:
             made[id(e)] = with_children(e, children)
     return made[id(f.body)]

@@ -26,10 +26,12 @@ STEP_SHIFT = 32  # a status has the step that it comes from above these bits
 
 @dataclass(frozen=True)
 class Step:
-    """A call of the kernel of that name, whose slots are in the frame from `first` on."""
+    """A call of the kernel of that name, whose slots are in the frame from `first` on. Nothing is called where one of the
+    slots `entries`, extents of the result, is 0."""
 
     kernel: str
     first: int
+    entries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,11 +198,16 @@ class _Writer:
                     self.repeat(one)
 
     def call(self, step: Step) -> None:
+        following = self.label("step")
+        for k in step.entries:
+            some = self.new(f"icmp ne i64 {self.load('i64', self.slot(k))}, 0")
+            more = self.label("some")
+            self.lines.append(f"  br i1 {some}, label %{more}, label %{following}")
+            self.begin(more)
         status = self.new(f"call i32 @{self.names[self.step]}(ptr {self.slot(step.first)}, ptr %error)")
         self.step += 1
         good = self.new(f"icmp eq i32 {status}, 0")
         self.bad.append((status, self.block))
-        following = self.label("step")
         self.lines.append(f"  br i1 {good}, label %{following}, label %bad")
         self.begin(following)
 

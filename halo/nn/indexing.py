@@ -47,7 +47,7 @@ def take(x: TensorType, indices: TensorType, *, axis: int = 0) -> TensorType:
     """
     takes("the indices of take", "int", indices)
     d = axis_of("take", axis, x.ndim)
-    if x.shape[d] == 0:
+    if x.shape[d] == 0 and all(isinstance(n, int) and n for n in indices.shape):
         raise ArgumentError(f"there is nothing to take along axis {axis} of {x}", loc=here())
     return TensorType((*x.shape[:d], *indices.shape, *x.shape[d + 1 :]), x.dtype)
 

@@ -160,6 +160,8 @@ class Op:
             chosen = self.chosen(types, attrs, Target.host(), strategy)
             if chosen.composed:
                 return chosen.compute(*arrays, **attrs)
+        if 0 in result.shape:
+            return np.empty(result.static, result.dtype.dtype)
         names = self._input_names(arrays)
         if self.general is not None:
             types, attrs = self.general(types, attrs, result)

@@ -13,6 +13,7 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import dim_max, dim_min, shown
 from halo.jit.target import Target
 
+from .lines import extent
 from .op import Kind, Types, op
 from .schedule import bound, in_parallel, points, tiled
 from .shapes import axis_of, equal, indices, same_type, unravelled
@@ -177,6 +178,15 @@ def concatenate(*xs: TensorType, axis: int = 0) -> TensorType:
     return TensorType((*xs[0].shape[:d], total, *xs[0].shape[d + 1 :]), same_type("concatenate", *xs))
 
 
+def _part(x: Tensor, d: int, i: tuple[Any, ...]) -> Any:
+    """`x` at `i`, which may be anything where that is outside of axis `d`."""
+    n = x.shape[d]
+    if isinstance(n, int):
+        return x.func[(*i[:d], halo.clamp(i[d], 0, n - 1), *i[d + 1 :])]
+    held = [(0, extent(x, k)) if k == d else None for k in range(x.ndim)]
+    return halo.pad(x.func, "constant", 0, bounds=held)[i]  # there may be none to read
+
+
 @concatenate.strategy("direct")
 def _(*xs: Tensor, axis: int) -> Tensor:
     d = axis % xs[0].ndim
@@ -188,7 +198,7 @@ def _(*xs: Tensor, axis: int) -> Tensor:
     for x in reversed(xs):
         start = end - x.shape[d]
         if x.shape[d] != 0:
-            part = x.func[(*i[:d], halo.clamp(i[d] - start, 0, x.shape[d] - 1), *i[d + 1 :])]
+            part = _part(x, d, (*i[:d], i[d] - start, *i[d + 1 :]))
             value = part if value is None else halo.select(i[d] < end, part, value)
         end = start
     f[i] = xs[0].func[i] if value is None else value

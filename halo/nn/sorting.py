@@ -46,13 +46,13 @@ def argsort(x: TensorType, *, axis: int = -1, descending: bool = False) -> Tenso
     """
     takes("argsort", "number", x)
     axis_of("argsort", axis, x.ndim)
-    return TensorType(x.static, i64)
+    return TensorType(x.shape, i64)
 
 
 @argsort.strategy("direct")
 def _(x: Tensor, *, axis: int, descending: bool) -> Tensor:
     d = axis_of("argsort", axis, x.ndim)
-    order = halo.argsort(x.func, d, descending, bounds=(0, x.shape[d]))
+    order = halo.argsort(x.func, d, descending, bounds=(0, extent(x, d)))
     f, i = Func("argsort"), indices(x.ndim)
     f[i] = order[i].astype(i64)
     return Tensor(f, x.shape, i64)
@@ -71,13 +71,13 @@ def sort(x: TensorType, *, axis: int = -1, descending: bool = False) -> TensorTy
     """
     takes("sort", "number", x)
     axis_of("sort", axis, x.ndim)
-    return TensorType(x.static, x.dtype)
+    return x
 
 
 @sort.strategy("direct")
 def _(x: Tensor, *, axis: int, descending: bool) -> Tensor:
     d = axis_of("sort", axis, x.ndim)
-    values = halo.sort(x.func, d, descending, bounds=(0, x.shape[d]))
+    values = halo.sort(x.func, d, descending, bounds=(0, extent(x, d)))
     f, i = Func("sort"), indices(x.ndim)
     f[i] = values[i]
     return Tensor(f, x.shape, x.dtype)
@@ -196,7 +196,7 @@ def _(x: Tensor, *, k: int, axis: int, largest: bool) -> Tensor:
 @topk.strategy("sorted")
 def _(x: Tensor, *, k: int, axis: int, largest: bool) -> Tensor:
     d = axis_of("topk", axis, x.ndim)
-    order = halo.argsort(x.func, d, largest, bounds=(0, x.shape[d]))
+    order = halo.argsort(x.func, d, largest, bounds=(0, extent(x, d)))
     f, i = Func("topk"), indices(x.ndim)
     f[i] = order[i].astype(i64)
     return Tensor(f, (*x.shape[:d], k, *x.shape[d + 1 :]), i64)

@@ -105,6 +105,17 @@ def test_pads_are_numpy_s(mode: str, n: int) -> None:
     np.testing.assert_array_equal(out, np.pad(a, ((9, 9), (5, 5)), mode))
 
 
+def test_a_pad_of_nothing_is_read_where_scalars_say() -> None:
+    k = halo.Param("k", i32)
+    f = halo.Func("f")
+    f[x] = halo.pad(halo.Input("a", i32, ndim=1), "constant", 7)[x - halo.min(k, 3) + 1]
+    for target in (None, "python"):
+        kernel = f.compile(target=target)
+        for k_, want in ((0, [2, 7, 7]), (5, [7, 7, 1])):
+            np.testing.assert_array_equal(kernel(np.array([1, 2], np.int32), k=k_, shape=(3,)), want)
+            np.testing.assert_array_equal(kernel(np.zeros(0, np.int32), k=k_, shape=(3,)), [7, 7, 7])
+
+
 def test_pads_with_bounds_and_values() -> None:
     a = np.arange(10, dtype=np.float32)
     inp = halo.Input("a", f32, ndim=1)

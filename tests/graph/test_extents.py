@@ -94,12 +94,35 @@ PROGRAMS = {
         most = Constant<value_ints = [4]>() t = Constant<value_floats = [0.3]>() least = Constant<value_floats = [0.2]>()
         y = NonMaxSuppression(b, s, most, t, least) two = Constant<value_int = 2>() i = Gather<axis = 1>(y, two)
         axes = Constant<value_ints = [0]>() boxes = Squeeze(b, axes) z = Gather(boxes, i) }""",
+    "TopK of what counts": """(float[9] x) => (float[k] y, int64[k] i) { axes = Constant<value_ints = [0]>()
+        a = NonZero(x) q = Squeeze(a, axes) v = Gather(x, q) n = Shape(v) five = Constant<value_ints = [5]>()
+        both = Concat<axis = 0>(five, n) k = ReduceMin<keepdims = 1>(both) y, i = TopK(v, k) }""",
+    "Unique of what counts": """(float[12] x) => (float[p] y, int64[p] i, int64[j] r, int64[p] c) {
+        axes = Constant<value_ints = [0]>() f = Round(x) a = NonZero(f) q = Squeeze(a, axes) v = Gather(f, q)
+        y, i, r, c = Unique(v) }""",
+    "Unique of one": """(float[1] x) => (float[p] y, int64[p] i, int64[1] r, int64[p] c) {
+        y, i, r, c = Unique<sorted = 0>(x) }""",
+    "NonMaxSuppression of what counts": """(float[12, 4] b, float[12] s) => (int64[n, 3] y) {
+        most = Constant<value_ints = [4]>() t = Constant<value_floats = [0.3]>() axes = Constant<value_ints = [0]>()
+        two = Constant<value_ints = [0, 1]>() a = NonZero(s) q = Squeeze(a, axes) v = Gather(s, q) w = Gather(b, q)
+        boxes = Unsqueeze(w, axes) scores = Unsqueeze(v, two) y = NonMaxSuppression(boxes, scores, most, t) }""",
+    "parts that count": """(float[7] x, float[7] y) => (float[n] z, int64[n] i) { axes = Constant<value_ints = [0]>()
+        a = NonZero(x) b = NonZero(y) p = Squeeze(a, axes) q = Squeeze(b, axes) v = Gather(x, p) w = Gather(y, q)
+        u = Concat<axis = 0>(v, w) z = Relu(u) i = Concat<axis = 0>(p, q) }""",
+    "If over an extent": """(float[9] x, bool c) => (float[k] y) { axes = Constant<value_ints = [0]>() a = NonZero(x)
+        q = Squeeze(a, axes) v = Gather(x, q) n = Shape(v)
+        y = If(c) <then_branch = g () => (float[p] t) { two = Constant<value_ints = [2]>() m = Mul(n, two)
+                     t = ConstantOfShape<value = float {3.0}>(m) },
+                   else_branch = h () => (float[q] t) { u = Relu(v) t = Concat<axis = 0>(u, u, x) }> }""",
     "Loop": f"(float[9] x, int64 n) => (float[k] y) {{ c = Constant<value = bool {{1}}>() y = {BODY} }}",
 }  # fmt: skip
 GIVEN: dict[str, list[dict[str, Any]]] = {
     "Slice": [{"from": [-7, 1], "to": [6, 100]}, {"from": [3, 0], "to": [-1, -2]}, {"from": [5, 4], "to": [2, 1]}],
     "Reshape": [{"shape": [-1, 4], "last": [16]}, {"shape": [0, 6], "last": [-1]}, {"shape": [2, 24], "last": [16]}],
     "Expand": [{"shape": [4, 6]}, {"shape": [1, 1]}, {"shape": [7, 6]}],
+    "If over an extent": [{"c": True}, {"c": False}, {"c": True, "x": np.zeros(9)}, {"c": False, "x": np.zeros(9)}],
+    **{name: [{}, {}, {"x": 0}] for name in ("TopK of what counts", "Unique of what counts", "parts that count")},
+    "NonMaxSuppression of what counts": [{}, {}, {"s": 0}],
     "TopK": [{"k": [3]}, {"k": [1]}, {"k": [9]}],
     "Loop": [{"n": 2}, {"n": 0}, {"n": 1}],
 }
@@ -123,7 +146,7 @@ def test_onnx(name: str) -> None:
             shape = tuple(n if isinstance(n, int) else {"a": 6, "b": 7}[str(n)] for n in p.type.shape)
             x = np.asarray(rng.integers(0, 4, shape) + rng.random(shape) * (name != "Loop"))
             x = np.where(rng.random(shape) < 0.3, 0, x)
-            inputs[p.name] = np.asarray(given.get(p.name, x), p.type.dtype.dtype)
+            inputs[p.name] = np.broadcast_to(np.asarray(given.get(p.name, x), p.type.dtype.dtype), shape)
         want = reference.run(None, inputs)
         got = net(**inputs)
         for found in (got if isinstance(got, tuple) else (got,), evaluate(m, inputs)):
@@ -139,3 +162,49 @@ def test_what_goes_backwards_from_where_only_running_tells() -> None:
         axes = Constant<value_ints = [0]>() back = Constant<value_ints = [-1]>() y = Slice(x, from, to, axes, back) }"""
     with pytest.raises(halo.ArgumentError, match="backwards"):
         from_onnx(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 13]>\n{text}'))
+
+
+def test_an_extent_that_is_told_by_what_has_it() -> None:
+    text = """def main(%x: f32[5]) -> f32[n] {
+      %0 = broadcast_to(%x, shape=(<n>,)); %1 = sum(%0); %2 = cast(%1, dtype='i64'); %3 = let n = %2 in %0; %3 }"""
+    with pytest.raises(halo.ArgumentError, match=r"what tells an extent of f32\[n\] has that extent"):
+        parse(text).compile()
+
+
+def test_what_is_told_by_the_same_value_is_one_extent() -> None:
+    import onnx.parser
+
+    text = "g (float[4, 5] x) => (float[k] y) { a = NonZero(x) b = NonZero(x) c = Cast<to = 1>(a) d = Cast<to = 1>(b) "
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 13]>\n{text} e = Add(c, d) y = ReduceSum<keepdims = 0>(e) }}'
+    )
+    net = from_onnx(proto).compile()
+    assert str(net.program).count("let ") == 1
+    assert net(np.eye(4, 5, dtype=np.float32)) == 2 * 2 * (0 + 1 + 2 + 3)
+
+
+EMPTY = {
+    "take": ("(%x: f32[n, 4], %i: i64[m]) -> f32[m, 4] { %0 = take(%x, %i, axis=0); %0 }", (0, 4), (0,)),
+    "gather_nd": ("(%x: f32[n, 4], %i: i64[m, 1]) -> f32[m, 4] { %0 = gather_nd(%x, %i); %0 }", (0, 4), (0, 1)),
+    "reshape": ("(%x: f32[n, m]) -> f32[m*n] { %0 = reshape(%x, shape=(<m*n>,)); %1 = relu(%0); %1 }", (0, 3)),
+    "cumsum": ("(%x: f32[n]) -> f32[n] { %0 = cumsum(%x); %0 }", (0,)),
+    "tile": ("(%x: f32[n]) -> f32[2*n] { %0 = tile(%x, reps=(2,)); %0 }", (0,)),
+    "concatenate": ("""(%x: f32[n, m], %y: f32[n, k]) -> f32[n, k + m] { %0 = concatenate(%x, %y, axis=1); %1 = relu(%0);
+        %1 }""", (3, 4), (3, 0)),
+    "suppression": ("""(%b: f32[1, 2, n, 4], %s: f32[1, 2, n]) -> bool[1, 2, n] {
+        %0 = overlap_suppression(%b, %s, most=5); %0 }""", (1, 2, 0, 4), (1, 2, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_what_has_no_entries(name: str) -> None:
+    text, *shapes = EMPTY[name]
+    m = parse(f"def main{text}")
+    types = [p.type for p in m.main.params]
+    arrays = [np.ones(shape, t.dtype.dtype) for shape, t in zip(shapes, types, strict=True)]
+    net = m.compile()
+    (want,) = evaluate(m, dict(zip(m.inputs, arrays, strict=True)))
+    np.testing.assert_array_equal(net(*arrays), want)
+    some = [tuple(k or 1 for k in shape) for shape in shapes]  # and the same net where there are some
+    arrays = [np.zeros(shape, t.dtype.dtype) for shape, t in zip(some, types, strict=True)]
+    np.testing.assert_array_equal(net(*arrays), evaluate(m, dict(zip(m.inputs, arrays, strict=True)))[0])

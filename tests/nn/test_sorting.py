@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import halo
 from halo import nn
+from halo.graph import Function, Module, Var
 
 RNG = np.random.default_rng(0)
 FLOATS = np.array([0.0, -0.0, 1, -1, 2.5, np.inf, -np.inf, np.nan, 3, 4, 5])
@@ -39,3 +42,16 @@ def test_topk_of_an_extent_that_a_call_knows(axis: int) -> None:
     for shape in ((30, 50), (4, 4)):
         a = among("float32", shape)
         np.testing.assert_array_equal(nn.topk(x, k=4, axis=axis)(x=a), nn.topk.reference(a, k=4, axis=axis))
+
+
+@pytest.mark.parametrize("op", [nn.sort, nn.argsort])
+@pytest.mark.parametrize("descending", [False, True])
+def test_order_along_an_extent_that_a_call_knows(op: Any, descending: bool) -> None:
+    m, n = halo.Dim("m"), halo.Dim("n")
+    x = Var("x", nn.TensorType((m, n), halo.f32))
+    for axis in (0, 1):
+        net = Module({"main": Function((x,), op(nn.relu(x), axis=axis, descending=descending))}).compile()
+        for shape in ((3, 5), (1, 70), (0, 4), (4, 0)):
+            a = among("float32", shape)
+            want = op.reference(np.maximum(a, 0), axis=axis, descending=descending)
+            np.testing.assert_array_equal(net(a), want)

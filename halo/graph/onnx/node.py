@@ -54,6 +54,8 @@ class Node:
     def value(self, e: Expr, what: str = "what its shape depends on") -> np.ndarray[Any, Any]:
         """The value of an expression over what the model holds, and what is known of its inputs."""
         value = value_of(e, self.given)
+        if value is None and (known := values(e)) is not None and all(isinstance(v, int) for v in known.reshape(-1)):
+            return np.asarray(known, e.type.dtype.dtype)
         if value is None:
             raise self.wrong(f"{what} {COMPUTED}, and is taken as a constant only")
         return value

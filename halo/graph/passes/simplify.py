@@ -1,4 +1,5 @@
-"""Simplify: equal calls become one; reshapes of reshapes, and reshapes and slices that change nothing, go."""
+"""Simplify: equal calls become one, as do small constants; reshapes of reshapes, and reshapes and slices that change
+nothing, go."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from typing import Any
 
 from halo import nn
 
-from ..ir import Call, Expr, Function, Item, Module, in_bodies, rewrite
+from ..ir import Call, Constant, Expr, Function, Item, Module, in_bodies, rewrite
+
+SMALL = 64  # bytes: the numbers that operators are made with
 
 
 def simplify(m: Module) -> Module:
@@ -20,6 +23,8 @@ def _simplified(f: Function) -> Function:
     def step(e: Expr, old: Expr) -> Expr:
         if isinstance(e, Item):
             return seen.setdefault((id(e.value), e.index), e)
+        if isinstance(e, Constant) and e.data.nbytes <= SMALL:
+            return seen.setdefault((e.type, e.data.tobytes()), e)
         if not isinstance(e, Call):
             return e
         if isinstance(e.op, nn.Op) and e.op.view:
