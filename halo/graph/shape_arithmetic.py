@@ -14,7 +14,7 @@ import numpy as np
 
 from halo import nn
 from halo.errors import ArgumentError
-from halo.ir.shapes import Dim, DimExpr, dim_max, dim_min
+from halo.ir.shapes import DimExpr, dim_max, dim_min, never_negative
 
 from .ir import Call, Constant, Expr, Global, walk
 
@@ -159,22 +159,10 @@ def _folded(f: Callable[[Any, Any], Any], unit: Any) -> Callable[..., Entries]:
     return compute
 
 
-def _no_less(v: Any) -> bool:
-    """Whether it is 0 or more whatever the extents, which are."""
-    if not isinstance(v, DimExpr):
-        return bool(v >= 0)
-    return all(c >= 0 and all(isinstance(a, Dim) or _folds(a) for a in atoms) for atoms, c in v.terms)
-
-
-def _folds(a: Any) -> bool:
-    both = _no_less(a.a), _no_less(a.b)
-    return any(both) if a.op == "max" else all(both)
-
-
 def _divided(a: Any, b: Any) -> Any:
     if isinstance(a, int) and isinstance(b, int):
         return 0 if b == 0 else -(-a // b) if (a < 0) != (b < 0) else a // b
-    if not (_no_less(a) and isinstance(b, int) and b > 0):
+    if not (never_negative(a) and isinstance(b, int) and b > 0):
         raise _Unknown
     return a // b
 
@@ -187,10 +175,13 @@ def _exact(a: Any, b: Any) -> Any:
     return whole
 
 
-def _mod(a: Any, b: Any) -> Any:
-    if isinstance(b, int) and b > 0 and _no_less(a):
-        return a % b
-    raise _Unknown
+def _mod(x: Call, *args: Entries) -> Entries:
+    def rest(a: Any, b: Any) -> Any:
+        if isinstance(b, int) and b > 0 and (not x.attrs["fmod"] or never_negative(a)):
+            return a % b
+        raise _Unknown
+
+    return _each(rest)(x, *args)
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -199,8 +190,8 @@ def _equal(a: Any, b: Any) -> bool:
     difference = a - b
     if (
         isinstance(difference, int)
-        or (isinstance(b, int) and b < 0 and _no_less(a))
-        or (isinstance(a, int) and a < 0 and _no_less(b))
+        or (isinstance(b, int) and b < 0 and never_negative(a))
+        or (isinstance(a, int) and a < 0 and never_negative(b))
     ):
         return False
     raise _Unknown
@@ -210,9 +201,9 @@ def _less(a: Any, b: Any) -> bool:
     difference = b - a
     if isinstance(difference, int):
         return difference > 0
-    if _no_less(-difference):
+    if never_negative(-difference):
         return False
-    if _no_less(difference - 1):
+    if never_negative(difference - 1):
         return True
     raise _Unknown
 
@@ -233,7 +224,7 @@ _COMPUTE: dict[str, Callable[..., Entries]] = {
     "multiply": _each(lambda a, b: a * b),
     "negative": _each(lambda v: -v),
     "divide": lambda x, a, b: _each(_exact if x.type.dtype.is_float else _divided)(x, a, b),
-    "mod": _each(_mod),
+    "mod": _mod,
     "maximum": _each(dim_max),
     "minimum": _each(dim_min),
     "equal": _each(_equal),

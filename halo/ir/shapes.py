@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ArgumentError, here
 
-__all__ = ["Dim", "DimExpr", "Extents", "as_extents", "dim_max", "dim_min", "dims_of", "shown"]
+__all__ = ["Dim", "DimExpr", "Extents", "as_extents", "dim_max", "dim_min", "dims_of", "never_negative", "shown"]
 
 Atom = Any  # a Dim or a _Fold: what products are made of
 
@@ -149,9 +149,9 @@ def dims_of(n: Any) -> Iterator[str]:
 
 def dim_max(a: Any, b: Any) -> Any:
     """The larger one of two extents."""
-    if _never_negative(difference := a - b):
+    if never_negative(difference := a - b):
         return a
-    if _never_negative(-difference):
+    if never_negative(-difference):
         return b
     a, b = sorted((a, b), key=str)
     return _one(_Fold("max", a, b))
@@ -162,9 +162,32 @@ def dim_min(a: Any, b: Any) -> Any:
     return -dim_max(-a, -b)
 
 
-def _never_negative(n: Any) -> bool:
-    """Whether that is plain to see: extents are none."""
-    return all(c >= 0 and all(isinstance(a, Dim) for a in atoms) for atoms, c in _terms(n))
+def never_negative(n: Any) -> bool:
+    """Whether that is plain to see of an integer or an extent: Dims are none."""
+    if all(_is_sum_of(atoms, c) for atoms, c in _terms(n)):
+        return True
+    for atoms, c in _terms(n):
+        fold = atoms[0] if len(atoms) == 1 else None
+        if isinstance(fold, _Fold) and fold.op == "//" and isinstance(fold.b, int) and c % fold.b == 0:
+            least = fold.a if c < 0 else fold.a - (fold.b - 1)  # of a//b are (a - b + 1)/b and a/b the ends
+            return never_negative(n - _sum(((atoms, c),)) + c // fold.b * least)
+    return False
+
+
+def _is_sum_of(atoms: tuple[Atom, ...], c: int) -> bool:
+    """Whether `c` times the product of `atoms` is never negative: of factors that are not, and of one that is never positive
+    where `c` is negative."""
+    others = [a for a in atoms if not _has_sign(a, 1)]
+    return not others if c >= 0 else len(others) <= 1 and any(_has_sign(a, -1) for a in others or atoms)
+
+
+def _has_sign(a: Atom, sign: int) -> bool:
+    """Whether an atom is never negative, or never positive where `sign` is -1."""
+    if isinstance(a, Dim):
+        return sign == 1
+    if a.op == "//":
+        return never_negative(sign * a.a) and never_negative(a.b)
+    return (any if sign == 1 else all)((never_negative(sign * a.a), never_negative(sign * a.b)))
 
 
 def _terms(n: Any) -> Any:

@@ -67,6 +67,7 @@ from .elementwise import (
     where,
 )
 from .extents import extents
+from .fourier import dft, frame
 from .indexing import (
     arange,
     gather_elements,
@@ -107,7 +108,7 @@ from .recurrent import gru, lstm, rnn
 from .reductions import all, any, argmax, argmin, cumprod, cumsum, logsumexp, max, mean, min, prod, sum
 from .regions import roi_align
 from .resize import resize
-from .sampling import affine_grid, col2im, dft, grid_sample
+from .sampling import affine_grid, col2im, grid_sample
 from .shape import (
     broadcast_to,
     concatenate,
@@ -185,6 +186,7 @@ __all__ = [
     "extents",
     "flatten",
     "floor",
+    "frame",
     "gather_elements",
     "gather_nd",
     "gelu",

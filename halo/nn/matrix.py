@@ -12,6 +12,7 @@ from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
 from .layouts import Layout, layout_transform
+from .lines import accumulator
 from .op import Kind, Types, op
 from .schedule import TASKS, bound, by_height, epilogues, tiled
 from .shapes import same_type
@@ -85,10 +86,11 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layo
     rows = halo.vars(" ".join((*(f"b{d}" for d in range(x.ndim - 2)), "i")))
     rows, (jo, j) = rows if isinstance(rows, tuple) else (rows,), halo.vars("jo j")
     r: RDom = halo.rdom(depth, names="k")
-    product[(*rows, jo, j)] = 0.0
+    product[(*rows, jo, j)] = accumulator(x)(0)
     product[(*rows, jo, j)] += weight.func[jo, r.k, j] * x.func[(*rows, r.k)]
     j = halo.Var("j")
-    f[(*rows, j)] = product[(*rows, j // width, j % width)] + (0.0 if bias is None else bias.func[j])
+    total = product[(*rows, j // width, j % width)]
+    f[(*rows, j)] = (total if bias is None else total + bias.func[j]).astype(x.dtype)
     return Tensor(f, (*x.shape[:-1], units or panels * width), x.dtype)
 
 

@@ -14,7 +14,7 @@ from halo.jit.target import Target
 
 from .lines import extent
 from .op import Kind, op
-from .shapes import indices, same_type, takes
+from .shapes import equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
 
 __all__ = ["gru", "lstm", "rnn"]
@@ -42,8 +42,8 @@ _NUMPY: dict[str, Callable[[Any], Any]] = {
 
 
 def _check(name: str, gates: int, functions: tuple[str, ...], kernel_layout: str, x: TensorType, w: TensorType, r: TensorType,
-           bias: TensorType | None, *states: TensorType | None) -> int:  # fmt: skip
-    """The size of the state, of arguments that fit."""
+           bias: TensorType | None, lengths: TensorType | None, *states: TensorType | None) -> tuple[Any, int]:  # fmt: skip
+    """How many sequences there are and the size of the state, of arguments that fit."""
     takes(name, "float", x)
     same_type(name, x, w, r, bias, *states)
     if kernel_layout not in LAYOUTS:
@@ -54,12 +54,24 @@ def _check(name: str, gates: int, functions: tuple[str, ...], kernel_layout: str
     fits = x.ndim == 3 and (w.shape[::turn], r.shape[::turn]) == wanted
     if not fits or (bias is not None and bias.shape != (2 * gates * hidden,)):
         raise ArgumentError(f"{name} of {x} does not take weights {w} and {r} and a bias {bias}", loc=here())
-    if any(s is not None and s.shape != (x.shape[1], hidden) for s in states):
+    if lengths is not None:
+        takes(f"the lengths of {name}", "int", lengths)
+        if lengths.ndim != 1 or not equal(lengths.shape[0], x.shape[1]):
+            raise ArgumentError(f"{name} of {x} takes {x.shape[1]} lengths, not {lengths}", loc=here())
+    if any(
+        s is not None and not (s.ndim == 2 and equal(s.shape[0], x.shape[1]) and s.shape[1] == hidden) for s in states
+    ):
         raise ArgumentError(f"a state of {name} has {x.shape[1]} rows of {hidden} values, not {states}", loc=here())
     for f in functions:
         if f not in FUNCTIONS:
             raise ArgumentError(f"{name} has no function {f!r}", loc=here(), legal=tuple(FUNCTIONS))
-    return int(hidden)
+    return _batch(x, *states), int(hidden)
+
+
+def _batch(x: Tensor | TensorType, *states: Tensor | TensorType | None) -> Any:
+    """How many sequences there are: an integer, if one of them says so."""
+    known = (s.shape[0] for s in states if s is not None and isinstance(s.shape[0], int))
+    return next(known, x.shape[1])
 
 
 def _projected(x: Tensor, w: Tensor, bias: Tensor | None, kernel_layout: str, only: int | None = None) -> Func:
@@ -125,8 +137,17 @@ def _stepping(states: tuple[Func, ...], sums: tuple[Func, ...], dtype: Any) -> N
         s.update(1).vectorize("j", lanes)
 
 
+def _held(lengths: Tensor | None, new: Any, old: Any, t: Any, b: Any) -> Any:
+    """The state behind step `t`: what it was, where a sequence has no such step."""
+    return new if lengths is None else halo.select(t < lengths.func[b], new, old)
+
+
 def _steps(n: int, reverse: bool) -> range:
     return range(n - 1, -1, -1) if reverse else range(n)
+
+
+def _kept(lengths: Any, t: int, new: Any, old: Any) -> Any:
+    return new if lengths is None else np.where((t < lengths)[:, None], new, old)
 
 
 def _rnn(
@@ -135,6 +156,7 @@ def _rnn(
     r: Any,
     bias: Any = None,
     state: Any = None,
+    lengths: Any = None,
     *,
     reverse: bool = False,
     activation: str = "tanh",
@@ -146,16 +168,18 @@ def _rnn(
     h = np.zeros(out.shape[1:]) if state is None else state
     shift = 0 if bias is None else bias[:hidden] + bias[hidden:]
     for t in _steps(len(x), reverse):
-        out[t] = h = _NUMPY[activation](x[t] @ w.T + h @ r.T + shift)
+        out[t] = h = _kept(lengths, t, _NUMPY[activation](x[t] @ w.T + h @ r.T + shift), h)
     return out.astype(x.dtype)
 
 
 @op(Kind.OPAQUE, reference=_rnn)
-def rnn(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None, *,
-        reverse: bool = False, activation: str = "tanh", kernel_layout: str = "OI") -> TensorType:  # fmt: skip
+def rnn(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None,
+        lengths: TensorType | None = None, *, reverse: bool = False, activation: str = "tanh",
+        kernel_layout: str = "OI") -> TensorType:  # fmt: skip
     """h[t] = f(x[t] @ w.T + h[t - 1] @ r.T + bias), all steps of it: one direction of ONNX RNN. `x`: [T, B, I]; `w`: [H, I];
     `r`: [H, H]; `bias`: [2 H], of the input and of the state; `state`: [B, H], zeros if left out. The result: [T, B, H].
 
+    `lengths`: [B], how many steps each sequence has, all of them if left out; the state stays what it is in the others.
     `reverse`: from the last step to the first. `kernel_layout`: "IO" where `w` and `r` are transposed, which saves doing it.
     `activation`: f, one of tanh, sigmoid, relu, softsign, softplus.
 
@@ -164,8 +188,8 @@ def rnn(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = N
     >>> nn.rnn(np.ones((3, 1, 1), np.float32), one, one, activation="relu").ravel()
     array([1., 2., 3.], dtype=float32)
     """
-    hidden = _check("rnn", 1, (activation,), kernel_layout, x, w, r, bias, state)
-    return TensorType((*x.shape[:2], hidden), x.dtype)
+    batch, hidden = _check("rnn", 1, (activation,), kernel_layout, x, w, r, bias, lengths, state)
+    return TensorType((x.shape[0], batch, hidden), x.dtype)
 
 
 @rnn.strategy("scan")
@@ -175,6 +199,7 @@ def _(
     r: Tensor,
     bias: Tensor | None,
     state: Tensor | None,
+    lengths: Tensor | None,
     *,
     reverse: bool,
     activation: str,
@@ -184,16 +209,17 @@ def _(
     inputs, h, step = _projected(x, w, bias, kernel_layout), Func("h"), Func("step")
     t, b, j = halo.vars("t b j")
     sums = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), hidden, before, "sums", x.dtype)
-    step[t, b, j] = FUNCTIONS[activation](sums[t, b, j])
+    step[t, b, j] = _held(lengths, FUNCTIONS[activation](sums[t, b, j]), h[t + before, b, j], t, b)
     halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
     _stepping((h,), (sums,), x.dtype)
     f, i = Func("rnn"), indices(3)
     f[i] = h[i]
-    return Tensor(f, (*x.shape[:2], hidden), x.dtype)
+    return Tensor(f, (x.shape[0], _batch(x, state), hidden), x.dtype)
 
 
-def _gru(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse: bool = False, reset_after: bool = False,
-         functions: tuple[str, ...] = ("sigmoid", "tanh"), kernel_layout: str = "OI") -> Any:  # fmt: skip
+def _gru(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, lengths: Any = None, *, reverse: bool = False,
+         reset_after: bool = False, functions: tuple[str, ...] = ("sigmoid", "tanh"),
+         kernel_layout: str = "OI") -> Any:  # fmt: skip
     w, r = (a if kernel_layout == "OI" else a.T for a in (w, r))
     n = r.shape[1]
     out = np.zeros((*x.shape[:2], n))
@@ -204,18 +230,18 @@ def _gru(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, *, reverse
         px, ph = x[t] @ w.T + both[: 3 * n], h @ r.T + both[3 * n :]
         z, s = inner(px[:, :n] + ph[:, :n]), inner(px[:, n : 2 * n] + ph[:, n : 2 * n])
         late = s * ph[:, 2 * n :] if reset_after else (s * h) @ r[2 * n :].T + both[5 * n :]
-        out[t] = h = (1 - z) * outer(px[:, 2 * n :] + late) + z * h
+        out[t] = h = _kept(lengths, t, (1 - z) * outer(px[:, 2 * n :] + late) + z * h, h)
     return out.astype(x.dtype)
 
 
 @op(Kind.OPAQUE, reference=_gru)
-def gru(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None, *,
-        reverse: bool = False, reset_after: bool = False,
+def gru(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None,
+        lengths: TensorType | None = None, *, reverse: bool = False, reset_after: bool = False,
         functions: tuple[str, ...] = ("sigmoid", "tanh"), kernel_layout: str = "OI") -> TensorType:  # fmt: skip
     """Gated recurrent units (Cho et al. 2014), all steps: one direction of ONNX GRU. Shapes as of `rnn`, with three gates in
     `w`: [3 H, I], `r`: [3 H, H] and `bias`: [6 H], in ONNX's order: update, reset, hidden.
 
-    `kernel_layout`: as of `rnn`.
+    `lengths`, `kernel_layout`: as of `rnn`.
     `reset_after`: the reset gate is applied behind the product with the state (ONNX linear_before_reset). `functions`: that
     of the gates, and that of the hidden one.
 
@@ -224,13 +250,13 @@ def gru(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = N
     >>> nn.gru(x, w, r, state=np.ones((1, 1), np.float32)).ravel()
     array([0.5], dtype=float32)
     """
-    hidden = _check("gru", 3, functions, kernel_layout, x, w, r, bias, state)
-    return TensorType((*x.shape[:2], hidden), x.dtype)
+    batch, hidden = _check("gru", 3, functions, kernel_layout, x, w, r, bias, lengths, state)
+    return TensorType((x.shape[0], batch, hidden), x.dtype)
 
 
 @gru.strategy("scan")
-def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, *, reverse: bool, reset_after: bool,
-      functions: tuple[str, ...], kernel_layout: str) -> Tensor:  # fmt: skip
+def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, lengths: Tensor | None, *, reverse: bool,
+      reset_after: bool, functions: tuple[str, ...], kernel_layout: str) -> Tensor:  # fmt: skip
     before, n = 1 if reverse else -1, r.type.static[1 if kernel_layout == "OI" else 0]
     inputs, h, gates, step = _projected(x, w, bias, kernel_layout, only=2 * n), Func("h"), Func("gates"), Func("step")
     inner, outer = (FUNCTIONS[f] for f in functions)
@@ -242,17 +268,18 @@ def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None
                       x.dtype, 2 * n, None if reset_after else lambda t, b, k: gates[t, b, k + n])  # fmt: skip
     z = gates[t, b, j]
     both = gates[t, b, j + n] * late[t, b, j] if reset_after else late[t, b, j]
-    step[t, b, j] = (1 - z) * outer(inputs[t, b, j + 2 * n] + both) + z * h[t + before, b, j]
+    old = h[t + before, b, j]
+    step[t, b, j] = _held(lengths, (1 - z) * outer(inputs[t, b, j + 2 * n] + both) + z * old, old, t, b)
     halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
     _stepping((h,), (sums, late), x.dtype)
     gates.compute_at(h, "t").vectorize("j", Target.host().natural_lanes(x.dtype))
     f, i = Func("gru"), indices(3)
     f[i] = h[i]
-    return Tensor(f, (*x.shape[:2], n), x.dtype)
+    return Tensor(f, (x.shape[0], _batch(x, state), n), x.dtype)
 
 
-def _lstm(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, cell: Any = None, peephole: Any = None, *,
-          reverse: bool = False, functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh"),
+def _lstm(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, cell: Any = None, peephole: Any = None,
+          lengths: Any = None, *, reverse: bool = False, functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh"),
           kernel_layout: str = "OI") -> Any:  # fmt: skip
     w, r = (a if kernel_layout == "OI" else a.T for a in (w, r))
     n = r.shape[1]
@@ -263,36 +290,39 @@ def _lstm(x: Any, w: Any, r: Any, bias: Any = None, state: Any = None, cell: Any
     gate, inner, outer = (_NUMPY[f] for f in functions)
     for t in _steps(len(x), reverse):
         i, o, f, g = np.split(x[t] @ w.T + h @ r.T + both, 4, axis=1)
-        c = gate(f + p[2] * c) * c + gate(i + p[0] * c) * inner(g)
-        h = gate(o + p[1] * c) * outer(c)
+        new = gate(f + p[2] * c) * c + gate(i + p[0] * c) * inner(g)
+        h = _kept(lengths, t, gate(o + p[1] * new) * outer(new), h)
+        c = _kept(lengths, t, new, c)
         out[t] = h, c
     return out.astype(x.dtype)
 
 
 @op(Kind.OPAQUE, reference=_lstm)
 def lstm(x: TensorType, w: TensorType, r: TensorType, bias: TensorType | None = None, state: TensorType | None = None,
-         cell: TensorType | None = None, peephole: TensorType | None = None, *, reverse: bool = False,
+         cell: TensorType | None = None, peephole: TensorType | None = None,
+         lengths: TensorType | None = None, *, reverse: bool = False,
          functions: tuple[str, ...] = ("sigmoid", "tanh", "tanh"), kernel_layout: str = "OI") -> TensorType:  # fmt: skip
     """Long short-term memory (Hochreiter and Schmidhuber 1997), all steps: one direction of ONNX LSTM. Shapes as of `rnn`,
     with four gates in `w`: [4 H, I], `r`: [4 H, H] and `bias`: [8 H], in ONNX's order: input, output, forget, cell; `cell`:
     [B, H]; `peephole`: [3 H], of the first three gates. The result, [T, 2, B, H], has the states and the cells.
 
-    `kernel_layout`: as of `rnn`. `functions`: that of the gates, that of the cell's input, that of its output.
+    `lengths`, `kernel_layout`: as of `rnn`. `functions`: that of the gates, that of the cell's input, that of its output.
 
     >>> from halo import nn
     >>> x, w, r = np.ones((1, 1, 1), np.float32), np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32)
     >>> nn.lstm(x, w, r, cell=np.ones((1, 1), np.float32))[0, 1]
     array([[0.5]], dtype=float32)
     """
-    hidden = _check("lstm", 4, functions, kernel_layout, x, w, r, bias, state, cell)
+    batch, hidden = _check("lstm", 4, functions, kernel_layout, x, w, r, bias, lengths, state, cell)
     if peephole is not None and peephole.shape != (3 * hidden,):
         raise ArgumentError(f"lstm of {hidden} units takes {3 * hidden} peepholes, not {peephole}", loc=here())
-    return TensorType((x.shape[0], 2, x.shape[1], hidden), x.dtype)
+    return TensorType((x.shape[0], 2, batch, hidden), x.dtype)
 
 
 @lstm.strategy("scan")
 def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None, cell: Tensor | None,
-      peephole: Tensor | None, *, reverse: bool, functions: tuple[str, ...], kernel_layout: str) -> Tensor:  # fmt: skip
+      peephole: Tensor | None, lengths: Tensor | None, *, reverse: bool, functions: tuple[str, ...],
+      kernel_layout: str) -> Tensor:  # fmt: skip
     before, n = 1 if reverse else -1, r.type.static[1 if kernel_layout == "OI" else 0]
     inputs, h, c = _projected(x, w, bias, kernel_layout), Func("h"), Func("c")
     gate, inner, outer = (FUNCTIONS[f] for f in functions)
@@ -307,11 +337,12 @@ def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None
     next_c, next_h = Func("next_c"), Func("next_h")
     old = c[t + before, b, j]
     forget = gates[t, b, j + 2 * n] + (x.dtype(0) if peephole is None else peephole.func[j + 2 * n] * old)
-    next_c[t, b, j] = gate(forget) * old + open_(0, old) * inner(gates[t, b, j + 3 * n])
-    next_h[t, b, j] = open_(1, next_c[t, b, j]) * outer(next_c[t, b, j])
+    next_c[t, b, j] = _held(lengths, gate(forget) * old + open_(0, old) * inner(gates[t, b, j + 3 * n]), old, t, b)
+    new = open_(1, next_c[t, b, j]) * outer(next_c[t, b, j])
+    next_h[t, b, j] = _held(lengths, new, h[t + before, b, j], t, b)
     starts = _start(state, x.dtype), _start(cell, x.dtype)
     halo.scan((h, c), starts, (next_h, next_c), extent(x, 0), reverse)
     _stepping((h, c), (gates,), x.dtype)
     f, (t, s, b, j) = Func("lstm"), indices(4)
     f[t, s, b, j] = halo.select(s == 0, h[t, b, j], c[t, b, j])
-    return Tensor(f, (x.shape[0], 2, x.shape[1], n), x.dtype)
+    return Tensor(f, (x.shape[0], 2, _batch(x, state, cell), n), x.dtype)

@@ -12,13 +12,12 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
-from halo.types import f64
 
 from .op import Kind, op
 from .shapes import Window, indices, takes
 from .tensor import Tensor, TensorType
 
-__all__ = ["affine_grid", "col2im", "dft", "grid_sample"]
+__all__ = ["affine_grid", "col2im", "grid_sample"]
 
 PADDING = {"zeros": "constant", "border": "edge"}
 
@@ -228,57 +227,3 @@ def _(x: Tensor, *, size: Any, kernel: Any, strides: Any, padding: Any, dilation
         block = block * blocks[d] + halo.clamp(place // w.strides[d], 0, blocks[d] - 1)
     f[(b, c, *at)] = halo.sum(halo.select(halo.all(*inside), x.func[b, c * taps + tap, block], x.dtype(0)), r)
     return Tensor(f, (x.shape[0], x.shape[1] // taps, *size), x.dtype)
-
-
-def _dft(x: Any, *, length: int, axis: int = -2, inverse: bool = False, onesided: bool = False) -> Any:
-    v = x[..., 0] + (1j * x[..., 1] if x.shape[-1] == 2 else 0)
-    d = axis % x.ndim
-    if inverse and onesided:
-        return np.fft.irfft(v, length, axis=d)[..., None].astype(x.dtype)
-    found = np.fft.ifft(v, length, axis=d) if inverse else np.fft.fft(v, length, axis=d)
-    if onesided:
-        found = np.take(found, range(length // 2 + 1), d)
-    return np.stack([found.real, found.imag], axis=-1).astype(x.dtype)
-
-
-@op(Kind.OPAQUE, reference=_dft)
-def dft(x: TensorType, *, length: int, axis: int = -2, inverse: bool = False, onesided: bool = False) -> TensorType:
-    """The discrete Fourier transform along an axis, as its sum says: ONNX DFT. `x`: [..., 1] of real or [..., 2] of complex
-    numbers; of the axis `length` entries are taken, or zeros behind its end. `inverse`: the inverse, divided by `length`.
-    `onesided`: only the first half and one of the frequencies; inverse, it is a real signal from those.
-
-    >>> from halo import nn
-    >>> nn.dft(np.array([[1], [-1]], np.float32), length=2)
-    array([[0., 0.],
-           [2., 0.]], dtype=float32)
-    """
-    takes("dft", "float", x)
-    d = axis % max(x.ndim, 1)
-    if x.ndim < 2 or x.shape[-1] not in (1, 2) or d == x.ndim - 1 or not -x.ndim <= axis < x.ndim or length < 1:
-        raise ArgumentError(f"dft takes [..., 1] or [..., 2] along another axis than the last, not {x}", loc=here())
-    both = 1 if inverse and onesided else 2
-    many = length // 2 + 1 if onesided and not inverse else length
-    return TensorType((*x.shape[:d], many, *x.shape[d + 1 : -1], both), x.dtype)
-
-
-@dft.strategy("direct")
-def _(x: Tensor, *, length: int, axis: int, inverse: bool, onesided: bool) -> Tensor:
-    d, held = axis % x.ndim, x.type.static[axis % x.ndim]
-    f, i = Func("dft"), indices(x.ndim)
-    *point, part = i
-    r: RDom = halo.rdom(length, names="k")
-    turn = (i[d] * r.k % length).astype(f64) * (2 * math.pi / length * (1 if inverse else -1))
-    # of a real signal's frequencies, the upper half mirrors the lower one
-    mirrored = inverse and onesided
-    at = halo.select(r.k <= length // 2, r.k, length - r.k) if mirrored else r.k
-    place = (*point[:d], halo.clamp(at, 0, held - 1), *point[d + 1 :])
-    real = x.func[(*place, 0)].astype(f64)
-    imaginary = x.func[(*place, 1)].astype(f64) if x.shape[-1] == 2 else f64(0) * real
-    if mirrored:
-        imaginary = halo.select(r.k <= length // 2, imaginary, -imaginary)
-    cosine, sine = halo.cos(turn), halo.sin(turn)
-    value = halo.select(part == 0, real * cosine - imaginary * sine, real * sine + imaginary * cosine)
-    total = halo.sum(halo.select(at < held, value, f64(0)), r)
-    f[i] = (total / length if inverse else total).astype(x.dtype)
-    attrs = {"length": length, "axis": axis, "inverse": inverse, "onesided": onesided}
-    return Tensor(f, dft.infer((x.type,), attrs).shape, x.dtype)

@@ -237,7 +237,7 @@ def tile(x: TensorType, *, reps: tuple[int, ...]) -> TensorType:
     >>> nn.tile(np.array([1, 2]), reps=(3,))
     array([1, 2, 1, 2, 1, 2])
     """
-    if len(reps) != x.ndim or any(n < 0 for n in reps):
+    if len(reps) != x.ndim or any(isinstance(n, int) and n < 0 for n in reps):
         raise ArgumentError(
             f"{x} is repeated {x.ndim} counts of times, an entry an axis, not {tuple(reps)}", loc=here()
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import halo
 from halo import Dim
-from halo.ir.shapes import as_extents, dim_max, dim_min, dims_of
+from halo.ir.shapes import as_extents, dim_max, dim_min, dims_of, never_negative
 
 H, W = Dim("h"), Dim("w")
 OPS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "max": dim_max, "min": dim_min}
@@ -37,6 +37,17 @@ def test_an_expression_has_the_value_of_its_arithmetic(tree: Any, h: int, w: int
     made = value(tree, {"h": H, "w": W})
     got = made if isinstance(made, int) else made.evaluate({"h": h, "w": w})
     assert got == value(tree, {"h": h, "w": w})
+
+
+@given(trees, st.integers(0, 50), st.integers(0, 50))
+def test_what_is_never_negative_is_not(tree: Any, h: int, w: int) -> None:
+    if never_negative(value(tree, {"h": H, "w": W})):
+        assert value(tree, {"h": h, "w": w}) >= 0
+
+
+def test_what_is_plainly_never_negative() -> None:
+    assert never_negative(H % 7) and never_negative(dim_min(H, 240) * W) and never_negative((H + 1) // 2 * 2 - H)
+    assert not never_negative(H - 1) and not never_negative(H - W) and not never_negative(dim_max(-H, -W))
 
 
 @given(trees)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halo import nn
+from halo.ir.shapes import DimExpr
 from halo.jit.target import Target
 from halo.nn.matrix import panel
 
@@ -205,12 +206,19 @@ class _Run:
         if "layout" in e.attrs:
             return not any(given)
         assert isinstance(e.op, nn.Op) and e.op.reference is not None
-        attrs = {k: v for k, v in e.attributes if v != e.op.signature.parameters[k].default}
+        attrs = {k: _with_ones(v) for k, v in e.attributes if v != e.op.signature.parameters[k].default}
         arrays = iter(np.full((1,) * 4, v, a.type.dtype.dtype) for v, a in zip(given, e.children, strict=True))
         with np.errstate(all="ignore"):
             found = np.asarray(e.op.reference(*(None if a is None else next(arrays) for a in e.args), **attrs))
         self.filling[id(e)] = float(found.reshape(-1)[0])
         return bool(np.isfinite(found).all())
+
+
+def _with_ones(value: Any) -> Any:
+    """An attribute with 1 for each extent in it that only a call knows."""
+    if isinstance(value, tuple):
+        return tuple(map(_with_ones, value))
+    return 1 if isinstance(value, DimExpr) else value
 
 
 def _is_depthwise(e: Call) -> bool:

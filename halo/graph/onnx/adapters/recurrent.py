@@ -9,6 +9,7 @@ import numpy as np
 from halo import nn
 
 from ...ir import Constant
+from ...shape_arithmetic import values
 from ..node import Node, adapter
 
 __all__: list[str] = []
@@ -27,10 +28,6 @@ def _joined(parts: list[Any], axis: int) -> Any:
 
 def _layer(n: Node, op: Any, functions: int, attrs: Any) -> Any:
     """The inputs and attributes of each direction; the results of `op` for them, and whether each runs in reverse."""
-    if n.get(4) is not None:
-        lengths, steps = n.array(4), n[0].type.static[1 if n.attrs.get("layout") else 0]
-        if lengths is None or any(int(v) != steps for v in lengths):
-            raise n.wrong("sequences of different lengths are not there")
     if n.attrs.get("clip") or n.attrs.get("activation_alpha") or n.attrs.get("activation_beta"):
         raise n.wrong("activations have no parameters, and no limits")
     first = bool(n.attrs.get("layout"))  # the batch is the first axis
@@ -42,15 +39,28 @@ def _layer(n: Node, op: Any, functions: int, attrs: Any) -> Any:
     found = []
     for k, reverse in enumerate(runs):
         own = tuple(named[k * functions : (k + 1) * functions])
-        more = [_at(s, k) for s in states] + [_at(n.get(7), k)]
+        more = [_at(s, k) for s in states] + [_at(n.get(7), k), _lengths(n)]
         w, r = (nn.transpose(_at(n[i], k), axes=(1, 0)) for i in (1, 2))  # weights are constants: once and for all
         found.append(op(x, w, r, _at(n.get(3), k), *more, reverse=reverse, kernel_layout="IO", **attrs(own)))
     return found, runs
 
 
+def _lengths(n: Node) -> Any:
+    """How many steps each sequence has, None where it is all of them."""
+    e, steps = n.get(4), n[0].type.shape[1 if n.attrs.get("layout") else 0]
+    known = None if e is None else values(e)
+    return None if known is not None and all(v == steps for v in known) else e
+
+
 def _results(n: Node, layers: list[Any], runs: Any) -> tuple[Any, Any]:
-    """All the steps, [T, D, B, H], and the last ones, [D, B, H]; with the batch first where the layout says so."""
+    """All the steps, [T, D, B, H], and the last ones, [D, B, H]; with the batch first where the layout says so. Steps that a
+    sequence does not have are zeros."""
     ends = [nn.take(y, Constant(np.array(0 if r else -1))) for y, r in zip(layers, runs, strict=True)]
+    lengths, steps = _lengths(n), layers[0].type.shape[0]
+    if lengths is not None:
+        step = nn.reshape(nn.arange(Constant(np.array(0, np.int64)), np.int64(1), length=steps), shape=(steps, 1, 1))
+        there = nn.less(step, nn.reshape(nn.cast(lengths, dtype="i64"), shape=(1, -1, 1)))
+        layers = [nn.where(there, y, np.zeros((), y.type.dtype.dtype)) for y in layers]
     all_steps, last = _joined(layers, 1), _joined(ends, 0)
     if n.attrs.get("layout"):
         return nn.transpose(all_steps, axes=(2, 0, 1, 3)), nn.transpose(last, axes=(1, 0, 2))
@@ -59,7 +69,7 @@ def _results(n: Node, layers: list[Any], runs: Any) -> tuple[Any, Any]:
 
 @adapter("RNN")
 def _(n: Node) -> Any:
-    layers, runs = _layer(n, lambda x, w, r, b, h, _c, _p, **attrs: nn.rnn(x, w, r, b, h, **attrs), 1,
+    layers, runs = _layer(n, lambda x, w, r, b, h, _c, _p, n, **attrs: nn.rnn(x, w, r, b, h, n, **attrs), 1,
                           lambda own: {"activation": own[0]} if own else {})  # fmt: skip
     return _results(n, layers, runs)
 
@@ -67,7 +77,7 @@ def _(n: Node) -> Any:
 @adapter("GRU")
 def _(n: Node) -> Any:
     reset_after = bool(n.attrs.get("linear_before_reset"))
-    layers, runs = _layer(n, lambda x, w, r, b, h, _c, _p, **attrs: nn.gru(x, w, r, b, h, **attrs), 2,
+    layers, runs = _layer(n, lambda x, w, r, b, h, _c, _p, n, **attrs: nn.gru(x, w, r, b, h, n, **attrs), 2,
                           lambda own: {"reset_after": reset_after, **({"functions": own} if own else {})})  # fmt: skip
     return _results(n, layers, runs)
 

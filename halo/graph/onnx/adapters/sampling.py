@@ -5,8 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from halo import nn
 
 from ..node import Node, adapter
@@ -139,8 +137,9 @@ def _(n: Node) -> Any:
 
 def _dft(n: Node, axis: int) -> Any:
     x, inverse, onesided = n[0], bool(n.attrs.get("inverse")), bool(n.attrs.get("onesided"))
-    extent = x.type.static[axis]
-    length = n.scalar(1, 2 * (extent - 1) if inverse and onesided else extent)
+    extent = x.type.shape[axis]
+    whole = 2 * (extent - 1) if inverse and onesided else extent
+    length = whole if n.get(1) is None else n.extent(n[1])
     return nn.dft(x, length=length, axis=axis, inverse=inverse, onesided=onesided)
 
 
@@ -149,11 +148,8 @@ def _(n: Node) -> Any:
     x, step, window = n[0], n.scalar(1), n.get(2)
     size = n.scalar(3, None if window is None else window.type.static[0])
     if x.type.ndim == 2:
-        x = nn.reshape(x, shape=(*x.type.static, 1))
-    extent = x.type.static[1]
-    frames = (extent - size) // step + 1
-    at = np.array([[k * step + t for t in range(size)] for k in range(frames)], np.int64).reshape(frames, size)
-    cut = nn.take(x, at, axis=1)  # [batch, frames, size, parts]
+        x = nn.reshape(x, shape=(*x.type.shape, 1))
+    cut = nn.frame(x, size=size, step=step, axis=1)  # [batch, frames, size, parts]
     if window is not None:
         cut = nn.multiply(cut, nn.reshape(window, shape=(size, 1)))
     return nn.dft(cut, length=size, axis=2, onesided=bool(n.attrs.get("onesided", 1)))

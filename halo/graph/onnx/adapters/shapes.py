@@ -135,7 +135,7 @@ def _(n: Node) -> Any:
 
 @adapter("Tile", 6)
 def _(n: Node) -> Any:
-    return nn.tile(n[0], reps=n.ints("", 1))
+    return nn.tile(n[0], reps=n.extents(1))
 
 
 @adapter("Slice")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.ir.shapes import dim_max
 
 from ...ir import Constant
 from ..node import Node, adapter
@@ -16,17 +17,17 @@ from .matrices import shifted
 __all__ = ["window_of"]
 
 
-def _padding(n: Node, spatial: Any, kernel: Any, strides: Any, dilation: Any) -> tuple[int, ...]:
-    """What `pads` or `auto_pad` say."""
-    how = n.attrs.get("auto_pad", b"NOTSET").decode()
+def _padding(n: Node, spatial: Any, kernel: Any, strides: Any, dilation: Any) -> tuple[Any, ...]:
+    """What `pads` or `auto_pad` say; where an axis is open, that is its arithmetic."""
+    how = n.text("auto_pad", "NOTSET")
     if how in ("NOTSET", "VALID"):
         return n.ints("pads", default=(0,) * (2 * len(kernel))) if how == "NOTSET" else (0,) * (2 * len(kernel))
     before, after = [], []
     for extent, k, s, d in zip(spatial, kernel, strides, dilation, strict=True):
-        total = max((-(-extent // s) - 1) * s + (k - 1) * d + 1 - extent, 0)
-        less, more = total // 2, total - total // 2
-        before.append(less if how == "SAME_UPPER" else more)
-        after.append(more if how == "SAME_UPPER" else less)
+        total = dim_max(((extent + s - 1) // s - 1) * s + (k - 1) * d + 1 - extent, 0)
+        less = total // 2
+        before.append(less if how == "SAME_UPPER" else total - less)
+        after.append(total - less if how == "SAME_UPPER" else less)
     return (*before, *after)
 
 
@@ -44,10 +45,21 @@ def window_of(n: Node, spatial: tuple[Any, ...], kernel: tuple[int, ...]) -> dic
     return {"strides": strides, "padding": padding, "dilation": dilation}
 
 
+def _padded(x: Any, window: dict[str, Any], value: Any = 0) -> tuple[Any, dict[str, Any]]:
+    """`x`, and the window over it: padded with `value` before, where only a call knows how much."""
+    padding = window["padding"]
+    half = len(padding) // 2
+    if all(isinstance(v, int) for v in padding):
+        return x, window
+    grown = nn.pad(x, before=(0, 0, *padding[:half]), after=(0, 0, *padding[half:]), value=value)
+    return grown, {**window, "padding": (0,) * len(padding)}
+
+
 @adapter("Conv")
 def _(n: Node) -> Any:
     weight = n[1]
-    return nn.conv(n[0], weight, n.get(2), groups=n.attrs.get("group", 1), **_window(n, weight.type.static[2:]))
+    x, window = _padded(n[0], _window(n, weight.type.static[2:]))
+    return nn.conv(x, weight, n.get(2), groups=n.attrs.get("group", 1), **window)
 
 
 @adapter("ConvTranspose")
@@ -63,8 +75,10 @@ def _(n: Node) -> Any:
         for m, s, k, d, e in zip(x.type.shape[2:], strides, kernel, dilation, more, strict=True)
     )
     if asked is not None or how.startswith("SAME"):
-        wanted = asked or tuple(m * s for m, s in zip(x.type.static[2:], strides, strict=True))
+        wanted = asked or tuple(m * s for m, s in zip(x.type.shape[2:], strides, strict=True))
         total = [f - w for f, w in zip(full, wanted[-len(kernel) :], strict=True)]
+        if not all(isinstance(t, int) for t in total):
+            raise n.wrong(f"what is padded of {x.type} is known when the program runs, and is wanted before")
         more = tuple(e + max(-t, 0) for e, t in zip(more, total, strict=True))  # what the window does not reach
         less = [max(t, 0) // 2 for t in total]
         rest = [max(t, 0) - v for t, v in zip(total, less, strict=True)]
@@ -81,7 +95,8 @@ def _(n: Node) -> Any:
     zero = n.get(3)
     if zero is not None and zero.type.ndim == 1:
         zero = nn.reshape(zero, shape=(-1, *(1,) * (weight.type.ndim - 1)))
-    return nn.conv(x, shifted(weight, zero), groups=n.attrs.get("group", 1), **_window(n, weight.type.static[2:]))
+    x, window = _padded(x, _window(n, weight.type.static[2:]))
+    return nn.conv(x, shifted(weight, zero), groups=n.attrs.get("group", 1), **window)
 
 
 LAYOUTS = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
@@ -100,22 +115,47 @@ def _pool(n: Node, **more: Any) -> dict[str, Any]:
     }
 
 
+def _pooled(n: Node, op: Any, value: Any = 0, **more: Any) -> Any:
+    """The pool `op` of the input, padded with `value` where only a call knows how much."""
+    x, attrs = n[0], _pool(n, **more)
+    kernel, padding = attrs["kernel"], attrs["padding"]
+    before = padding[: len(kernel)]
+    if all(isinstance(v, int) for v in before) and not attrs.get("count_include_pad"):
+        inside = {**attrs, "padding": (*before, *(0 if not isinstance(v, int) else v for v in padding[len(kernel) :]))}
+        rounded = op(x, **{**inside, "ceil": True})
+        same = tuple((m + s - 1) // s for m, s in zip(x.type.shape[2:], attrs["strides"], strict=True))
+        if rounded.type.shape[2:] == same:  # windows that begin inside, whatever is behind the end
+            return rounded
+    grown, attrs = _padded(x, attrs, value)
+    return op(grown, **attrs)
+
+
 @adapter("MaxPool")
 def _(n: Node) -> Any:
-    values = nn.max_pool(n[0], **_pool(n))
+    dtype = n[0].type.dtype
+    values = _pooled(n, nn.max_pool, -math.inf if dtype.is_float else int(dtype.min))
     if n.outputs == 1:
         return values
-    return values, nn.max_pool_indices(n[0], **_pool(n, column_major=bool(n.attrs.get("storage_order"))))
+    attrs = _pool(n, column_major=bool(n.attrs.get("storage_order")))
+    if not all(isinstance(v, int) for v in attrs["padding"]):
+        raise n.wrong(f"indices into {n[0].type} with a padding that is known when the program runs are not supported")
+    return values, nn.max_pool_indices(n[0], **attrs)
 
 
 @adapter("AveragePool")
 def _(n: Node) -> Any:
-    return nn.average_pool(n[0], **_pool(n, count_include_pad=bool(n.attrs.get("count_include_pad"))))
+    x, counts = n[0], bool(n.attrs.get("count_include_pad"))
+    attrs = _pool(n, count_include_pad=counts)
+    if counts or all(isinstance(v, int) for v in attrs["padding"]):
+        return _pooled(n, nn.average_pool, count_include_pad=counts)
+    ones = nn.broadcast_to(Constant(np.ones((), x.type.dtype.dtype)), shape=(1, 1, *x.type.shape[2:]))
+    (sums, window), (there, _) = _padded(x, attrs), _padded(ones, attrs)  # the entries that are padded do not count
+    return nn.divide(nn.average_pool(sums, **window), nn.average_pool(there, **window))
 
 
 @adapter("LpPool")
 def _(n: Node) -> Any:
-    return nn.lp_pool(n[0], **_pool(n, p=int(n.attrs.get("p", 2))))
+    return _pooled(n, nn.lp_pool, p=int(n.attrs.get("p", 2)))
 
 
 def _spatial(n: Node) -> dict[str, Any]:

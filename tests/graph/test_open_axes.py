@@ -1,0 +1,101 @@
+"""Programs of ONNX with open axes: one net is right for whatever extents a call has, as ONNX Runtime is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import halo
+from halo.graph import from_onnx
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+RNG = np.random.default_rng(0)
+EXTENTS = [{"b": 1, "h": 11, "w": 8}, {"b": 3, "h": 6, "w": 9}, {"b": 2, "h": 5, "w": 5}]
+PICTURE = "(float[b, 3, h, w] x) => (float[p, q, r, s] y)"
+SIGNAL = "(float[b, h] x) => (float[p, q, r, s] y)"
+STEPS = "(float[h, b, 4] x) => (float[p, q, r, s] y, float[t, u, v] last)"
+LENGTHS = "(float[h, b, 4] x, int32[b] lengths) => (float[p, q, r, s] y, float[t, u, v] last)"
+PROGRAMS = {
+    **{f"{op} {pad} {attrs}": f"{PICTURE} {{ y = {op}<auto_pad = \"{pad}\", {attrs}>({inputs}) }}"
+       for pad in ("SAME_UPPER", "SAME_LOWER")
+       for op, attrs, inputs in (("Conv", "strides = [2, 3]", "x, k"), ("Conv", "strides = [1, 1]", "x, k"),
+                                 ("MaxPool", "kernel_shape = [2, 3], strides = [2, 2]", "x"),
+                                 ("AveragePool", "kernel_shape = [3, 2], strides = [2, 2]", "x"),
+                                 ("AveragePool", "kernel_shape = [3, 3], strides = [2, 2], count_include_pad = 1", "x"),
+                                 ("LpPool", "kernel_shape = [2, 2], strides = [2, 2]", "x"))},
+    "STFT": f"{SIGNAL} {{ y = STFT(x, two, window) }}",
+    "STFT of all frequencies": f"{SIGNAL} {{ y = STFT<onesided = 0>(x, two, , four) }}",
+    "DFT of an open batch": "(float[b, 6, 1] x) => (float[p, q, r] y) { y = DFT<axis = 1, onesided = 1>(x, five) }",
+    "DFT of an open axis": "(float[b, h, 1] x) => (float[p, q, r] y) { y = DFT<axis = 1>(x) }",
+    "DFT of an open axis cut": "(float[b, h, 1] x) => (float[p, q, r] y) { y = DFT<axis = 1, onesided = 1>(x, eight) }",
+    "TopK": "(float[b, h] x) => (float[p, q] y, int64[p, q] i) { s = Shape<start = 1>(x) y, i = TopK(x, s) }",
+    "Tile": "(float[b, h] x) => (float[p, q] y) { s = Shape(x) y = Tile(x, s) }",
+    "RNN": f"{STEPS} {{ y, last = RNN<hidden_size = 5>(x, w1, r1) }}",
+    "GRU": f"{STEPS} {{ y, last = GRU<hidden_size = 5, direction = \"bidirectional\">(x, w3, r3) }}",
+    "LSTM": "(float[h, b, 4] x) => (float[p, q, r, s] y, float[t, u, v] last, float[t, u, v] c)"
+            "{ y, last, c = LSTM<hidden_size = 5, direction = \"reverse\">(x, w4, r4) }",
+    "RNN of lengths": f"{LENGTHS} {{ y, last = RNN<hidden_size = 5, direction = \"reverse\">(x, w1, r1, , lengths) }}",
+    "GRU of lengths": f"{LENGTHS} {{ y, last = GRU<hidden_size = 5, direction = \"bidirectional\">(x, w3, r3, , lengths) }}",
+    "LSTM of lengths": "(float[h, b, 4] x, int32[b] lengths) => (float[p, q, r, s] y, float[t, u, v] last, float[t, u, v] c)"
+                       "{ y, last, c = LSTM<hidden_size = 5>(x, w4, r4, , lengths) }",
+}  # fmt: skip
+
+
+def weights() -> dict[str, Any]:
+    r = lambda *shape: RNG.standard_normal(shape, np.float32)
+    both = {f"{name}{n}": r(2, n * 5, k) for n in (1, 3, 4) for name, k in (("w", 4), ("r", 5))}
+    return {"k": r(4, 3, 3, 2), "two": np.int64(2), "four": np.int64(4), "five": np.int64(5), "eight": np.int64(8),
+            "window": r(4), **both}  # fmt: skip
+
+
+def program(text: str) -> Any:
+    made = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]>\ng {text}')
+    for name, a in weights().items():
+        if any(name in n.input for n in made.graph.node):
+            directions = 2 if "bidirectional" in text else 1
+            a = a[:directions] if name[0] in "wr" and a.ndim == 3 else a
+            made.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(a), name))
+    return made
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_one_net_for_all_extents(name: str) -> None:
+    made = program(PROGRAMS[name])
+    net = from_onnx(made).compile()
+    session = ort.InferenceSession(made.SerializeToString())
+    for extents in EXTENTS:
+        given: dict[str, Any] = {}
+        for v in made.graph.input:
+            dims = v.type.tensor_type.shape.dim
+            shape = tuple(d.dim_value or extents[d.dim_param] for d in dims)
+            given[v.name] = RNG.standard_normal(shape, np.float32)
+            if v.name == "lengths":
+                given[v.name] = RNG.integers(1, extents["h"] + 1, shape).astype(np.int32)
+        want = session.run(None, given)
+        found = net(**given)
+        for a, b in zip(found if isinstance(found, tuple) else (found,), want, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_states_say_how_many_sequences_there_are() -> None:
+    """A state of one row is for one sequence, and the axis is no open one from there on."""
+    made = program("""(float[h, b, 4] x, float[1, 1, 5] start) => (float[h, 5] y) {
+        all = GRU<hidden_size = 5>(x, w3, r3, , , start) axes = Constant<value_ints = [1, 2]>() y = Squeeze(all, axes) }""")
+    m = from_onnx(made)
+    assert m.main.outputs[0].type.shape == (halo.Dim("h"), 5)
+    net, start = m.compile(), np.zeros((1, 1, 5), np.float32)
+    assert net(x=np.zeros((7, 1, 4), np.float32), start=start).shape == (7, 5)
+    with pytest.raises(halo.ArgumentError):
+        net(x=np.zeros((7, 2, 4), np.float32), start=start)
+
+
+def test_indices_of_windows_that_only_a_call_pads() -> None:
+    made = program("""(float[b, 3, h, w] x) => (float[p, q, r, s] y, int64[p, q, r, s] i) {
+        y, i = MaxPool<auto_pad = "SAME_UPPER", kernel_shape = [3, 3], strides = [2, 2]>(x) }""")
+    with pytest.raises(halo.ArgumentError, match=r"indices into .* are not supported"):
+        from_onnx(made)
