@@ -18,8 +18,9 @@ from halo.types import f32, i64
 from .elementwise import elementwise
 from .lines import accumulator, along, extent, schedule_along
 from .op import Kind, Op, Types, op
+from .shape import reshape
 from .shapes import axes_of, axis_of, indices, takes
-from .tensor import Tensor, TensorType
+from .tensor import Tensor, TensorType, type_of
 
 __all__ = ["all", "any", "argmax", "argmin", "cumprod", "cumsum", "logsumexp", "max", "mean", "min", "prod", "reduced",
            "sum"]  # fmt: skip
@@ -58,6 +59,18 @@ def _are_rows(types: Types, attrs: Any, target: Target) -> bool:
         return False
     n = x.shape[-1]
     return x.dtype in (f32, halo.f64) and (not isinstance(n, int) or n >= target.natural_lanes(x.dtype) // 2)
+
+
+def _are_short_rows(types: Types, attrs: Any, target: Target) -> bool:
+    """Whether the last axes together are a row, and the last one alone is too short."""
+    x = types[0]
+    assert x is not None
+    axes = axes_of("reduction", attrs["axes"], x.ndim)
+    shape = x.shape[x.ndim - len(axes) :]
+    if _are_rows(types, attrs, target) or len(axes) < 2 or not builtins.all(isinstance(n, int) and n for n in shape):
+        return False
+    row = TensorType((*x.shape[: x.ndim - len(axes)], math.prod(shape)), x.dtype)
+    return axes == tuple(range(x.ndim - len(axes), x.ndim)) and _are_rows((row,), {"axes": (-1,)}, target)
 
 
 def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
@@ -110,6 +123,13 @@ def _reduction(
             end = _divided(x, chosen, x.dtype) if name == "mean" else None
             return _in_rows(name, x, chosen, x.dtype(unit), fold, keepdims, end)
 
+        def of_one_axis(x: Any, *, axes: Any, keepdims: bool) -> Any:
+            shape = type_of(x).shape
+            rest = shape[: len(shape) - len(axes_of(name, axes, len(shape)))]
+            row = made(reshape(x, shape=(*rest, math.prod(shape[len(rest) :]))), axes=(len(rest),))
+            return reshape(row, shape=(*rest, *(1,) * (len(shape) - len(rest)))) if keepdims else row
+
+        made.strategy("short rows", when=_are_short_rows, composed=True)(of_one_axis)
         made.strategy("rows", when=_are_rows, schedule=_schedule_rows)(in_rows)
     made.strategy("direct")(direct)
     return made

@@ -14,6 +14,7 @@ from halo import nn
 from halo.graph import Call, Constant, Function, Module, Var, constants, parse
 from halo.graph.ir import walk
 from halo.graph.memory import Lifetime, plan
+from halo.graph.passes.crop_windows import crop_windows
 from halo.graph.passes.fold_batch_norm import fold_batch_norm
 from halo.graph.passes.fold_constants import fold_constants
 from halo.graph.passes.fuse import fuse
@@ -169,6 +170,19 @@ def test_channels_last_take_blocks_as_channels_second_do() -> None:
     assert not any("batch_norm" in name for name in calls)
 
 
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_the_mean_of_a_picture_is_a_pool(keepdims: bool) -> None:
+    x = Var("x", TensorType((1, 40, 5, 5), f32))
+    w = Constant(weights(40, 40, 3, 3))
+    m = Module({"main": Function((x,), nn.mean(nn.conv2d(x, w), axes=(-1, 2), keepdims=keepdims))})
+    done = m.run_passes()
+    assert done.main.body.type.shape == ((1, 40, 1, 1) if keepdims else (1, 40))
+    assert sum(e.op is nn.global_average_pool for f in done.functions.values() for e in walk(f.body)
+               if isinstance(e, Call)) == 1  # fmt: skip
+    picture = np.random.default_rng(0).standard_normal((1, 40, 5, 5), np.float32)
+    np.testing.assert_allclose(m.compile()(picture), by_reference(m, x=picture), rtol=1e-4, atol=1e-5)
+
+
 def test_batch_norm_goes_into_the_weights() -> None:
     m = bottleneck()
     folded = fold_constants(fold_batch_norm(m))
@@ -203,6 +217,42 @@ def test_batch_norm_of_a_convolution_that_is_read_twice_is_written_out() -> None
 def test_fusion(body: str, expected: list[str]) -> None:
     found = groups(program(body, X, Y))
     assert sorted(found) == sorted(expected) or found == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_taps_that_lie_in_the_padding_go(data: st.DataObject) -> None:
+    n = data.draw(st.sampled_from([1, 2, 3]))
+    draw = {name: [data.draw(st.integers(*ends)) for _ in range(n)]
+            for name, ends in (("extent", (1, 5)), ("taps", (1, 4)), ("step", (1, 6)), ("stride", (1, 4)))}  # fmt: skip
+    extent, taps, step, stride = draw.values()
+    reach = [(k - 1) * d for k, d in zip(taps, step, strict=True)]
+    before = [data.draw(st.integers(0, r + 1)) for r in reach]
+    after = [max(r + 1 - a - b, 0) + data.draw(st.integers(0, 3))
+             for r, a, b in zip(reach, extent, before, strict=True)]  # fmt: skip
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape, np.float32) for shape in ((1, 2, *extent), (3, 2, *taps)))
+    attrs = {"strides": tuple(stride), "padding": (*before, *after), "dilation": tuple(step)}
+    v = Var("x", TensorType(x.shape, f32))
+    f = nn.conv2d if n == 2 and data.draw(st.booleans()) else nn.conv
+    whole = f(v, Constant(w), **attrs)
+    cropped = crop_windows(Module({"main": Function((v,), whole)}))
+    assert cropped.main.body.type == whole.type
+    np.testing.assert_allclose(by_reference(cropped, x=x), f.reference(x, w, **attrs), rtol=1e-5, atol=1e-5)
+
+
+def test_a_pyramid_of_dilated_windows_over_a_small_picture_is_cropped() -> None:
+    x = Var("x", TensorType((1, 16, 8, 8), f32))
+    w = Constant(np.random.default_rng(0).standard_normal((16, 16, 3, 3), np.float32))
+    m = crop_windows(Module({"main": Function((x,), nn.conv2d(x, w, padding=12, dilation=12))}))
+    assert [tuple(c.type.shape) for c in m.main.body.children] == [(1, 16, 8, 8), (16, 16, 1, 1)]
+    one = Var("x", TensorType((1, 1, 1, 16), f32))
+    last = nn.conv2d(one, w, padding=1, layout="NHWC")
+    m = crop_windows(Module({"main": Function((one,), last)}))
+    assert m.main.body.children[1].type.shape == (16, 16, 1, 1)
+    open_axes = Var("x", TensorType((1, 16, halo.Dim("h"), 8), f32))
+    m = crop_windows(Module({"main": Function((open_axes,), nn.conv2d(open_axes, w, padding=12, dilation=12))}))
+    assert m.main.body.children[1].type.shape == (16, 16, 3, 1)
 
 
 def test_layouts_are_shared_by_neighbours() -> None:

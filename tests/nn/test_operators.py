@@ -384,6 +384,19 @@ def test_reductions_of_all_types(name: str, dtype: str) -> None:
     assert error(op(x), np.asarray(op.reference(x))) < 1e-6
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 7, 5), (4, 3, 3), (0, 3, 4), (5, 2, 2, 2)])
+@pytest.mark.parametrize("name", ["sum", "max", "min", "mean"])
+def test_axes_that_are_a_row_together(name: str, shape: tuple[int, ...]) -> None:
+    x, op, axes = RNG.standard_normal(shape).astype(np.float32), nn.OPS[name], tuple(range(-(len(shape) - 1), 0))
+    for keepdims in (True, False):
+        got, want = (f(x, axes=axes[-2:], keepdims=keepdims) for f in (op, op.reference))
+        assert got.shape == want.shape
+        assert error(got, want) < 1e-6
+        got, want = (f(x, axes=axes, keepdims=keepdims) for f in (op, op.reference))
+        assert got.shape == want.shape
+        assert error(got, want) < 1e-6
+
+
 @pytest.mark.parametrize("src", (*NUMBERS, "bool", "float16"))
 @pytest.mark.parametrize("dst", (*NUMBERS, "bool", "float16"))
 def test_casts_between_all_types(src: str, dst: str) -> None:

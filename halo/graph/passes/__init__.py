@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..ir import Module
 from .choose_layouts import choose_layouts
 from .choose_winograd import choose_winograd
+from .crop_windows import crop_windows
 from .expand import expand
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
@@ -37,6 +38,7 @@ PASSES = (
     ),
     Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
     Pass("expand", "what is made of other operators becomes these", expand),
+    Pass("crop_windows", "taps of convolutions that only ever lie in the padding go", crop_windows),
     Pass("sink_transposes", "orders of axes change behind what takes any order, and cancel", sink_transposes),
     Pass("sink_reshapes", "axes of one entry come and go after elementwise operators", sink_reshapes),
     Pass(

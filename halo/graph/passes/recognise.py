@@ -2,6 +2,7 @@
 
 matmul(x, w)            ->  dense(x, transpose(w))      where w is a constant matrix, whose panels are packed once
 add(dense(x, w), b)     ->  dense(x, w, b)              where b is a constant, an entry a column
+mean(x, axes=(2, 3))    ->  global_average_pool(x)      of floats [N, C, H, W], which takes channels in blocks
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from halo import nn
 
 from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite_once_read
+from .simplify import reshaped
 
 
 def recognise(m: Module) -> Module:
@@ -19,6 +21,8 @@ def _recognised(f: Function) -> Function:
     def change(e: Expr, once: set[int]) -> Expr:
         if isinstance(e, Call) and e.op is nn.matmul:
             return _dense(e)
+        if isinstance(e, Call) and e.op is nn.mean:
+            return _pooled(e)
         return _biased(e, once) if isinstance(e, Call) and e.op is nn.add else e
 
     return rewrite_once_read(f, change)
@@ -30,6 +34,15 @@ def _dense(e: Call) -> Expr:
         return e
     made = nn.dense(x, nn.transpose(w, axes=(1, 0)))
     return Call(made.op, made.args, made.attributes, e.name)
+
+
+def _pooled(e: Call) -> Expr:
+    (x,) = e.children
+    axes = e.attrs["axes"]
+    if x.type.ndim != 4 or not x.type.dtype.is_float or axes is None or {d % 4 for d in axes} != {2, 3}:
+        return e
+    made = nn.global_average_pool(x)
+    return reshaped(Call(made.op, made.args, made.attributes, e.name), e.type.shape)
 
 
 def _biased(e: Call, once: set[int]) -> Expr:
