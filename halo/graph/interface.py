@@ -11,6 +11,7 @@ import numpy as np
 
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim
+from halo.jit import results
 from halo.jit.binding import Binder
 from halo.jit.layout import Layout, Port
 from halo.nn import TensorType
@@ -97,7 +98,9 @@ class Interface:
             if any(n < 0 for shape in shapes for n in shape):
                 raise ArgumentError(f"the result has no shape {shapes}", loc=here())
             try:
-                return [np.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)]
+                return [
+                    results.empty(shape, t.dtype.dtype) for shape, t in zip(shapes, self.outputs.values(), strict=True)
+                ]
             except (MemoryError, ValueError) as error:
                 raise ArgumentError(f"the results of {shapes} do not fit into memory", loc=here()) from error
         given = list(out) if self.several else [out]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ArgumentError, here
 from ..types import Type
-from . import arrays
+from . import arrays, results
 from .arrays import Array
 from .layout import Layout, Port
 
@@ -213,7 +213,7 @@ class Binder:
 
 def _empty(extents: tuple[int, ...], port: Port) -> Array:
     try:
-        return np.empty(extents, port.type.dtype)
+        return results.empty(extents, port.type.dtype)
     except ValueError as error:
         raise ArgumentError(f"{port.name} of shape {extents} is larger than memory can be", loc=here()) from error
 

@@ -53,28 +53,43 @@ def is_streamed(f: Function, place: Place, lanes: int) -> bool:
 
 
 def store_streamed(f: Function, place: Place, value: str, lanes: int, plainly: Callable[[], None]) -> None:
-    """Store a vector past the caches where its address is aligned, else `plainly`."""
-    aligned = place.align % PART == 0
-    if not aligned:
-        off = f.same(f"and i64 {f.same(f'ptrtoint ptr {place.pointer} to i64')}, {PART - 1}")
-        near, far, done = f.label(), f.label(), f.label()
-        f.do(f"br i1 {f.new(f'icmp eq i64 {off}, 0')}, label %{near}, label %{far}, !prof !2")
-        f.begin(near)
-    mark = f.mark()
-    n = f.module.target.natural_lanes(place.buffer.type)
-    for first in range(0, lanes, n):
-        part = permute(f, place.type, [(value, lanes)], range(first, min(first + n, lanes)))
-        to = place.moved(f, first)
-        f.do(f"store {vec(place.type, min(n, lanes - first))} {part}, ptr {to.pointer}, align {max(to.align, PART)}"
-             f"{f.access(place.buffer)}, !nontemporal !{ONE}")  # fmt: skip
+    """Store a vector past the caches where its address is aligned, else `plainly`: whole registers, or parts of them."""
+    n = min(lanes, f.module.target.natural_lanes(place.buffer.type))
+
+    def store(align: int) -> None:
+        for first in range(0, lanes, n):
+            part = permute(f, place.type, [(value, lanes)], range(first, min(first + n, lanes)))
+            to = place.moved(f, first)
+            f.do(f"store {vec(place.type, min(n, lanes - first))} {part}, ptr {to.pointer}, align {max(to.align, align)}"
+                 f"{f.access(place.buffer)}, !nontemporal !{ONE}")  # fmt: skip
+
     f.unfenced |= f.module.target.is_x86
-    f.restore(mark)
-    if not aligned:
-        f.do(f"br label %{done}")
-        f.begin(far)
+    bytes = n * place.buffer.type.bytes
+    _where_aligned(f, place, sorted({bytes & -bytes, PART}, reverse=True), store, plainly)
+
+
+def _where_aligned(f: Function, place: Place, sizes: list[int], store: Callable[[int], None],
+                   plainly: Callable[[], None]) -> None:  # fmt: skip
+    """`store` of the first of `sizes` that the address is a multiple of, else `plainly`."""
+    if not sizes:
         plainly()
-        f.restore(mark)
-        f.jump(done)
+        return
+    size, *smaller = sizes
+    if place.align % size == 0:
+        store(size)
+        return
+    off = f.same(f"and i64 {f.same(f'ptrtoint ptr {place.pointer} to i64')}, {size - 1}")
+    near, far, done = f.label(), f.label(), f.label()
+    f.do(f"br i1 {f.new(f'icmp eq i64 {off}, 0')}, label %{near}, label %{far}, !prof !2")
+    f.begin(near)
+    mark = f.mark()
+    store(size)
+    f.restore(mark)
+    f.do(f"br label %{done}")
+    f.begin(far)
+    _where_aligned(f, place, smaller, store, plainly)
+    f.restore(mark)
+    f.jump(done)
 
 
 def fence(f: Function) -> None:

@@ -31,7 +31,8 @@
   ptr,    ; 1 dtype
   i64,    ; 2 ndim
   i64,    ; 3 shift
-  ptr     ; 4 extents   the slot of the extent of each axis, or null where no input gives it
+  ptr,    ; 4 extents   the slot of the extent of each axis, or null where no input gives it
+  i64     ; 5 large     bytes from which on the slow path allocates it
 }
 ; The head of PyArrayObject_fields, after a PyObject of 16 bytes: part of NumPy's binary interface.
 %PyObject = type { i64, ptr }

@@ -21,6 +21,7 @@ import numpy as np
 from ..types import Type, bool_, f32, f64
 from .binding import Binder
 from .layout import Layout
+from .results import LARGE
 from .runtime import compiled
 from .target import Target
 
@@ -64,6 +65,7 @@ class _Output(ctypes.Structure):
         ("ndim", ctypes.c_int64),
         ("shift", ctypes.c_int64),
         ("extents", ctypes.c_void_p),
+        ("large", ctypes.c_int64),
     )
 
 
@@ -245,7 +247,7 @@ class FastEntry:
     def _output(self, layout: Layout, k: int, places: tuple[int, ...] | None) -> _Output:
         port = layout.ports[k]
         dtype, shift = self._address(port.type.dtype), _shift(port.type)
-        row = _Output(slot=layout.offsets[k], dtype=dtype, ndim=port.ndim, shift=shift)
+        row = _Output(slot=layout.offsets[k], dtype=dtype, ndim=port.ndim, shift=shift, large=LARGE)
         if places is not None:
             extents = (ctypes.c_int64 * max(len(places), 1))(*places)
             self._keep.append(extents)

@@ -157,7 +157,8 @@ no:
   ret i1 false
 }
 
-; numpy.empty(shape, dtype), of the extents that the inputs give if `given` is null; null leaves it to the slow path.
+; numpy.empty(shape, dtype), of the extents that the inputs give if `given` is null; null leaves it to the slow path, which
+; has other memory for what is large.
 define internal ptr @allocate(ptr %output, ptr %slots, ptr %given) nounwind {
 entry:
   %call = alloca [2 x ptr]
@@ -205,7 +206,36 @@ make:
   %array = call ptr @PyObject_VectorcallDict(ptr @numpy_empty, ptr %call, i64 2, ptr null)
   call void @Py_DecRef(ptr %extent.tuple)
   %none = icmp eq ptr %array, null
-  br i1 %none, label %error, label %yes
+  br i1 %none, label %error, label %made
+made:
+  %shift.at = getelementptr %Output, ptr %output, i32 0, i32 3
+  %shift = load i64, ptr %shift.at
+  %item = shl i64 1, %shift
+  %nd.at = getelementptr %Array, ptr %array, i32 0, i32 2
+  %nd = load i32, ptr %nd.at
+  %axes = sext i32 %nd to i64
+  %dims.at = getelementptr %Array, ptr %array, i32 0, i32 3
+  %dims = load ptr, ptr %dims.at
+  %large.at = getelementptr %Output, ptr %output, i32 0, i32 5
+  %large = load i64, ptr %large.at
+  br label %count
+count:
+  %k = phi i64 [ 0, %made ], [ %k.next, %count.one ]
+  %bytes = phi i64 [ %item, %made ], [ %bytes.next, %count.one ]
+  %counted = icmp eq i64 %k, %axes
+  br i1 %counted, label %weigh, label %count.one
+count.one:
+  %extent.at = getelementptr i64, ptr %dims, i64 %k
+  %extent = load i64, ptr %extent.at
+  %bytes.next = mul i64 %bytes, %extent
+  %k.next = add i64 %k, 1
+  br label %count
+weigh:
+  %small = icmp slt i64 %bytes, %large
+  br i1 %small, label %yes, label %leave
+leave:
+  call void @Py_DecRef(ptr %array)
+  ret ptr null
 yes:
   ret ptr %array
 error:

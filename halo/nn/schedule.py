@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import halo
 from halo import Func
+from halo.jit.results import LARGE, LINE
 from halo.jit.target import Target
 
 from .shapes import Window, indices
@@ -20,7 +22,8 @@ TASKS = 16  # parallel pieces that are enough for the threads of any machine of 
 
 
 def bound(f: Func, t: Tensor) -> None:
-    """Promise the extents of `t`, which `f` computes, as far as they are known, and that its array is packed."""
+    """Promise the extents of `t`, which `f` computes, as far as they are known, and that its array is packed. It is stored
+    past the caches where it is larger than they are."""
     stride: int | None = 1
     for d in reversed(range(t.ndim)):
         n = t.shape[d]
@@ -29,6 +32,16 @@ def bound(f: Func, t: Tensor) -> None:
         if stride is not None and d < t.ndim - 1:
             f.output_buffer().dim(d).set_stride(stride)
         stride = stride * n if stride is not None and isinstance(n, int) else None
+    if _is_streamed(t) and not f.definitions.updates:
+        f.stream_stores()
+
+
+def _is_streamed(t: Tensor) -> bool:
+    """Whether it is larger than the caches, in rows of whole lines."""
+    if not all(isinstance(n, int) for n in t.shape):
+        return False
+    row = next((n for n in reversed(t.shape) if n != 1), 1) * t.dtype.bytes
+    return math.prod(t.shape) * t.dtype.bytes >= LARGE and row % LINE == 0
 
 
 def epilogues(f: Func, anchor: Func) -> None:
