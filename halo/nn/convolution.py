@@ -190,19 +190,26 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, pa
 
 def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     """`out` in tiles of sums that stay in registers. Tasks are strips of rows, each with its own padded rows, where all the
-    weights stay in cache; else blocks of channels, which read their weights once."""
+    weights stay in cache; else blocks of channels, which read their weights once: each thread its own, too, where the picture,
+    which all of them read, is the smaller of the two."""
     f, conv = out.func, out.func["sums"]
     n, co, y, x, c = f.definitions.vars
     _, blocks, rows, columns, lanes = out.shape
-    weight = types[1]
+    picture, weight = types[:2]
+    assert picture is not None
     assert weight is not None
     alone = attrs["groups"] > 1 and weight.shape[1] * Layout(attrs["kernel_layout"]).block("I") == 1  # depthwise
     tile = register_tile(target, rows if isinstance(rows, int) else 1, columns if isinstance(columns, int) else MANY,
                          1 if alone else blocks // attrs["groups"], whole=attrs["groups"] > 1)  # fmt: skip
     bound(f, out)
     strips: Any = -(-rows // tile.rows) if isinstance(rows, int) else length(f, 2)
+    padded = next((g for g in f.program().graph.functions if g.name == "padded"), None)
     in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips >= 4)
-    axes = [("coo", -(-blocks // tile.vectors)), ("yo", strips)][in_strips:]
+    axes = [("coo", -(-blocks // tile.vectors)), ("yo", strips)]
+    if in_strips and padded is not None:
+        axes = axes[1:]
+    elif in_strips and not (isinstance(picture.bytes, int) and picture.bytes < weight.bytes):
+        axes = axes[::-1]
     for nest, width in by_height(f, 3, columns, tile, (tile.columns // 4,)):
         tiled(nest, x, "xo", width, columns)
         tiled(nest, y, "yo", tile.rows, rows)
@@ -220,7 +227,6 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     for v in (y, x, co):
         conv.unroll(v)
         update.unroll(v)
-    padded = next((g for g in f.program().graph.functions if g.name == "padded"), None)
     if padded is not None:
         padded.vectorize(padded.definitions.vars[-1], lanes)
         if in_strips or alone:
