@@ -67,6 +67,7 @@ from .elementwise import (
     where,
 )
 from .extents import extents
+from .features import mel_weights, ngram_counts
 from .fourier import dft, frame
 from .indexing import (
     arange,
@@ -80,6 +81,7 @@ from .indexing import (
     take,
 )
 from .layouts import Layout, layout_transform
+from .linalg import det
 from .logic import (
     bitwise_and,
     bitwise_not,
@@ -175,6 +177,7 @@ __all__ = [
     "cumsum",
     "dense",
     "depth_to_space",
+    "det",
     "dft",
     "divide",
     "einsum",
@@ -224,6 +227,7 @@ __all__ = [
     "max_pool_indices",
     "maximum",
     "mean",
+    "mel_weights",
     "merge_groups",
     "min",
     "minimum",
@@ -231,6 +235,7 @@ __all__ = [
     "mod",
     "multiply",
     "negative",
+    "ngram_counts",
     "nonzero",
     "not_equal",
     "one_hot",

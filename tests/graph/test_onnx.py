@@ -99,8 +99,28 @@ def test_older_opsets(nodes: str, opset: int) -> None:
 
 
 def test_all_operators_that_are_missing_are_named_at_once() -> None:
-    made = model("a = MelWeightMatrix(x) b = Det(x) c = Det(b) y = com.acme.Foo(c)")
-    with pytest.raises(halo.ArgumentError, match=r"Det \(2\), MelWeightMatrix \(1\), com.acme.Foo \(1\)"):
+    made = model("a = ImageDecoder(x) b = StringSplit(x) c = StringSplit(b) y = com.acme.Foo(c)")
+    with pytest.raises(halo.ArgumentError, match=r"ImageDecoder \(1\), StringSplit \(2\), com.acme.Foo \(1\)"):
+        graph.from_onnx(made)
+
+
+@pytest.mark.parametrize("mode", ["TF", "IDF", "TFIDF"])
+def test_words_that_follow_each_other(mode: str) -> None:
+    """Sequences of one and two words, in the order that `ngram_indexes` says, in rows of any number."""
+    made = model(
+        f'y = TfIdfVectorizer<mode = "{mode}", min_gram_length = 1, max_gram_length = 2, max_skip_count = 1, '
+        "ngram_counts = [0, 2], ngram_indexes = [3, 0, 1], pool_int64s = [5, 7, 5, 7], weights = [2.0, 0.5, 3.0]>(x)",
+        inputs="int32[n,5] x", output="float[n,4] y",
+    )  # fmt: skip
+    x = np.array([[5, 7, 5, 7, 9], [5, 1, 7, 5, 5]], np.int32)
+    counts = np.float32([[2, 2, 0, 2], [1, 1, 0, 3]])  # 7, then (5, 7) next to each other or one apart, nothing, 5
+    weights = np.float32([0.5, 3, 0, 2])
+    want = {"TF": counts, "IDF": np.minimum(counts, 1) * weights, "TFIDF": counts * weights}[mode]
+    net = graph.from_onnx(made).compile()
+    np.testing.assert_array_equal(net(x), want)
+    np.testing.assert_array_equal(net(x[:1]), want[:1])
+    del made.graph.node[0].attribute[:]
+    with pytest.raises(halo.ArgumentError, match="TfIdfVectorizer"):
         graph.from_onnx(made)
 
 

@@ -97,6 +97,8 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(5),), {"reverse": True, "exclusive": True})],
     "cumsum": [((r(3, 4),), {"axis": 1}), ((ints(2, 3),), {"exclusive": True}), ((r(5),), {"reverse": True}),
                ((r(2, 1),), {"axis": -1, "exclusive": True, "reverse": True}), ((r(0, 3),), {"axis": 0})],
+    "det": [((r(4, 4),), {}), ((r(2, 3, 5, 5),), {}), ((np.float32([[0, 1, 0], [0, 0, 1], [1, 0, 0]]),), {}),
+            ((np.ones((3, 3)),), {}), ((r(2, 6, 6).astype(np.float16),), {})],
     "dft": [((r(2, 8, 1),), {"length": 8}), ((r(2, 5, 2),), {"length": 7, "axis": 1, "inverse": True}),
         ((r(9, 3, 1),), {"length": 6, "axis": 0, "onesided": True}),
             ((np.stack([r(4), np.float32([0, 1, 2, 0])], -1),), {"length": 6, "axis": 0, "inverse": True, "onesided": True}),
@@ -158,6 +160,9 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "max_pool_indices": [((r(2, 3, 8, 9),), {"kernel": 3, "strides": 2, "padding": 1}),
                          ((r(1, 2, 7),), {"kernel": 2, "layout": "NCW"}),
                          ((r(1, 2, 5, 6),), {"kernel": 2, "column_major": True})],
+    "mel_weights": [((np.int64(64), np.int32(8000), np.float32(125), np.float32(3800)), {"bands": 12, "frequencies": 33}),
+                    ((np.int32(16), np.int64(8192), np.float64(0), np.float64(4096)),
+                     {"bands": 8, "frequencies": 9, "dtype": "f64"})],
     "mean": [((r(3, 4, 5),), {"axes": (1,)}), ((r(3, 4),), {"keepdims": True}), ((ints(3, 4),), {"axes": (0,)}),
              ((r(2, 3, 4, 19),), {"axes": (2, 3), "keepdims": True}), ((r(3, 50).astype(np.float64),), {"axes": (1,)})],
     "min": [((r(3, 4, 5),), {"axes": (0, 2)}), ((ints(3, 4),), {}), ((r(2, 3, 33),), {"axes": (1, 2)})],
@@ -166,6 +171,9 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
             ((r(20), r(20)), {"fmod": True}), ((ints(9, low=0, dtype=np.uint8), ints(9, low=1, dtype=np.uint8)), {})],
     "nonzero": [((np.array([[0, 5, 0], [7, 0, 1]]),), {"count": 3}), ((np.array([True, False, True]),), {"count": 2}),
                 ((np.zeros((2, 2), np.float32),), {"count": 0})],
+    "ngram_counts": [((ints(3, 20, low=0, high=3), ints(7, 3, low=0, high=3)), {"skips": 4}),
+                     ((ints(2, 6, low=0, high=2), ints(5, 1, low=0, high=3)), {}),
+                     ((ints(1, 1), ints(2, 3)), {"skips": 1}), ((ints(2, 4), ints(0, 2)), {})],
     "not_equal": [((ints(3, 4), ints(4)), {})],
     "one_hot": [((ints(3, 4, low=-5, high=6), np.float32(0), np.float32(2)), {"depth": 5}),
                 ((ints(3), np.int64(1), np.int64(9)), {"depth": 4, "axis": 0})],
@@ -361,6 +369,11 @@ def test_tensors_give_the_same_bits(name: str, args: Any, attrs: Any) -> None:
     out = op(*inputs, **attrs)
     got = out(**{f"a{k}": a for k, a in enumerate(args)})
     assert error(got, op(*args, **attrs)) == 0
+
+
+def test_what_has_no_entries() -> None:
+    np.testing.assert_array_equal(nn.det(r(3, 0, 0)), np.ones(3, np.float32))
+    np.testing.assert_array_equal(nn.ngram_counts(ints(2, 0), ints(3, 1)), np.zeros((2, 3), np.float32))
 
 
 NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")

@@ -2,6 +2,7 @@
 
 from . import (
     elementwise,
+    features,
     indexing,
     matrices,
     normalisation,
@@ -16,6 +17,7 @@ from . import (
 
 __all__ = [
     "elementwise",
+    "features",
     "indexing",
     "matrices",
     "normalisation",

@@ -59,3 +59,8 @@ def shifted(x: Any, zero: Any, rows: bool = False) -> Any:
     if rows and zero.type.ndim == 1:
         zero = nn.reshape(zero, shape=(-1, 1))
     return nn.subtract(x, zero)
+
+
+@adapter("Det")
+def _(n: Node) -> Any:
+    return nn.det(n[0])
