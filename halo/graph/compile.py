@@ -89,13 +89,21 @@ def assembled(plans: Mapping[str, Plan], outputs: tuple[str, ...], made: Mapping
 
 def _linked(m: Module, made: Mapping[str, Kernel], schedules: Mapping[str, Any]) -> Net:
     names = constant_names(m)
-    outputs = tuple(m.outputs[k] if k < len(m.outputs) else f"output{k}" for k in range(len(m.main.outputs)))
+    outputs = _output_names(m)
     plans = {
         name: link(m, f, outputs if name == "main" else tuple(f"output{k}" for k in range(len(f.outputs))), made, names)
         for name, f in driven(m).items()
     }
     arrays = {names[id(e)]: e.data for f in m.functions.values() for e in every(f) if isinstance(e, Constant)}
     return assembled(plans, outputs, made, arrays, Source(lambda: m, schedules=schedules))
+
+
+def _output_names(m: Module) -> tuple[str, ...]:
+    """A name of its own for each result of `main`: that which the program gives it, or its number."""
+    many = len(m.main.outputs)
+    found = list(m.outputs[:many])
+    free = (name for k in itertools.count(len(found)) if (name := f"output{k}") not in m.outputs)
+    return (*found, *itertools.islice(free, many - len(found)))
 
 
 def _after_passes(m: Module, say: Callable[[str], None]) -> Module:

@@ -91,6 +91,14 @@ class Interface:
                 raise ArgumentError(f"{name} is an array of {t}{known}, not of {a.dtype}{list(a.shape)}", loc=here())
         return [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in found], dims
 
+    def given(self, out: Any) -> list[Any]:
+        """What `out` of a call has for each output. Raises ArgumentError where that is not one each."""
+        found = list(out) if self.several else [out]
+        if len(found) != len(self.outputs):
+            many = len(self.outputs)
+            raise ArgumentError(f"out is {many} arrays, not {len(found)}", loc=here(), legal=tuple(self.outputs))
+        return found
+
     def outs(self, out: Any, dims: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
         """The arrays that a call writes to: new ones, or those of `out`. Raises ArgumentError where these do not fit."""
         shapes = [evaluated(t.shape, dims) for t in self.outputs.values()]
@@ -103,7 +111,7 @@ class Interface:
                 ]
             except (MemoryError, ValueError) as error:
                 raise ArgumentError(f"the results of {shapes} do not fit into memory", loc=here()) from error
-        given = list(out) if self.several else [out]
+        given = self.given(out)
         for a, shape, (name, t) in zip(given, shapes, self.outputs.items(), strict=True):
             if (
                 not isinstance(a, np.ndarray)

@@ -289,13 +289,18 @@ class Loop(Control):
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """A program: functions by name, of which `main` is what is called. `outputs` names the results of `main`, `tensors`
-    values inside of it, as the file calls them that it was read from."""
+    """A program: functions by name, of which `main` is what is called. `outputs` names the results of `main`, each otherwise,
+    `tensors` values inside of it, as the file calls them that it was read from."""
 
     functions: Mapping[str, Function]
     outputs: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, Expr] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = [name for k, name in enumerate(self.outputs) if name in self.outputs[:k]]
+        if twice:
+            raise ArgumentError(f"two outputs are named {twice[0]!r}", loc=here())
 
     @property
     def main(self) -> Function:

@@ -92,7 +92,7 @@ class Pieces(Net):
         found = self._run(arrays)[0]
         if out is None:
             return found
-        given = list(out) if self.several else [out]
+        given = self.given(out)
         for a, made, name in zip(given, found, self.outputs, strict=True):
             if not isinstance(a, np.ndarray) or a.dtype != made.dtype or a.shape != made.shape:
                 raise ArgumentError(f"out for {name} is an array of {made.dtype}{list(made.shape)}", loc=here())

@@ -99,6 +99,12 @@ def with_tensor(**fields: Any) -> Any:
     return made
 
 
+def two_outputs() -> Any:
+    made = model("y = Neg(x)")
+    made.graph.output.append(made.graph.output[0])
+    return made
+
+
 def nested(depth: int) -> Any:
     end = [helper.make_empty_tensor_value_info("y")]
     leaf = g = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], end)
@@ -148,6 +154,11 @@ def nested(depth: int) -> Any:
     (model("y = OneHot(i, d, v)", i=np.array([1]), d=np.array(2**60), v=np.float32([0, 1])), "OneHot"),
     (model("y = Relu(x)", "string[2] x"), ""),
     (model("y = Relu(x)", "seq(float[2]) x"), "no tensor"),
+    (two_outputs(), "two outputs are named 'y'"),
+    (model("y = Cast<to = [1, 2]>(x)"), "its attribute to is INTS, and ONNX's is INT"),
+    (model("y = EyeLike<k = 1.5>(x)"), "its attribute k is FLOAT, and ONNX's is INT"),
+    (model('y = LeakyRelu<alpha = "x">(x)'), "its attribute alpha is STRING, and ONNX's is FLOAT"),
+    (model("y = Cast<to = 99>(x)"), "ONNX has no type 99"),
     (with_tensor(dims=[2, 3], data_type=1, raw_data=b"\0" * 20), "damaged"),
     (with_tensor(dims=[2**40, 2**40], data_type=1, raw_data=b"\0" * 20), "damaged"),
     (with_tensor(dims=[-1, 3], data_type=1, raw_data=b"\0" * 23), "damaged"),

@@ -69,6 +69,23 @@ def test_what_does_not_fit_is_said(net: Net, call: object) -> None:
         call(net)
 
 
+def test_each_output_has_a_name_of_its_own() -> None:
+    text = "def main(%x: f32[2]) -> (f32[2], f32[2],) { %0 = relu(%x); %1 = negative(%0); %2 = (%0, %1,); %2 }"
+    x = np.float32([1, -1])
+    for names in ((), ("output1",), ("output1", "output0")):
+        m = parse(text, outputs=names)
+        net = m.compile()
+        np.testing.assert_array_equal(net(x), [[1, 0], [-1, 0]])
+        assert len(net.outputs) == 2
+        assert set(names) <= set(net.outputs)
+        _, taps = net(x, taps=["%0"])
+        np.testing.assert_array_equal(taps["%0"], [1, 0])
+        with pytest.raises(halo.ArgumentError, match="out is 2 arrays, not 1"):
+            net(x, out=[x])
+    with pytest.raises(halo.ArgumentError, match="two outputs are named 'a'"):
+        parse(text, outputs=("a", "a"))
+
+
 def test_equal_layers_share_a_kernel(net: Net) -> None:
     names = [g.name for g in net.groups]
     assert len(set(names)) < len(names)

@@ -17,9 +17,9 @@ from ..ir import Constant, Expr, Function, Let, Module, Tuple, Var, constant, fr
 from ..symbolic import extents_of
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
-from .files import check_names, check_size, hold, read
+from .files import check_attributes, check_names, check_size, hold, read
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
-from .node import ADAPTERS, Node, adapter_of
+from .node import ADAPTERS, Node, adapter_of, element_type
 
 __all__ = ["from_onnx"]
 
@@ -52,7 +52,7 @@ def _module(proto: Any, shapes: Mapping[str, Any], values: Mapping[str, Any]) ->
     if not proto.graph.output:
         raise ArgumentError("this is no ONNX model: it has no outputs", loc=here())
     opsets = {o.domain: o.version for o in proto.opset_import}
-    opset = opsets.get("", opsets.get("ai.onnx", 1))
+    opset = min(opsets.get("", opsets.get("ai.onnx", 1)), 2**31 - 1)
     functions = {(f.domain, f.name): f for f in proto.functions}
     absent = missing(proto.graph.node, opset, functions)
     if absent:
@@ -86,7 +86,7 @@ class _Importer:
         outputs = self._bound(tuple(self._value(o.name, "the model") for o in graph.output))
         body = outputs[0] if len(outputs) == 1 else Tuple(outputs)
         metadata = {p.key: p.value for p in proto.metadata_props}
-        made = {name: self.values[name] for n in graph.node for name in n.output if name}
+        made = {name: self.values[name] for n in graph.node for name in n.output if name in self.values}
         tensors = {name: e for name, e in made.items() if not isinstance(e, (Var, Constant))}
         return Module({"main": Function(params, body)}, tuple(o.name for o in graph.output), metadata, tensors)
 
@@ -131,15 +131,13 @@ class _Importer:
         return found
 
     def _param(self, v: Any) -> Var:
-        from onnx import helper
-
         t = v.type.tensor_type
         if not v.type.HasField("tensor_type") or not t.elem_type:
             raise ArgumentError(f"the input {v.name} is no tensor", loc=here())
         shape: Any = self.shapes.get(v.name)
         if shape is None:
             shape = tuple(_extent(d, f"{v.name}_{k}") for k, d in enumerate(t.shape.dim))
-        found = TensorType(as_extents(shape) or (), as_type(helper.tensor_dtype_to_np_dtype(t.elem_type)))
+        found = TensorType(as_extents(shape) or (), element_type(t.elem_type))
         check_size(found, f"the input {v.name}")
         return Var(v.name, found)
 
@@ -155,7 +153,6 @@ class _Importer:
         control = CONTROL.get(full_name(n))
         if made is None and control is None:
             return self._body(n, inputs)
-        attrs = {a.name: _attribute(a) for a in n.attribute}
         outputs = sum(1 for name in n.output if name)
         name = n.name or (n.output[0] if n.output else "")
         before = len(self.lets)
@@ -166,6 +163,8 @@ class _Importer:
             return dim
 
         try:
+            check_attributes(n, self.opset)
+            attrs = {a.name: _attribute(a) for a in n.attribute}
             with from_node(name):
                 if made is not None:
                     found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let))

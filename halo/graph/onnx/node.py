@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.errors import ArgumentError
+from halo.errors import ArgumentError, here
 from halo.ir.shapes import dim_max
 from halo.types import Type, as_type
 
@@ -127,10 +127,13 @@ COMPUTED = "is computed when the model runs"
 
 
 def element_type(number: int) -> Type:
-    """The type that ONNX numbers so."""
+    """The type that ONNX numbers so. Raises ArgumentError for what is none, and for one that is not of the language."""
     from onnx import helper
 
-    return as_type(helper.tensor_dtype_to_np_dtype(number))
+    try:
+        return as_type(helper.tensor_dtype_to_np_dtype(number))
+    except KeyError:
+        raise ArgumentError(f"ONNX has no type {number}", loc=here()) from None
 
 
 Adapter = Callable[[Node], "Expr | tuple[Expr, ...]"]
