@@ -1,7 +1,9 @@
-"""`python -m benchmarks.networks [NAME ...] [--threads N ...]`: networks beside ONNX Runtime, and the convolutions of ResNet-50.
+"""`python -m benchmarks.networks [NAME ...] [--threads N ...]`: networks beside ONNX Runtime and, where torch and torchvision
+are installed and have the same network, PyTorch; and the convolutions of ResNet-50.
 
-Both run in one process, turn by turn, batch 1, ONNX Runtime at its defaults but that its threads stop spinning when it is
-not its turn; after each turn's change come runs that are not counted. The error is max|a - b| / max|b|.
+All run in one process, turn by turn, batch 1, ONNX Runtime at its defaults but that its threads stop spinning when it is
+not its turn; after each turn's change come runs that are not counted. The error is max|a - b| / max|b|. PyTorch's is the
+network of torchvision, in its mode for inference, with weights of its own.
 """
 
 from __future__ import annotations
@@ -62,6 +64,30 @@ def turns(*runs: Callable[[], object]) -> list[list[float]]:
     return times
 
 
+TORCHVISION = {"resnet50": "resnet50", "squeezenet": "squeezenet1_1", "vgg19": "vgg19", "densenet121": "densenet121"}
+"""What torchvision calls the networks that it has."""
+
+
+def torchs(name: str, inputs: dict[str, np.ndarray], threads: int) -> Callable[[], object] | None:
+    """PyTorch's network of that name, where it and torchvision are installed."""
+    try:
+        import torch
+        import torchvision
+    except ImportError:
+        return None
+    if name not in TORCHVISION:
+        return None
+    torch.set_num_threads(threads)
+    net = torchvision.models.get_model(TORCHVISION[name], weights=None).eval()
+    (x,) = (torch.from_numpy(a) for a in inputs.values())
+
+    def run() -> object:
+        with torch.inference_mode():
+            return net(x)
+
+    return run
+
+
 def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
     model = models.network(name)
     start = time.perf_counter()
@@ -74,10 +100,16 @@ def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
         want, got = theirs.run(None, inputs)[0], net(**inputs)
         yield Result(f"{name}: error", float(np.abs(got - want).max() / np.abs(want).max()), "", 1e-3)
         assert got.argmax() == want.argmax(), name
-        mine, its = (statistics.median(t) for t in turns(lambda: net(**inputs), lambda: theirs.run(None, inputs)))
-        yield Result(f"{name}, {n} threads: halo", mine * 1e3, "ms")
-        yield Result(f"{name}, {n} threads: ONNX Runtime", its * 1e3, "ms")
-        yield Result(f"{name}, {n} threads: halo / ONNX Runtime", mine / its, "", WORST)
+        runs = {"halo": lambda: net(**inputs), "ONNX Runtime": lambda: theirs.run(None, inputs)}
+        other = torchs(name, inputs, n)
+        if other is not None:
+            runs["PyTorch"] = other
+        times = {who: statistics.median(t) for who, t in zip(runs, turns(*runs.values()), strict=True)}
+        for who, seconds in times.items():
+            yield Result(f"{name}, {n} threads: {who}", seconds * 1e3, "ms")
+        yield Result(f"{name}, {n} threads: halo / ONNX Runtime", times["halo"] / times["ONNX Runtime"], "", WORST)
+        if other is not None:
+            yield Result(f"{name}, {n} threads: halo / PyTorch", times["halo"] / times["PyTorch"], "")
     if name == "ocr-recogniser":
         yield from reading()
 
