@@ -70,7 +70,6 @@ class Program:
         self.arguments = self.graph.arguments
         self.bound = {name: t.data for t, name in self.graph.bound.items()}
         self.regions: tuple[tuple[Place | None, ...], ...] = tuple(region(f, self.graph) for f in self.outputs)
-        self.cache = all(getattr(f, "cache", True) for f in self.graph.functions)
 
     def stages(self) -> dict[str, Any]:
         """Every stage and input that can hold directives, by its name in this pipeline, readers first."""
@@ -182,13 +181,14 @@ class Program:
                 return self._compiled(s, target, schedule, call, turn + 1)
             return self._compiled(s, target, schedule, variant=VARIANTS[VARIANTS.index(variant) + 1])
 
+        cached = all(getattr(f, "cache", True) for f in self.graph.functions)
         with progress, uncollected(), interning():
             p = self.typed(s, target)
             if watch is not None:
                 watch.lap("typing")
             return compile_kernel(
                 p, target, lambda: self.variant(p, schedule, target, variant, timed, chosen), self.options(p),
-                variant=f"{variant} {'all' if chosen is None else turn} {schedule.to_json()}", cached=self.cache,
+                variant=f"{variant} {'all' if chosen is None else turn} {schedule.to_json()}", cached=cached,
                 watch=watch, instead=None if variant == VARIANTS[-1] else instead,
             )  # fmt: skip
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import halo
-from halo import nn
+from halo import config, nn
 from halo.errors import CompileError
 from halo.jit import cache
 from halo.jit.kernel import restored
@@ -69,15 +69,18 @@ def _new(f: Function, schedule: Any = None) -> Kernel:
     return scheduled(f, schedule).func.compile()  # type: ignore[no-any-return]  # a Func is of any type here
 
 
-def _made(name: str, f: Function) -> Kernel:
+def _made(f: Function) -> Kernel:
     """The kernel of `f`, from the disk cache, where its text says all of it, before there is a pipeline."""
-    if not all(isinstance(e.op, nn.Op) and e.op.built_in for e in walk(f.body) if isinstance(e, Call)):
+    known = all(isinstance(e.op, nn.Op) and e.op.built_in for e in walk(f.body) if isinstance(e, Call))
+    if not known or not config.current().cache:
         return _new(f)
-    key = cache.digest(b"group", function_text(name, f, {}).encode(), repr(Target.host()).encode())
+    key = cache.digest(b"group", function_text("group", f, {}).encode(), repr(Target.host()).encode())
     found = cache.get(key)
     if found is not None:
         return restored(found, lambda kind, call: _new(f).instead(kind, call))
-    kernel = _new(f)
+    func = scheduled(f).func
+    func.cache = False  # it is there under its text already
+    kernel: Kernel = func.compile()
     if kernel.is_storable:
         cache.put(key, kernel.stored())
     return kernel
@@ -90,7 +93,7 @@ def compiled(
     done = iter(range(1, len(functions) + 1))
 
     def one(name: str) -> Kernel:
-        kernel = _made(name, functions[name]) if name not in schedules else _new(functions[name], schedules[name])
+        kernel = _made(functions[name]) if name not in schedules else _new(functions[name], schedules[name])
         result, out = functions[name].type, next(p for p in kernel.binder.layout.ports if p.is_output)
         if out.type is not result.dtype or out.ndim != result.ndim:
             raise CompileError(f"the kernel {name} gives {out.type.name} of {out.ndim} axes, and not {result}")

@@ -93,6 +93,26 @@ def test_equal_layers_share_a_kernel(net: Net) -> None:
     assert all(g.kernel is shared[g.name] for g in net.groups)
 
 
+def test_each_kernel_is_in_the_disk_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALO_CACHE_DIR", str(tmp_path))
+    m = parse("""def main(%x: f32[3, 5]) -> f32[3] {
+      %0 = softmax(%x, axis=1);
+      %1 = relu(%0);
+      %2 = sum(%1, axes=(1,));
+      %2
+    }""")
+    x = RNG.standard_normal((3, 5), np.float32)
+    parse("def main(%x: f32[3]) -> f32[3] { %0 = negative(%x); %0 }").compile()  # what every process needs is there
+    before = halo.cache.info().entries
+    made = m.compile()
+    many = len(made.groups)
+    assert many > 1
+    assert halo.cache.info().entries == before + many + 1  # and the code that drives them
+    hits = halo.cache.info().hits
+    np.testing.assert_array_equal(m.compile()(x), made(x))
+    assert halo.cache.info().hits == hits + many + 1
+
+
 def test_looking_inside(net: Net) -> None:
     group = next(g for g in net.groups if "add" in g.operators)
     assert group.operators == ("conv2d", "add", "relu")
