@@ -19,6 +19,7 @@ from .errors import (
     HaloError,
     ScheduleError,
     TypeMismatchError,
+    UnknownValueError,
 )
 from .func import (
     Func,
@@ -187,6 +188,7 @@ __all__ = [
     "Target",
     "Type",
     "TypeMismatchError",
+    "UnknownValueError",
     "Var",
     "abs",
     "absd",

@@ -120,6 +120,12 @@ class ArgumentError(HaloError, TypeError, ValueError):
     code = "H400"
 
 
+class UnknownValueError(ArgumentError):
+    """A value or an extent that only running tells is wanted before: one that is given decides it."""
+
+    code = "H410"
+
+
 class CompileError(HaloError):
     """A fault of halo's own: please report it with what the message shows."""
 

@@ -559,6 +559,11 @@ def parameter_out_of_range():
     f(img=A, k=1000)
 
 
+@case(halo.UnknownValueError)
+def extent_that_a_call_tells():
+    [0] * (2 * halo.Dim("n") + 1)
+
+
 # Faults of halo's own -------------------------------------------------------------------------------------------------
 
 
@@ -590,8 +595,10 @@ def without_line_numbers(text: str) -> str:
 
 
 def test_errors_are_also_python_s_own() -> None:
-    assert issubclass(halo.TypeMismatchError, TypeError)
-    assert issubclass(halo.BoundsError, IndexError)
-    assert issubclass(halo.ArgumentError, TypeError)
-    assert issubclass(halo.ArgumentError, ValueError)
+    own = {
+        halo.TypeMismatchError: (TypeError,),
+        halo.BoundsError: (IndexError,),
+        halo.ArgumentError: (TypeError, ValueError),
+    }
+    assert all(issubclass(error, builtin) for error, those in own.items() for builtin in those)
     assert all(issubclass(e, halo.HaloError) for e, _ in CASES.values())

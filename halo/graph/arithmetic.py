@@ -17,7 +17,7 @@ class Arithmetic:
 
     @property
     def type(self) -> Any:
-        """That of the value."""
+        """Element type and extents of the value, or the types of a tuple's fields."""
         raise NotImplementedError
 
     def __add__(self, other: Any) -> Any:

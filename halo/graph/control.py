@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from halo.errors import ArgumentError, here
+from halo.errors import ArgumentError, UnknownValueError, here
 from halo.ir.shapes import Dim, dim_max, dim_min, dims_of
 from halo.nn import TensorType
 from halo.types import bool_, i64
@@ -27,8 +27,8 @@ Values = Sequence[Expr]
 
 
 def unified(a: Type, b: Type, stem: str) -> Type:
-    """The type that both are of: with a Dim `stem`_k for each extent that differs. Raises ArgumentError for types that
-    differ in more.
+    """The type that both are of: with a Dim `stem`_k for each extent that differs. Raises UnknownValueError for types
+    that differ in more.
 
     >>> from halo.types import f32
     >>> unified(TensorType((2, 3), f32), TensorType((2, 4), f32), "if0")
@@ -38,7 +38,7 @@ def unified(a: Type, b: Type, stem: str) -> Type:
         return tuple(unified(x, y, f"{stem}_{k}") for k, (x, y) in enumerate(zip(a, b, strict=True)))
     if isinstance(a, tuple) or isinstance(b, tuple) or a.dtype is not b.dtype or a.ndim != b.ndim:
         hint = "shapes and values of inputs that decide the condition: from_onnx(model, shapes={...}, values={...})"
-        raise ArgumentError(f"{_shown(a)} and {_shown(b)} are no values of one type", loc=here(), hint=hint)
+        raise UnknownValueError(f"{_shown(a)} and {_shown(b)} are no values of one type", loc=here(), hint=hint)
     shape = (m if m == n else Dim(f"{stem}_{d}") for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)))
     return TensorType(tuple(shape), a.dtype)
 

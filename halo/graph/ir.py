@@ -66,11 +66,6 @@ class Expr(Arithmetic):
     """A value of a program. `type` is a TensorType, or a tuple of types."""
 
     @property
-    def type(self) -> Type:
-        """Element type and extents, or the types of a tuple's fields."""
-        raise NotImplementedError
-
-    @property
     def children(self) -> tuple[Expr, ...]:
         """The expressions directly under this one."""
         return ()

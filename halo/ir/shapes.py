@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..errors import ArgumentError, here
+from ..errors import ArgumentError, UnknownValueError, here
 
 __all__ = ["Dim", "DimExpr", "Extents", "as_extents", "dim_max", "dim_min", "dims_of", "never_negative", "shown"]
 
@@ -79,8 +79,8 @@ class DimExpr:
         return hash((DimExpr, self.text))
 
     def _unknown(self, *_: Any) -> Any:
-        raise ArgumentError(f"the extent {self} is known when the program runs, and is wanted before", loc=here(),
-                            hint="an integer in its place, as compile(shapes={...}) gives it")  # fmt: skip
+        raise UnknownValueError(f"the extent {self} is known when the program runs, and is wanted before", loc=here(),
+                                hint="an integer in its place, as compile(shapes={...}) gives it")  # fmt: skip
 
     __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = __float__ = __bool__ = __truediv__ = _unknown
 

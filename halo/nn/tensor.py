@@ -10,7 +10,7 @@ import numpy as np
 
 import halo
 from halo import Dim, Func, Input, Param, Type
-from halo.errors import ArgumentError, here
+from halo.errors import ArgumentError, UnknownValueError, here
 from halo.ir.shapes import DimExpr, as_extents, shown
 from halo.ir.surface import Table
 from halo.types import as_type
@@ -32,10 +32,10 @@ class TensorType:
 
     @property
     def static(self) -> tuple[int, ...]:
-        """The extents, all of them integers. ArgumentError if one is symbolic."""
+        """The extents, all of them integers. UnknownValueError if one is symbolic."""
         found = tuple(n for n in self.shape if isinstance(n, int))
         if len(found) < self.ndim:
-            raise ArgumentError(f"a shape without names is wanted here, not {shown(self.shape)}", loc=here())
+            raise UnknownValueError(f"a shape without names is wanted here, not {shown(self.shape)}", loc=here())
         return found
 
     @property

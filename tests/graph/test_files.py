@@ -23,6 +23,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper, parser  # noqa: E402  (once it is known to be there)
 
 from halo.graph.onnx import files  # noqa: E402  (once it is known to be there)
+from halo.graph.onnx.node import ADAPTERS  # noqa: E402  (once it is known to be there)
 
 
 def model(nodes: str, inputs: str = "float[2,3] x", opset: int = 18, outputs: str = "float[n] y", **held: Any) -> Any:
@@ -246,6 +247,77 @@ def damaged(data: bytes, seed: int) -> bytes:
     return bytes(found)
 
 
+FAR = (0, 1, -1, 2, 3, 2**31, -(2**31), 2**40, 2**62, -(2**63))
+
+
+def changed(data: bytes, seed: int) -> bytes:
+    """The model with other attributes, inputs, outputs, operators, types, extents or values, which protobuf still reads."""
+    made, rng = onnx.load_model_from_string(data), random.Random(seed)
+    g = made.graph
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        inner = [n for node in g.node for a in node.attribute if a.type == a.GRAPH for n in a.g.node]
+        n, t, v = rng.choice([*g.node, *inner]), rng.choice(g.initializer), rng.choice(g.input).type.tensor_type
+        match rng.randrange(9):
+            case 0 if n.attribute:
+                _change(rng.choice(n.attribute), rng)
+            case 1 if n.attribute:
+                name = n.attribute.pop(rng.randrange(len(n.attribute))).name
+                if rng.random() < 0.5:
+                    other = rng.choice((1, 0.5, "x", [1, 2], [0.5], ["a"], numpy_helper.from_array(np.zeros((2, 0)))))
+                    n.attribute.append(helper.make_attribute(name, other))
+            case 2 if n.input:
+                names = [
+                    "",
+                    "nothing",
+                    *(o for m in g.node for o in m.output),
+                    *(i.name for i in (*g.input, *g.initializer)),
+                ]
+                n.input[rng.randrange(len(n.input))] = rng.choice(names)
+            case 3:
+                n.op_type = rng.choice(sorted(op for op in ADAPTERS if "." not in op))
+            case 4:
+                t.CopyFrom(_other(t, rng))
+            case 5 if v.shape.dim:
+                v.shape.dim[rng.randrange(len(v.shape.dim))].dim_value = rng.choice(FAR)
+            case 6:
+                v.elem_type = rng.choice((0, 1, 3, 7, 8, 9, 10, 11, 16, 99))
+            case 7:
+                g.output.add().name = rng.choice([name for m in g.node for name in m.output])
+            case 8:
+                n.output.append(rng.choice((*n.input, *n.output, "more")))
+    return bytes(made.SerializeToString())
+
+
+def _change(a: Any, rng: random.Random) -> None:
+    a.i, a.f, a.s = (
+        rng.choice(FAR),
+        rng.choice((0.0, -1.0, 1e30, float("nan"))),
+        rng.choice((b"", b"\xff", b"nonsense")),
+    )
+    if a.ints:
+        a.ints[rng.randrange(len(a.ints))] = rng.choice(FAR)
+    a.ints.extend(rng.sample(FAR, rng.randrange(2)))
+
+
+def _other(t: Any, rng: random.Random) -> Any:
+    made = type(t)()
+    made.CopyFrom(t)
+    try:
+        array = numpy_helper.to_array(t).copy()
+    except (ValueError, KeyError, TypeError):  # it is damaged already
+        return made
+    match rng.randrange(3):
+        case 0:
+            made.data_type = rng.choice((0, 1, 6, 7, 8, 9, 10, 11, 16, 22, 99))
+        case 1:
+            made.dims.append(rng.choice(FAR))
+        case 2 if array.size:
+            with np.errstate(all="ignore"):
+                array.flat[rng.randrange(array.size)] = np.array(rng.choice(FAR)).astype(array.dtype)
+            made = numpy_helper.from_array(array, t.name)
+    return made
+
+
 class Child:
     """A process that tries models."""
 
@@ -292,8 +364,15 @@ def test_damaged_files(child: Child, which: int, seed: int) -> None:
     _check(child, damaged(MODELS[which], seed))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(MODELS) - 1), st.integers(0, 2**32))
+def test_changed_models(child: Child, which: int, seed: int) -> None:
+    _check(child, changed(MODELS[which], seed))
+
+
 @pytest.mark.slow
 @settings(max_examples=3000, deadline=None)
 @given(st.integers(0, len(MODELS) - 1), st.integers(0, 2**32))
 def test_many_damaged_files(child: Child, which: int, seed: int) -> None:
     _check(child, damaged(MODELS[which], seed))
+    _check(child, changed(MODELS[which], seed))

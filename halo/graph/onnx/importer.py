@@ -174,7 +174,8 @@ class _Importer:
             if error.message.startswith("the "):
                 raise
             why, legal, hint = error.message, error.legal, error.hint
-            raise ArgumentError(f"{reader}: {why}", loc=here(), legal=legal, hint=hint) from error
+            kind = type(error) if isinstance(error, ArgumentError) else ArgumentError
+            raise kind(f"{reader}: {why}", loc=here(), legal=legal, hint=hint) from error
         except Exception as error:  # what is missing, of another kind, or too large
             raise ArgumentError(f"{reader} is damaged: {type(error).__name__}: {error}", loc=here()) from error
         results = found if isinstance(found, tuple) else (found,)

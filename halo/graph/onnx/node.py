@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.errors import ArgumentError, here
+from halo.errors import ArgumentError, UnknownValueError, here
 from halo.ir.shapes import dim_max
 from halo.types import Type, as_type
 
@@ -57,7 +57,8 @@ class Node:
         if value is None and (known := values(e)) is not None and all(isinstance(v, int) for v in known.reshape(-1)):
             return np.asarray(known, e.type.dtype.dtype)
         if value is None:
-            raise self.wrong(f"{what} {COMPUTED}, and is taken as a constant only")
+            why = f"{what} is computed when the model runs, and is taken as a constant only"
+            raise self.wrong(why, UnknownValueError)
         return value
 
     def scalar(self, k: int, default: Any = None) -> Any:
@@ -115,15 +116,12 @@ class Node:
         found = None if k is None else self.entries(k)
         return default if found is None else tuple(found.reshape(-1))
 
-    def wrong(self, why: str) -> ArgumentError:
-        return ArgumentError(f"the {self.op} node {self.name or '(without a name)'}: {why}")
+    def wrong(self, why: str, kind: type[ArgumentError] = ArgumentError) -> ArgumentError:
+        return kind(f"the {self.op} node {self.name or '(without a name)'}: {why}")
 
 
 def _is_known(e: Expr, given: Mapping[str, Any]) -> bool:
     return values(e) is not None or value_of(e, given) is not None
-
-
-COMPUTED = "is computed when the model runs"
 
 
 def element_type(number: int) -> Type:
