@@ -27,6 +27,7 @@ from .casting import cast, reinterpret
 from .convolution import conv2d, merge_groups
 from .convolution_nd import conv
 from .convolution_transposed import conv_transpose
+from .deformable import deformable_columns
 from .einsum import einsum, matmul
 from .elementwise import (
     absolute,
@@ -175,6 +176,7 @@ __all__ = [
     "cosh",
     "cumprod",
     "cumsum",
+    "deformable_columns",
     "dense",
     "depth_to_space",
     "det",

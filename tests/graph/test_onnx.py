@@ -258,3 +258,21 @@ def test_axes_without_entries() -> None:
     m = graph.from_onnx(model("a = Slice(x, s, e) y = ReduceSum(a, z)", inputs="float[2,3] x",
                               s=np.array([1]), e=np.array([1]), z=np.array([0])))  # fmt: skip
     np.testing.assert_array_equal(m.compile()(x), np.zeros((1, 3)))
+
+
+def test_deformable_convolutions_of_any_batch() -> None:
+    """With offsets that are whole, each tap reads another pixel; two groups of channels move alike."""
+    made = model(
+        "y = DeformConv<pads = [1, 1, 1, 1], group = 2>(x, w, o, b)", inputs="float[n,4,6,5] x, float[n,18,6,5] o",
+        opset=19, w=w(6, 2, 3, 3), b=w(6),
+    )  # fmt: skip
+    plain = model("y = Conv<pads = [1, 1, 1, 1], group = 2>(x, w, b)", inputs="float[n,4,6,5] x")
+    plain.graph.initializer.extend(made.graph.initializer)
+    net, conv = graph.from_onnx(made).compile(), graph.from_onnx(plain).compile()
+    for many in (1, 3):
+        x, still = w(many, 4, 6, 5), np.zeros((many, 18, 6, 5), np.float32)
+        np.testing.assert_allclose(net(x, still), conv(x), rtol=1e-4, atol=1e-5)
+        moved = still.copy()
+        moved[:, ::2] = 1  # all taps a row down
+        below = np.concatenate([x[:, :, 1:], np.zeros_like(x[:, :, :1])], axis=2)
+        np.testing.assert_allclose(net(x, moved)[:, :, 1:], conv(below)[:, :, 1:], rtol=1e-4, atol=1e-5)

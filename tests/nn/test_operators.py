@@ -97,6 +97,10 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
         ((r(5),), {"reverse": True, "exclusive": True})],
     "cumsum": [((r(3, 4),), {"axis": 1}), ((ints(2, 3),), {"exclusive": True}), ((r(5),), {"reverse": True}),
                ((r(2, 1),), {"axis": -1, "exclusive": True, "reverse": True}), ((r(0, 3),), {"axis": 0})],
+    "deformable_columns": [
+        ((r(2, 4, 5, 6), r(2, 36, 5, 6) * 2, abs(r(2, 18, 5, 6))), {"kernel": (3, 3), "padding": 1, "groups": 2}),
+        ((r(1, 3, 6, 5), r(1, 8, 3, 2) * 3), {"kernel": (2, 2), "strides": (2, 3), "padding": (1, 0, 0, 1), "dilation": 2}),
+    ],
     "det": [((r(4, 4),), {}), ((r(2, 3, 5, 5),), {}), ((np.float32([[0, 1, 0], [0, 0, 1], [1, 0, 0]]),), {}),
             ((np.ones((3, 3)),), {}), ((r(2, 6, 6).astype(np.float16),), {})],
     "dft": [((r(2, 8, 1),), {"length": 8}), ((r(2, 5, 2),), {"length": 7, "axis": 1, "inverse": True}),

@@ -62,6 +62,21 @@ def _(n: Node) -> Any:
     return nn.conv(x, weight, n.get(2), groups=n.attrs.get("group", 1), **window)
 
 
+@adapter("DeformConv")
+def _(n: Node) -> Any:
+    x, weight, offset, bias, mask = n[0], n[1], n[2], n.get(3), n.get(4)
+    columns = nn.deformable_columns(
+        x,
+        offset,
+        mask,
+        kernel=weight.type.static[2:],
+        groups=n.attrs.get("offset_group", 1),
+        **_window(n, weight.type.static[2:]),
+    )
+    flat = nn.reshape(weight, shape=(weight.type.shape[0], -1, 1, 1))
+    return nn.conv(columns, flat, bias, groups=n.attrs.get("group", 1))
+
+
 @adapter("ConvTranspose")
 def _(n: Node) -> Any:
     x, weight, groups = n[0], n[1], n.attrs.get("group", 1)
