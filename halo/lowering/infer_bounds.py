@@ -220,7 +220,7 @@ class _Inference:
             parts += [part for axis in members if axis in inside for part in self._beyond(axis, inside[axis], members)]
             region[id(joined)] = reduce(join, parts) if parts else ((Const(0, index), Const(-1, index)),)
         lets = Lets()
-        for a in states:
+        for a in reversed(states):  # the loop over the steps is the last one's: where others read may depend on it
             whole = (*steps, *(e for d in range(1, a.ndim) for e in region[id(group[a, d])]))
             lets += self._region_of(a, whole, boxes)
             if (box := after[a]) is not None:

@@ -336,3 +336,26 @@ def test_states_with_directives_and_no_place_are_computed_at_the_root():
     for row in x:
         state = np.tanh(state.sum() + row)
     assert np.allclose(last(x, shape=(N,)), 2 * state, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_stage_that_states_of_different_ranks_share(last: int) -> None:
+    """What it reads of one depends on the step, and the loop over the steps is that of either state."""
+    m, p, rows, after, top, start = map(halo.Func, ("m", "p", "rows", "after", "top", "start"))
+    t, i, j = halo.vars("t i j")
+    x, r = halo.Input("x", halo.f64, shape=(3, 3)), halo.rdom(3, names="k")
+    start[i, j] = x[i, j]
+    top[t] = halo.f64(-np.inf)
+    top[t] = halo.max(top[t], m[t - 1, r.k, t])
+    rows[t, i, j] = m[t - 1, i, j] / 2 + top[t]
+    after[t] = p[t - 1] * top[t]
+    states = [(m, start, rows), (p, halo.f64(1), after)]
+    halo.scan(*zip(*(states if last else states[::-1]), strict=True), 3)
+    f = halo.Func("f")
+    f[i, j] = p[2] + m[2, i, j]
+    a = np.random.default_rng(0).standard_normal((3, 3))
+    want, product = a, 1.0
+    for k in range(3):
+        largest = want[:, k].max()
+        want, product = want / 2 + largest, product * largest
+    np.testing.assert_allclose(f(x=a, shape=(3, 3)), want + product)
