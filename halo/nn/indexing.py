@@ -20,7 +20,7 @@ from halo.types import i64
 from .lines import extent
 from .op import Kind, op
 from .reductions import cumsum
-from .shapes import axis_of, indices, same_type, takes, unravelled
+from .shapes import assume, axis_of, equal, indices, same_type, takes, unravelled
 from .tensor import Tensor, TensorType
 
 __all__ = ["arange", "gather_elements", "gather_nd", "nonzero", "one_hot", "reverse_sequence", "scatter_elements", "scatter_nd",
@@ -177,10 +177,15 @@ def scatter_elements(x: TensorType, indices: TensorType, updates: TensorType, *,
     array([2, 0, 4], dtype=int32)
     """
     takes("the indices of scatter_elements", "int", indices)
-    axis_of("scatter_elements", axis, x.ndim)
+    d = axis_of("scatter_elements", axis, x.ndim)
     _check_fold("scatter_elements", x, updates, reduction)
-    if indices.ndim != x.ndim or indices.shape != updates.shape:
+    if indices.ndim != x.ndim or updates.ndim != x.ndim or not all(map(equal, indices.shape, updates.shape)):
         raise ArgumentError(f"scatter_elements takes an index for each of {updates}, not {indices}", loc=here())
+    for k, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True)):
+        if k != d and not (isinstance(n, int) and isinstance(m, int)):
+            assume(">=", m, n)
+        elif k != d and n > m:
+            raise ArgumentError(f"indices {indices} do not lie within {x} but along axis {axis}", loc=here())
     return x
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.ir.surface import as_expr
 from halo.types import f64
 
 from .elementwise import elementwise
+from .lines import extent
 from .op import Kind, op
 from .shapes import indices, takes
 from .tensor import Tensor, TensorType
@@ -32,7 +35,7 @@ COORDINATES = (
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
-def _taps(mode: str, antialias: bool, scale: float) -> int:
+def _taps(mode: str, antialias: bool, scale: Any) -> int:
     """How many neighbours are summed up; half of them, rounded up, lie below."""
     if mode == "nearest":
         return 2
@@ -40,21 +43,27 @@ def _taps(mode: str, antialias: bool, scale: float) -> int:
     return 2 * -math.floor(-reach / (min(scale, 1.0) if antialias else 1.0))
 
 
-def _coordinate(o: Any, n: int, size: int, scale: float, coordinates: str, span: Any) -> Any:
-    """Where entry `o` of the result lies on an axis of `n`."""
-    width = scale * n
+def _coordinate(o: Any, n: Any, size: Any, scale: Any, coordinates: str, span: Any) -> Any:
+    """Where entry `o` of the result lies on an axis of `n`. What is no number is an expression."""
+    width = size if scale is None else scale * n
     if coordinates == "align_corners":
-        return 0.0 * o if width == 1 else o * ((n - 1) / (width - 1))
-    if coordinates == "asymmetric":
-        return o / scale
+        return _if_one(width, 0.0 * o, lambda: o * ((n - 1) / (width - 1)))
     if coordinates == "tf_crop_and_resize":
         start, end = span
         inner = (end - start) * (n - 1)
-        return start * (n - 1) + (0.0 * o + inner / 2 if width == 1 else o * (inner / (width - 1)))
-    if coordinates == "pytorch_half_pixel" and width == 1:
-        return 0.0 * o - 0.5
+        return start * (n - 1) + _if_one(width, 0.0 * o + inner / 2, lambda: o * (inner / (width - 1)))
+    by = size / n if scale is None else scale
+    if coordinates == "asymmetric":
+        return o / by
     offset = n / 2 * (1 - size / width) if coordinates == "half_pixel_symmetric" else 0.0
-    return offset + (o + 0.5) / scale - 0.5
+    at = offset + (o + 0.5) / by - 0.5
+    return _if_one(width, 0.0 * o - 0.5, lambda: at) if coordinates == "pytorch_half_pixel" else at
+
+
+def _if_one(width: Any, then: Any, otherwise: Callable[[], Any]) -> Any:
+    if isinstance(width, (int, float)):
+        return then if width == 1 else otherwise()
+    return halo.select(width == 1, then, otherwise())
 
 
 def _weight(away: Any, mode: str, a: float, select: Any, absolute: Any) -> Any:
@@ -67,10 +76,20 @@ def _weight(away: Any, mode: str, a: float, select: Any, absolute: Any) -> Any:
     return select(v <= 1, near, select(v < 2, far, 0.0))
 
 
+def _factors(shape: Any, size: Any, scales: Any) -> tuple[Any, ...]:
+    """The scale of each axis, None where only a call knows what it comes to."""
+    given = (None,) * len(shape) if scales is None else scales
+    known = [isinstance(n, int) and isinstance(m, int) for n, m in zip(shape, size, strict=True)]
+    return tuple(
+        m / max(n, 1) if s is None and k else 1.0 if s is None and m == n else s
+        for n, m, s, k in zip(shape, size, given, known, strict=True)
+    )
+
+
 def _reference(x: Any, *, size: Any, scales: Any = None, mode: str = "linear", coordinates: str = "half_pixel",
                nearest: str = "round_prefer_floor", cubic: float = -0.75, exclude_outside: bool = False, antialias: bool = False,
                roi: Any = None, extrapolation: float = 0.0) -> Any:  # fmt: skip
-    scales = tuple(m / n for m, n in zip(size, x.shape, strict=True)) if scales is None else scales
+    scales = _factors(x.shape, size, scales)
     out, beyond = x.astype(np.float64), np.zeros(size, np.bool_)
     for d, (n, m, s) in enumerate(zip(x.shape, size, scales, strict=True)):
         taps, span = _taps(mode, antialias, s), (0.0, 1.0) if roi is None else roi[d]
@@ -104,12 +123,12 @@ def _reference(x: Any, *, size: Any, scales: Any = None, mode: str = "linear", c
 
 
 @op(Kind.OPAQUE, reference=_reference)
-def resize(x: TensorType, *, size: tuple[int, ...], scales: tuple[float, ...] | None = None, mode: str = "linear",
+def resize(x: TensorType, *, size: tuple[int, ...], scales: tuple[float | None, ...] | None = None, mode: str = "linear",
            coordinates: str = "half_pixel", nearest: str = "round_prefer_floor", cubic: float = -0.75,
            exclude_outside: bool = False, antialias: bool = False, roi: tuple[tuple[float, float], ...] | None = None,
            extrapolation: float = 0.0) -> TensorType:  # fmt: skip
     """x in another size: ONNX Resize, TOPI resize2d. `size`: the extents; `scales`: what they are of the ones of x (their
-    quotients, if left out), an entry an axis.
+    quotients, if left out or None), an entry an axis.
 
     `mode`: "nearest" (`nearest`: how it rounds), "linear" or "cubic" (with the coefficient `cubic`). `coordinates`: where an
     entry of the result lies in x, in ONNX's words; "tf_crop_and_resize" takes the part of each axis that `roi` says, and
@@ -131,7 +150,10 @@ def resize(x: TensorType, *, size: tuple[int, ...], scales: tuple[float, ...] | 
     given = [v for v in (size, scales, roi) if v is not None]
     if any(len(v) != x.ndim for v in given):
         raise ArgumentError(f"resize of {x} takes a size, a scale and a part of each axis", loc=here())
-    if 0 in x.static and 0 not in size:
+    if antialias and mode != "nearest" and None in _factors(x.shape, size, scales):
+        raise ArgumentError(f"how many entries of {x} are averaged is known when the program runs, and is wanted before",
+                            loc=here(), hint="antialias=False, or integers: compile(shapes={...})")  # fmt: skip
+    if 0 in x.shape and 0 not in size:
         raise ArgumentError(f"there is nothing in {x} to resize", loc=here())
     return TensorType(tuple(size), x.dtype)
 
@@ -139,19 +161,20 @@ def resize(x: TensorType, *, size: tuple[int, ...], scales: tuple[float, ...] | 
 @resize.strategy("direct")
 def _(x: Tensor, *, size: Any, scales: Any, mode: str, coordinates: str, nearest: str, cubic: float, exclude_outside: bool,
       antialias: bool, roi: Any, extrapolation: float) -> Tensor:  # fmt: skip
-    shape = x.type.static
-    given = tuple(m / max(n, 1) for m, n in zip(size, shape, strict=True)) if scales is None else scales
-    wide = x.dtype if mode == "nearest" else halo.f32 if x.dtype.is_float and x.dtype is not f64 else f64
+    shape, wide = (
+        x.shape,
+        x.dtype if mode == "nearest" else halo.f32 if x.dtype.is_float and x.dtype is not f64 else f64,
+    )
     out, inside = x, []
-    for d, (n, m, s) in enumerate(zip(shape, size, given, strict=True)):
+    for d, (n, m, s) in enumerate(zip(shape, size, _factors(shape, size, scales), strict=True)):
         span = (0.0, 1.0) if roi is None else roi[d]
         if n == m and s == 1 and tuple(span) == (0.0, 1.0):
             continue
         (o,) = indices(1, "o")
         at = Func("at")
-        at[o] = _coordinate(o.astype(f64), n, m, s, coordinates, span) + f64(0)
+        at[o] = _coordinate(o.astype(f64), _number(n), _number(m), s, coordinates, span) + f64(0)
         if coordinates == "tf_crop_and_resize":
-            inside.append((d, n, at))
+            inside.append((d, extent(x, d), at))
         if mode == "nearest":
             out = _picked(out, d, m, at, nearest)
         else:
@@ -165,10 +188,14 @@ def _(x: Tensor, *, size: Any, scales: Any, mode: str, coordinates: str, nearest
     return Tensor(f, tuple(size), x.dtype)
 
 
+def _number(n: Any) -> Any:
+    return n if isinstance(n, int) else as_expr(n).astype(f64)
+
+
 def _picked(x: Tensor, d: int, m: int, at: Func, nearest: str) -> Tensor:
     """x along axis `d` at the nearest of each place."""
-    n, f, i = x.shape[d], Func("nearest"), indices(x.ndim)
-    v = at[i[d]]
+    n, f, i, place, (o,) = extent(x, d), Func("nearest"), indices(x.ndim), Func("place"), indices(1, "o")
+    v = at[o]
     below = halo.ceil(v) - 1
     ratio = v - below
     upper = {
@@ -177,15 +204,16 @@ def _picked(x: Tensor, d: int, m: int, at: Func, nearest: str) -> Tensor:
         "floor": ratio == 1,
         "ceil": ratio > 0,
     }[nearest]
-    place = halo.clamp(halo.i32(below) + halo.select(upper, 1, 0), 0, n - 1)
-    f[i] = x.func[(*i[:d], place, *i[d + 1 :])]
+    place[o] = halo.i32(below) + halo.select(upper, 1, 0)
+    place.compute_root()
+    f[i] = x.func[(*i[:d], halo.clamp(place[i[d]], 0, n - 1), *i[d + 1 :])]
     return Tensor(f, (*x.shape[:d], m, *x.shape[d + 1 :]), x.dtype)
 
 
 def _weighted(x: Tensor, d: int, m: int, at: Func, taps: int, low: float, mode: str, cubic: float, exclude: bool,
               wide: Any) -> Tensor:  # fmt: skip
     """x along axis `d` as the weighted sum of `taps` neighbours of each place."""
-    n, f, i = x.shape[d], Func("weighted"), indices(x.ndim)
+    n, f, i = extent(x, d), Func("weighted"), indices(x.ndim)
     (o, t) = halo.vars("o t")
     first, raw, weights = Func("first"), Func("raw"), Func("weights")
     first[o] = halo.i32(halo.ceil(at[o])) - taps // 2

@@ -16,6 +16,8 @@ ort = pytest.importorskip("onnxruntime")
 RNG = np.random.default_rng(0)
 EXTENTS = [{"b": 1, "h": 11, "w": 8}, {"b": 3, "h": 6, "w": 9}, {"b": 2, "h": 5, "w": 5}]
 PICTURE = "(float[b, 3, h, w] x) => (float[p, q, r, s] y)"
+PAIR = "(float[b, 3, h, w] x, float[b, 3, w, h] z) => (float[p, q, r, s] y)"
+SIZES = "front = Shape<end = 2>(x) rest = Shape<start = 2>(z) s = Concat<axis = 0>(front, rest)"
 SIGNAL = "(float[b, h] x) => (float[p, q, r, s] y)"
 STEPS = "(float[h, b, 4] x) => (float[p, q, r, s] y, float[t, u, v] last)"
 LENGTHS = "(float[h, b, 4] x, int32[b] lengths) => (float[p, q, r, s] y, float[t, u, v] last)"
@@ -27,6 +29,20 @@ PROGRAMS = {
                                  ("AveragePool", "kernel_shape = [3, 2], strides = [2, 2]", "x"),
                                  ("AveragePool", "kernel_shape = [3, 3], strides = [2, 2], count_include_pad = 1", "x"),
                                  ("LpPool", "kernel_shape = [2, 2], strides = [2, 2]", "x"))},
+    **{f"Resize {attrs}": f"{PAIR} {{ none = Constant<value = float[0] {{}}>() {SIZES} y = Resize<{attrs}>(x, none, none, s) }}"
+       for attrs in ('mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"',
+                     'mode = "nearest"', 'mode = "linear"', 'mode = "cubic", exclude_outside = 1',
+                     'mode = "linear", coordinate_transformation_mode = "align_corners"',
+                     'mode = "linear", coordinate_transformation_mode = "pytorch_half_pixel"')},
+    "Resize to sizes of a run": """(float[b, 3, h, w] x, int64[2] size) => (float[p, q, r, s] y) {
+        none = Constant<value = float[0] {}>() front = Shape<end = 2>(x) s = Concat<axis = 0>(front, size)
+        y = Resize<mode = "linear">(x, none, none, s) }""",
+    "Resize to twice the size": """(float[b, 3, h, w] x) => (float[p, q, r, s] y) {
+        none = Constant<value = float[0] {}>() front = Shape<end = 2>(x) rest = Shape<start = 2>(x)
+        double = Constant<value_ints = [2]>() more = Mul(rest, double) s = Concat<axis = 0>(front, more)
+        y = Resize<mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">(x, none, none, s) }""",
+    "ScatterElements": """(float[b, h] x, float[b, w] z) => (float[p, q] y) { zero = Constant<value_int = 0>()
+        s = Shape(z) i = ConstantOfShape<value = int64[1] {1}>(s) y = ScatterElements<axis = 1, reduction = "add">(x, i, z) }""",
     "STFT": f"{SIGNAL} {{ y = STFT(x, two, window) }}",
     "STFT of all frequencies": f"{SIGNAL} {{ y = STFT<onesided = 0>(x, two, , four) }}",
     "DFT of an open batch": "(float[b, 6, 1] x) => (float[p, q, r] y) { y = DFT<axis = 1, onesided = 1>(x, five) }",
@@ -73,6 +89,8 @@ def test_one_net_for_all_extents(name: str) -> None:
             dims = v.type.tensor_type.shape.dim
             shape = tuple(d.dim_value or extents[d.dim_param] for d in dims)
             given[v.name] = RNG.standard_normal(shape, np.float32)
+            if v.name == "size":
+                given[v.name] = np.array([extents["w"] + 2, extents["h"] - 1])
             if v.name == "lengths":
                 given[v.name] = RNG.integers(1, extents["h"] + 1, shape).astype(np.int32)
         want = session.run(None, given)

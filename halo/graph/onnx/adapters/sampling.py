@@ -18,11 +18,17 @@ def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
     shape, rank = x.type.shape, x.type.ndim
     given = n.ints("axes")
     axes = tuple(range(rank)) if given is None else tuple(a % rank for a in given)
-    factors, extents = [1.0] * rank, list(shape)
+    factors: list[float | None] = [1.0] * rank
+    extents = list(shape)
     if size is not None:
-        quotients = [s / shape[a] for s, a in zip(size, axes, strict=True)]
-        policy = n.text("keep_aspect_ratio_policy", "stretch")
-        one = {"not_larger": min(quotients), "not_smaller": max(quotients)}.get(policy)
+        quotients = [_quotient(s, shape[a]) for s, a in zip(size, axes, strict=True)]
+        chosen = {"not_larger": min, "not_smaller": max}.get(n.text("keep_aspect_ratio_policy", "stretch"))
+        known = [q for q in quotients if q is not None]
+        if chosen is not None and len(known) < len(quotients):
+            raise n.wrong(
+                f"the ratio of {x.type} and its new size is known when the program runs, and is wanted before"
+            )
+        one = None if chosen is None else chosen(known)
         for a, s, q in zip(axes, size, quotients, strict=True):
             factors[a] = q if one is None else one
             extents[a] = s if one is None else int(one * shape[a] + 0.5)
@@ -31,9 +37,17 @@ def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
             factors[a], extents[a] = f, _scaled(f, shape[a])
     if _repeats(factors, **more):
         for a, f in enumerate(factors):
-            x = nn.repeat(x, repeats=int(f), axis=a) if f != 1 else x
+            x = nn.repeat(x, repeats=int(f), axis=a) if f is not None and f != 1 else x
         return x
     return nn.resize(x, size=tuple(extents), scales=tuple(factors), **more)
+
+
+def _quotient(size: Any, extent: Any) -> float | None:
+    """How much larger an axis becomes: None where only a call knows."""
+    if isinstance(size, int) and isinstance(extent, int):
+        return size / extent
+    whole = next((f for f in range(1, 9) if size == f * extent), None)
+    return None if whole is None else float(whole)
 
 
 def _scaled(f: float, extent: Any) -> Any:
@@ -44,10 +58,14 @@ def _scaled(f: float, extent: Any) -> Any:
     return extent * ratio.numerator // ratio.denominator
 
 
-def _repeats(factors: list[float], *, mode: str, coordinates: str, nearest: str, **_: Any) -> bool:
+def _repeats(factors: list[float | None], *, mode: str, coordinates: str, nearest: str, **_: Any) -> bool:
     """Whether each value is repeated so often along each axis, which is what the nearest one comes to."""
     how = {"asymmetric": nearest == "floor", "half_pixel": nearest.startswith("round")}
-    return mode == "nearest" and how.get(coordinates, False) and all(f >= 1 and f == int(f) for f in factors)
+    return (
+        mode == "nearest"
+        and how.get(coordinates, False)
+        and all(f is not None and f >= 1 and f == int(f) for f in factors)
+    )
 
 
 def _floats(n: Node, k: int) -> list[float] | None:
@@ -57,7 +75,8 @@ def _floats(n: Node, k: int) -> list[float] | None:
 
 @adapter("Resize", 11)
 def _(n: Node) -> Any:
-    scales, size, rank = _floats(n, 2), n.array(3), n[0].type.ndim
+    size = None if n.get(3) is None or n[3].type.shape == (0,) else n.extents(3)
+    scales, rank = _floats(n, 2) if size is None else None, n[0].type.ndim
     roi, coordinates = None, n.text("coordinate_transformation_mode", "half_pixel")
     if coordinates == "tf_crop_and_resize":
         ends = _floats(n, 1) or []
@@ -67,7 +86,7 @@ def _(n: Node) -> Any:
             parts[a] = (ends[k], ends[len(axes) + k])
         roi = tuple(parts)
     return _resized(
-        n, scales, None if size is None or not size.size else [int(v) for v in size],
+        n, scales, size,
         mode=n.text("mode", "nearest"), coordinates=coordinates, nearest=n.text("nearest_mode", "round_prefer_floor"),
         cubic=float(n.attrs.get("cubic_coeff_a", -0.75)), exclude_outside=bool(n.attrs.get("exclude_outside")),
         antialias=bool(n.attrs.get("antialias")), roi=roi, extrapolation=float(n.attrs.get("extrapolation_value", 0)),
