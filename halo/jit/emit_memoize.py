@@ -65,9 +65,7 @@ def _found(f: Function, s: Recall, sizes: list[str]) -> tuple[str, str]:
     for v in s.views:
         view = told(f, view_words(f, v))
         f.do(f"call void @halo_memo_read(ptr {key}, ptr {view}, i64 {len(v.extents)}, i64 {v.buffer.type.bytes})")
-    bytes = "0"
-    for size in sizes:
-        bytes = _after(f, bytes, size)
+    bytes = _bytes(f, sizes)
     evict = "0, i64 0" if s.key is None else f"1, i64 {report(f, s.key.type, f.value(s.key))}"
     entry = f.new(f"call ptr @halo_memo_find(ptr {key}, i64 {bytes}, i64 {evict})")
     f.fail_if(f.new(f"icmp eq ptr {entry}, null"), "-1")
@@ -76,19 +74,37 @@ def _found(f: Function, s: Recall, sizes: list[str]) -> tuple[str, str]:
 
 
 def _found_if(f: Function, s: Recall, sizes: list[str]) -> tuple[str, str]:
-    """As `_found`; without an entry where the values are not needed."""
-    look, done = f.label(), f.label()
+    """As `_found`; where the values are not needed, memory that is never an entry of the cache: an arm of a select that is
+    not taken may still be read."""
+    look, leave, done = f.label(), f.label(), f.label()
     assert s.when is not None
-    needed, before = f.value(s.when), f.block
-    f.do(f"br i1 {needed}, label %{look}, label %{done}")
+    needed = f.value(s.when)
+    f.do(f"br i1 {needed}, label %{look}, label %{leave}")
     f.begin(look)
     mark = f.mark()
     entry, missed = _found(f, s, sizes)
     f.restore(mark)
-    after = f.block
+    found = f.block
+    f.do(f"br label %{done}")
+    f.begin(leave)
+    mark = f.mark()
+    f.module.declare("declare noalias align 64 ptr @halo_malloc(i64)")
+    bytes = f.new(f"call i64 @llvm.uadd.sat.i64(i64 {_bytes(f, sizes)}, i64 {_HEADER})")
+    scratch = f.new(f"call ptr @halo_malloc(i64 {bytes})")
+    f.fail_if(f.new(f"icmp eq ptr {scratch}, null"), "-1")
+    f.do(f"store i64 1, ptr {scratch}, align 8")  # who holds it
+    f.restore(mark)
+    left = f.block
     f.jump(done)
-    entry = f.new(f"phi ptr [ null, %{before} ], [ {entry}, %{after} ]")
-    return entry, f.new(f"phi i1 [ false, %{before} ], [ {missed}, %{after} ]")
+    entry = f.new(f"phi ptr [ {entry}, %{found} ], [ {scratch}, %{left} ]")
+    return entry, f.new(f"phi i1 [ {missed}, %{found} ], [ false, %{left} ]")
+
+
+def _bytes(f: Function, sizes: list[str]) -> str:
+    bytes = "0"
+    for size in sizes:
+        bytes = _after(f, bytes, size)
+    return bytes
 
 
 def _after(f: Function, start: str, size: str) -> str:

@@ -394,3 +394,19 @@ def test_30_steps_of_a_scan_are_refused_what_comes_before_is_not() -> None:
     out.compute_root().memoize()
     with pytest.raises(halo.ScheduleError, match=r"it needs .*: it belongs to the steps of a scan"):
         last(data=a, shape=(6, 5))
+
+
+def test_values_that_an_arm_of_a_select_does_not_need() -> None:
+    """Where x is a multiple of three there was no memory at all behind g, and the arm that reads it was evaluated."""
+    y, x = halo.vars("y x")
+    a = halo.Input("a", halo.f32, ndim=0)
+    g, f = halo.Func("g"), halo.Func("f")
+    g[y, x] = a[()] * 2
+    f[y, x] = halo.f32(1)
+    (r,) = halo.rdom((2, 8), names="r")
+    f[r, x] = f[r - 2, x] - halo.select(x % 3 != 0, g[2 * r, 2 * x - 1], 2.0)
+    g.compute_at(f.update(0), "r").memoize()
+    want = np.ones((10, 25), np.float32)
+    for row in range(2, 10):
+        want[row] = want[row - 2] - np.where(np.arange(25) % 3 != 0, np.float32(3), np.float32(2))
+    np.testing.assert_array_equal(f(a=np.array(1.5, np.float32), shape=(10, 25)), want)

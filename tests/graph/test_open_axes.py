@@ -23,7 +23,7 @@ STEPS = "(float[h, b, 4] x) => (float[p, q, r, s] y, float[t, u, v] last)"
 LENGTHS = "(float[h, b, 4] x, int32[b] lengths) => (float[p, q, r, s] y, float[t, u, v] last)"
 PROGRAMS = {
     **{f"{op} {pad} {attrs}": f"{PICTURE} {{ y = {op}<auto_pad = \"{pad}\", {attrs}>({inputs}) }}"
-       for pad in ("SAME_UPPER", "SAME_LOWER")
+       for pad in ("SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET")
        for op, attrs, inputs in (("Conv", "strides = [2, 3]", "x, k"), ("Conv", "strides = [1, 1]", "x, k"),
                                  ("MaxPool", "kernel_shape = [2, 3], strides = [2, 2]", "x"),
                                  ("AveragePool", "kernel_shape = [3, 2], strides = [2, 2]", "x"),

@@ -134,6 +134,8 @@ def _pooled(n: Node, op: Any, value: Any = 0, **more: Any) -> Any:
     """The pool `op` of the input, padded with `value` where only a call knows how much."""
     x, attrs = n[0], _pool(n, **more)
     kernel, padding = attrs["kernel"], attrs["padding"]
+    if all(isinstance(v, int) for v in padding):
+        return op(x, **attrs)
     before = padding[: len(kernel)]
     if all(isinstance(v, int) for v in before) and not attrs.get("count_include_pad"):
         inside = {**attrs, "padding": (*before, *(0 if not isinstance(v, int) else v for v in padding[len(kernel) :]))}
