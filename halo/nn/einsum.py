@@ -15,12 +15,14 @@ from halo.jit.target import Target
 
 from .lines import accumulator, extent
 from .op import Kind, Types, op
-from .schedule import bound, by_height, epilogues, in_parallel, length, points, tiled
+from .schedule import TASKS, bound, by_height, epilogues, in_parallel, length, points, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
-from .tiles import Tile, register_tile, registers
+from .tiles import CACHED, Tile, register_tile, registers
 
 __all__ = ["einsum", "matmul"]
+
+MANY = 64  # rows, and entries of each of them, that are worth a copy of the columns that they are multiplied with
 
 
 def _terms(equation: str, ranks: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
@@ -242,23 +244,41 @@ def _of_floats(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """Columns are outside, and where the right matrix does not stay in cache those that many rows read are copied, as they
+    lie on too many pages. Rows are outside where the right matrix stays and the result does not: each is written from end
+    to end."""
     bound(out.func, out)
-    _in_tiles(out, out.func["sums"], out.ndim - 2, target)
+    b, rows = types[1], out.shape[-2]
+    assert b is not None
+    n, k = b.shape[-1], b.shape[-2]
+    known, size = isinstance(n, int) and isinstance(k, int), b.dtype.dtype.itemsize
+    stays = known and n * k * size <= CACHED // 2
+    by_rows = stays and isinstance(rows, int) and rows * n * size > CACHED
+    loop = _in_tiles(out, out.func["sums"], out.ndim - 2, target, by_rows)
+    if known and not stays and k >= MANY and (not isinstance(rows, int) or rows >= MANY):
+        panel = out.func["panel"]
+        j = panel.definitions.vars[-1]
+        panel.compute_at(out.func, loop).vectorize(j, target.natural_lanes(b.dtype)).unroll(j)
 
 
-def _in_tiles(out: Tensor, sums: Func, row: int, target: Target) -> None:
+def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool = False) -> str:
     """Sums of a tile of rows, along axis `row`, and columns, the last axis, in registers; a panel of columns is read from
-    cache for all rows."""
+    cache for all rows, or `by_rows` all columns for each tile of rows. The outer of the two loops."""
     f = out.func
     *batch, j = f.definitions.vars
     i, rows, columns = batch.pop(row), out.shape[row], out.shape[-1]
     lanes = target.natural_lanes(out.dtype)
-    vectors = 2 if not isinstance(columns, int) or columns > lanes else 1
+    known = isinstance(columns, int)
+    while known and lanes > max(columns, 1):
+        lanes //= 2
+    vectors = 2 if not known or columns >= 2 * lanes else 1
     width, most = lanes * vectors, (registers(target) - 1 - vectors) // vectors
     height = register_tile(target, 1, rows, 1).columns if isinstance(rows, int) and rows < most else most
+    outer, inner = ("io", "jo") if by_rows else ("jo", "io")
+    many = all(isinstance(n, int) for n in out.shape[:-2]) and math.prod(out.shape[:-2]) >= TASKS
     for nest, high in by_height(f, row, rows, Tile(1, height, vectors), (height // 2,)):
         stages = [(nest, width)]
-        if not isinstance(columns, int):  # where there is no tile of them, vectors, of which the last is cut
+        if not known:  # where there is no tile of them, vectors, of which the last is cut
             stages = [(nest.specialize(length(f, out.ndim - 1) >= width), width), (nest, lanes)]
         for stage, wide in stages:
             if wide == width:
@@ -266,13 +286,14 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target) -> None:
             else:
                 stage.split(j, "jo", j, wide).never_partition("jo")
             tiled(stage, i, "io", high, rows)
-            stage.reorder(*batch, "jo", "io", i, j).vectorize(j, lanes).unroll(j).unroll(i)
-            in_parallel(stage, batch or ["jo"])
+            stage.reorder(*batch, outer, inner, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+            task = in_parallel(stage, batch if many else [*batch, outer])
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
     summed = [v.name for v in sums.definitions.updates[0].rdom or ()]
-    sums.compute_at(f, "io").vectorize(j, lanes).unroll(j).unroll(i)
+    sums.compute_at(f, inner).vectorize(j, lanes).unroll(j).unroll(i)
     sums.update(0).reorder(*summed, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+    return outer if many else task
 
 
 @matmul.strategy("tiled", when=_of_floats, schedule=_schedule_tiled)
@@ -280,14 +301,16 @@ def _(a: Tensor, b: Tensor) -> Tensor:
     shape = matmul.infer((a.type, b.type), {}).shape
     *batch, i, j = indices(len(shape))
     r: RDom = halo.rdom(extent(a, a.ndim - 1), names="k")
-    sums, f = Func("sums"), Func("matmul")
+    panel, sums, f = Func("panel"), Func("sums"), Func("matmul")
 
     def at(x: Tensor, *last: Any) -> Any:
         own = batch[len(batch) - (x.ndim - 2) :]
         return x.func[(*(0 if n == 1 else v for v, n in zip(own, x.shape, strict=False)), *last)]
 
+    own = indices(b.ndim, "p")
+    panel[own] = b.func[own]
     sums[(*batch, i, j)] = a.dtype(0)
-    sums[(*batch, i, j)] += at(a, i, r.k) * at(b, r.k, j)
+    sums[(*batch, i, j)] += at(a, i, r.k) * at(Tensor(panel, b.shape, b.dtype), r.k, j)
     f[(*batch, i, j)] = sums[(*batch, i, j)]
     return Tensor(f, shape, a.dtype)
 

@@ -55,3 +55,22 @@ def test_several_operands_are_multiplied_in_the_order_that_costs_least() -> None
     np.testing.assert_allclose(out(**given), given["a"] @ (given["b"] @ given["v"]), rtol=1e-4, atol=1e-4)
     assert {f.name for f in out.func.program().graph.functions if f.definitions.vars == ("i_j",)}
     assert all(len(f.definitions.vars) < 2 for f in out.func.program().graph.functions)
+
+
+@pytest.mark.parametrize(("a", "b", "dtype"), [
+    ((2, 20, 9), (2, 9, 24), np.float32), ((3, 7, 5), (3, 5, 12), np.float64), ((30, 6), (6, 3), np.float32),
+    ((2, 70, 300), (1, 300, 500), np.float32), ((17, 65, 70), (17, 70, 2000), np.float32), ((64, 513), (513, 333), np.float64),
+    ((70, 2), (2, 70000), np.float32), ((2, 600, 8), (2, 8, 500), np.float32), ((17, 600, 3), (3, 500), np.float32),
+    ((1, 1), (1, 1), np.float32),
+])  # fmt: skip
+def test_matrices_that_stay_in_cache_or_do_not(a: tuple[int, ...], b: tuple[int, ...], dtype: type) -> None:
+    """Fewer columns than two vectors; copies of columns; results that are written row by row; batches that are broadcast."""
+    x, y = RNG.standard_normal(a).astype(dtype), RNG.standard_normal(b).astype(dtype)
+    np.testing.assert_allclose(nn.matmul(x, y), x @ y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 13, 64, 100])
+def test_rows_of_any_number_times_a_matrix_that_does_not_stay_in_cache(rows: int) -> None:
+    a, b = halo.Input("a", halo.f32, shape=(2, "n", 300)), halo.Input("b", halo.f32, shape=(300, 500))
+    x, y = RNG.standard_normal((2, rows, 300), np.float32), RNG.standard_normal((300, 500), np.float32)
+    np.testing.assert_allclose(nn.matmul(a, b)(a=x, b=y), x @ y, rtol=1e-4, atol=1e-4)
