@@ -401,6 +401,14 @@ def test_reductions_of_all_types(name: str, dtype: str) -> None:
     assert error(op(x), np.asarray(op.reference(x))) < 1e-6
 
 
+@pytest.mark.parametrize(("dtype", "least", "tolerance"), [("float32", -87, 4e-7), ("float64", -700, 1e-15)])
+def test_a_sigmoid_keeps_its_digits_where_it_is_tiny(dtype: str, least: int, tolerance: float) -> None:
+    """Entry by entry: a detector's scores are far below 1, where an error that is small beside 1 leaves none of them."""
+    x = np.linspace(least, 30, 4097).astype(dtype)
+    want = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    np.testing.assert_allclose(nn.sigmoid(x).astype(np.longdouble), want, rtol=tolerance, atol=0)
+
+
 @pytest.mark.parametrize("shape", [(2, 3, 7, 5), (4, 3, 3), (0, 3, 4), (5, 2, 2, 2)])
 @pytest.mark.parametrize("name", ["sum", "max", "min", "mean"])
 def test_axes_that_are_a_row_together(name: str, shape: tuple[int, ...]) -> None:
