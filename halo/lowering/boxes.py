@@ -203,21 +203,21 @@ def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:
             ends = [None if end is None else A.substitute(i, {v: end}) for end in (r.lo, r.hi)]
             said.append((ends[0], ends[1]) if direction > 0 else (ends[1], ends[0]))
     said += [_of_multiple(i, slack) for slack in slacks(c)]
-    closed = [
-        ends
-        for ends in said
-        if ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)
-    ]
-    yield from closed or said
+
+    def is_closed(ends: tuple[End, End]) -> bool:
+        return ends != (None, None) and all(e is None or shared.isdisjoint(free_vars(e)) for e in ends)
+
+    yield from list(filter(is_closed, said)) or said
     terms, _ = parts(i)
     opaque = [(atom, k) for atom, k in terms if not isinstance(atom, Var)]  # values of arrays, remainders, ...
     if len(opaque) == 1:
         atom, k = opaque[0]
         rest = A.sub(i, A.mul(atom, Const(k, index)))
         for slack in dict.fromkeys((*differences(c), *slacks(c))):
-            low, high = solve(slack, atom)
-            ends = [None if e is None else A.add(rest, A.mul(e, Const(k, index))) for e in (low, high)]
-            yield (ends[0], ends[1]) if k > 0 else (ends[1], ends[0])
+            first, last = (None if e is None else A.add(rest, A.mul(e, Const(k, index))) for e in solve(slack, atom))
+            both = (first, last) if k > 0 else (last, first)
+            if is_closed(both) or not is_closed(_of_multiple(i, slack)):
+                yield both
 
 
 def _of_multiple(i: Expr, slack: Expr) -> tuple[End, End]:

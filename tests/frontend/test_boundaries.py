@@ -116,6 +116,16 @@ def test_a_pad_of_nothing_is_read_where_scalars_say() -> None:
             np.testing.assert_array_equal(kernel(np.zeros(0, np.int32), k=k_, shape=(3,)), [7, 7, 7])
 
 
+def test_a_pad_is_read_behind_what_scalars_count() -> None:
+    n = halo.Param("n", i32)
+    (a, b, c), f = (halo.Input(name, i32, ndim=1) for name in "abc"), halo.Func("f")
+    f[x] = halo.select(x < 4 * n, a[x], x < 6 * n, halo.pad(b, "constant", 0)[x - 4 * n], c[x - 6 * n])
+    parts = [np.arange(k, dtype=np.int32) + 10 * k for k in (12, 6, 3)]
+    for target in (None, "python"):
+        got = f.compile(target=target)(**dict(zip("abc", parts, strict=True)), n=3, shape=(21,))
+        np.testing.assert_array_equal(got, np.concatenate(parts))
+
+
 def test_pads_with_bounds_and_values() -> None:
     a = np.arange(10, dtype=np.float32)
     inp = halo.Input("a", f32, ndim=1)

@@ -208,3 +208,14 @@ def test_what_has_no_entries(name: str) -> None:
     some = [tuple(k or 1 for k in shape) for shape in shapes]  # and the same net where there are some
     arrays = [np.zeros(shape, t.dtype.dtype) for shape, t in zip(some, types, strict=True)]
     np.testing.assert_array_equal(net(*arrays), evaluate(m, dict(zip(m.inputs, arrays, strict=True)))[0])
+
+
+@pytest.mark.parametrize("one", ["n", "n*m", "((n + 3)//4)*((m + 3)//4)"])
+def test_parts_that_are_multiples_of_an_extent(one: str) -> None:
+    text = f"""(%x: f32[2, 4*{one}], %y: f32[2, 2*{one}], %z: f32[2, {one}], %s: f32[n, m]) -> f32[2, 7*{one}] {{
+        %0 = concatenate(%x, %y, %z, axis=1); %0 }}"""
+    net = parse(f"def main{text}").compile()
+    for n, m in ((1, 1), (5, 3), (16, 40), (0, 2)):
+        k = {"n": n, "n*m": n * m}.get(one, -(-n // 4) * -(-m // 4))
+        parts = [np.random.default_rng(j).random((2, j * k), np.float32) for j in (4, 2, 1)]
+        np.testing.assert_array_equal(net(*parts, np.zeros((n, m), np.float32)), np.concatenate(parts, axis=1))
