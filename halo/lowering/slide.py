@@ -7,9 +7,9 @@ such serial loop advances, exactly one axis of its region moves, always the same
 
 (Halide's sliding window. Not where updates touch other points of that axis: they must run over the whole region.)
 
-Where loops round the region up to whole tiles, the new part begins, and ends, with a tile of the whole region:
+Where loops round the region up to whole tiles, the new part begins where its tiles end with those of the whole region:
 
-    n.extent = 8, in tiles of 4; one new point  ->  4 points, the last tile
+    8 points in tiles of 4; one of them new  ->  4 points, the last tile
 
 so that nothing is touched which the whole region's tiles would not touch, and what is computed again gets its updates again.
 """
@@ -154,7 +154,7 @@ def _slid(
         ]
         if len(moved) > 1 or done.intersection(moved):
             return lets, False
-        once = once and bool(moved or not done) and all(_grain(f, d) == 1 for d in moved)
+        once = once and bool(moved or not done) and all(_tiles(f, d) == () for d in moved)
         done.update(moved)
         if moved:
             slid = _along(what, lets, loop, moved[0], inner, f)
@@ -186,22 +186,24 @@ def _along(
     lo = inner.values[what.mins[d]]
     hi = last_of(lo, inner.values[what.extents[d]])
     up = monotonic(lo, loop.var), monotonic(hi, loop.var)
-    grain = _grain(f, d)
-    if None in up or grain is None or not _pure_along(f, d):
+    tiles = _tiles(f, d)
+    if None in up or tiles is None or not _pure_along(f, d):
         return None
     first = A.le(loop.var, loop.lo)
     before = {loop.var: A.sub(loop.var, Const(1, index))}
     if up[0] in (0, 1) and up[1] in (0, 1):
-        start = A.add(A.substitute(hi, before), Const(1, index))
-        start = A.maximum(start, lo)
-        if grain > 1:
-            start = A.add(lo, A.mul(A.floordiv(A.sub(start, lo), Const(grain, index)), Const(grain, index)))
+        start = A.maximum(A.add(A.substitute(hi, before), Const(1, index)), lo)
+        if len(tiles) == 1:
+            beyond = A.sub(_end_of_tiles(start, hi, tiles[0]), _end_of_tiles(lo, hi, tiles[0]))
+            start = A.sub(start, A.maximum(beyond, Const(0, index)))
+        elif tiles:  # tiles in tiles
+            grain = Const(math.prod(tiles), index)
+            start = A.add(lo, A.mul(A.floordiv(A.sub(start, lo), grain), grain))
         low, high = A.select(first, lo, start), hi
-    elif up[0] in (0, -1) and up[1] in (0, -1):
+    elif up[0] in (0, -1) and up[1] in (0, -1) and len(tiles) < 2:
         end = A.sub(A.substitute(lo, before), Const(1, index))
-        if grain > 1:
-            tiles = A.floordiv(A.add(A.sub(end, lo), Const(grain, index)), Const(grain, index))
-            end = A.add(lo, A.sub(A.mul(tiles, Const(grain, index)), Const(1, index)))
+        for factor in tiles:
+            end = _end_of_tiles(lo, end, factor)
         low, high = lo, A.select(first, hi, A.minimum(end, hi))
     else:
         return None
@@ -209,28 +211,38 @@ def _along(
     return [(var, slid.get(var, value)) for var, value in lets]
 
 
-def _grain(f: Function, d: int) -> int | None:
-    """How many points of axis d the loops of the pure definition compute at a time, in whole tiles from the region's
-    beginning; None if that is no number."""
+def _end_of_tiles(lo: Expr, hi: Expr, factor: int) -> Expr:
+    """The last point of whole tiles from `lo` on that hold `hi`."""
+    n, size = A.add(A.sub(hi, lo), Const(1, index)), Const(factor, index)
+    tiles = A.floordiv(A.add(n, A.sub(size, Const(1, index))), size)
+    return A.add(lo, A.sub(A.mul(tiles, size), Const(1, index)))
+
+
+def _tiles(f: Function, d: int) -> tuple[int, ...] | None:
+    """The sizes of the tiles, outermost first, that the loops of the pure definition round the region up to along axis d;
+    None if these are no numbers."""
     pure = f.definitions[0]
-    grains = [_grain_of(loops, f.vars[d].name) for loops in (pure.loops, *(loops for _, loops in pure.specializations))]
-    return None if None in grains else math.lcm(*(g for g in grains if g is not None))
+    found = {_tiles_of(loops, f.vars[d].name) for loops in (pure.loops, *(loops for _, loops in pure.specializations))}
+    if None in found:
+        return None
+    several = [t for t in found if t]
+    return tuple(n for t in several for n in t)
 
 
-def _grain_of(loops: Loops, axis: str) -> int | None:
-    parts, fused, grain = {axis}, set[str](), 1
+def _tiles_of(loops: Loops, axis: str) -> tuple[int, ...] | None:
+    parts, fused, tiles = {axis}, set[str](), tuple[int, ...]()
     for op in loops.ops:
         if parts.isdisjoint(op.consumed):
             continue
         if isinstance(op, SplitOp) and op.tail == "round_up":
             if not isinstance(op.factor, int) or op.old in fused:
                 return None
-            grain *= op.factor
+            tiles = (*tiles, op.factor)
         if isinstance(op, FuseOp) or not fused.isdisjoint(op.consumed):
             fused.update(op.made)
         parts = parts.difference(op.consumed).union(op.made)
         fused.intersection_update(parts)
-    return grain
+    return tiles
 
 
 def _pure_along(f: Function, d: int) -> bool:
