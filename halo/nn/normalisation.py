@@ -114,7 +114,7 @@ def _layer_norm(x: Any, scale: Any, bias: Any = None, *, axis: int = -1, epsilon
     return (v if bias is None else v + bias).astype(x.dtype)
 
 
-@op(Kind.OPAQUE, reference=_layer_norm)
+@op(Kind.REDUCTION, reference=_layer_norm)
 def layer_norm(x: TensorType, scale: TensorType, bias: TensorType | None = None, *, axis: int = -1,
                epsilon: float = 1e-5) -> TensorType:  # fmt: skip
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, over the axes from `axis` on (Ba et al. 2016): ONNX
@@ -151,7 +151,7 @@ def _rms_norm(x: Any, scale: Any, *, axis: int = -1, epsilon: float = 1e-5) -> A
     return (v / np.sqrt((v * v).mean(axis=axes, keepdims=True) + epsilon) * scale).astype(x.dtype)
 
 
-@op(Kind.OPAQUE, reference=_rms_norm)
+@op(Kind.REDUCTION, reference=_rms_norm)
 def rms_norm(x: TensorType, scale: TensorType, *, axis: int = -1, epsilon: float = 1e-5) -> TensorType:
     """x / sqrt(mean(x * x) + epsilon) * scale, over the axes from `axis` on (Zhang and Sennrich 2019): ONNX
     RMSNormalization. Sums are f32 at least.
@@ -187,7 +187,7 @@ def _group_norm(x: Any, scale: Any, bias: Any, *, groups: int, epsilon: float = 
     return (v * scale.reshape(shape) + bias.reshape(shape)).astype(x.dtype)
 
 
-@op(Kind.OPAQUE, reference=_group_norm)
+@op(Kind.REDUCTION, reference=_group_norm)
 def group_norm(x: TensorType, scale: TensorType, bias: TensorType, *, groups: int, epsilon: float = 1e-5) -> TensorType:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, each group of channels (axis 1) on its own (Wu and He 2018):
     ONNX GroupNormalization; with a group a channel, InstanceNormalization. `scale` and `bias` have an entry a channel.

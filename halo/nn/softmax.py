@@ -60,7 +60,7 @@ def _softmax(x: Any, *, axis: int = -1) -> Any:
     return (e / e.sum(axis=axis, keepdims=True)).astype(x.dtype)
 
 
-@op(Kind.OPAQUE, reference=_softmax)
+@op(Kind.REDUCTION, reference=_softmax)
 def softmax(x: TensorType, *, axis: int = -1) -> TensorType:
     """exp(x - max) / sum(exp(x - max)) along an axis: ONNX Softmax since opset 13.
 
@@ -87,7 +87,7 @@ def _log_softmax(x: Any, *, axis: int = -1) -> Any:
     return (v - np.log(np.exp(v).sum(axis=axis, keepdims=True))).astype(x.dtype)
 
 
-@op(Kind.OPAQUE, reference=_log_softmax)
+@op(Kind.REDUCTION, reference=_log_softmax)
 def log_softmax(x: TensorType, *, axis: int = -1) -> TensorType:
     """The logarithm of `softmax`: x - max - log(sum(exp(x - max))) along an axis. ONNX LogSoftmax since opset 13.
 

@@ -213,10 +213,50 @@ def test_batch_norm_of_a_convolution_that_is_read_twice_is_written_out() -> None
     ("%0 = relu(%x); %1 = exp(%0); %2 = sqrt(%0); %3 = add(%1, %2); %3", ["relu_exp_sqrt_add"]),
     ("%0 = exp(%y); %1 = conv2d(%x, @w, padding=1); %2 = add(%1, %0); %2", ["conv2d_exp_add"]),
     ("%0 = max_pool(%x, kernel=1); %1 = relu(%0); %2 = softmax(%1); %3 = relu(%2); %3", ["max_pool_relu", "softmax", "relu"]),
+    ("%0 = multiply(%x, %y); %1 = add(%0, %y); %2 = softmax(%1); %3 = relu(%2); %3", ["multiply_add_softmax", "relu"]),
+    ("%0 = add(%x, %y); %1 = softmax(%0, axis=1); %2 = add(%1, %0); %2", ["add", "softmax", "add"]),
+    ("%0 = exp(%y); %1 = relu(%x); %2 = rms_norm(%1, %0, axis=0); %2", ["exp", "relu_rms_norm"]),
 ])  # fmt: skip
 def test_fusion(body: str, expected: list[str]) -> None:
     found = groups(program(body, X, Y))
     assert sorted(found) == sorted(expected) or found == expected
+
+
+LINES = {
+    "softmax": "softmax(%s, axis={axis})", "log_softmax": "log_softmax(%s, axis={axis})",
+    "layer_norm": "layer_norm(%s, %v, axis={axis})", "rms_norm": "rms_norm(%s, %v, axis={axis})",
+    "group_norm": "group_norm(%s, %c, %c, groups=2)",
+}  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    op=st.sampled_from(sorted(LINES)), axis=st.integers(0, 3), dtype=st.sampled_from([f32, halo.f64, halo.f16]),
+    sizes=st.tuples(*(st.integers(1, 5),) * 2, st.sampled_from([1, 3, 17]), st.sampled_from([1, 2, 16, 37, 300])),
+    mask=st.integers(0, 15), any_n=st.booleans(),
+)  # fmt: skip
+def test_what_is_elementwise_is_computed_in_the_line_that_reads_it(
+    op: str, axis: int, dtype: Any, sizes: tuple[int, ...], mask: int, any_n: bool
+) -> None:
+    shape = (sizes[0], 2 * sizes[1], *sizes[2:])
+    few = tuple(1 if mask >> d & 1 else n for d, n in enumerate(shape))
+
+    def text(sizes: tuple[Any, ...]) -> str:
+        return f"{dtype.name}[{', '.join(map(str, sizes))}]"
+
+    batch = "n" if any_n and axis and not mask & 1 else shape[0]
+    x, y = text((batch, *shape[1:])), text((batch if few[0] == shape[0] else 1, *few[1:]))
+    m = parse(
+        f"def main(%x: {x}, %y: {y}, %v: {text(shape[-1:])}, %c: {text(shape[1:2])}) -> {x} "
+        f"{{ %0 = multiply(%x, %x); %s = add(%0, %y); %1 = {LINES[op].format(axis=axis)}; %1 }}"
+    )
+    assert groups(m) == [f"multiply_add_{op}"]
+    rng = np.random.default_rng(0)
+    shapes = {"x": shape, "y": few, "v": shape[-1:], "c": shape[1:2]}
+    arrays = {p.name: rng.standard_normal(shapes[p.name]).astype(dtype.dtype) for p in m.main.params}
+    error = 3e-2 if dtype is halo.f16 else 1e-3
+    found, want = m.compile()(**arrays), by_reference(m, **arrays)
+    np.testing.assert_allclose(found.astype(np.float64), want.astype(np.float64), rtol=error, atol=error)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,8 +1,9 @@
 """Fuse: neighbouring operators become one primitive function, by the rule of Relay's FuseOps, phases 0 and 1.
 
 Each edge has the kind of the operator it leads to; a node may fuse into its immediate post-dominator if all the paths
-there allow it: onto an anchor's result elementwise operators, onto elementwise and injective ones their like. Two anchors
-never share a group. Nothing fuses into an anchor's arguments: there it would be computed once for every tap. Equal groups
+there allow it: onto an anchor's result elementwise operators, onto elementwise and injective ones their like, and what is
+elementwise into the reduction, softmax or norm that reads it. Two anchors never share a group. Nothing fuses into an
+anchor's arguments: there it would be computed once for every tap. Equal groups
 become one function of the module.
 """
 
@@ -131,8 +132,16 @@ def _commit_if(source: _Node, sink: _Node, allowed: Callable[[Kind, bool], bool]
         between[id(node)] = node
         if node is not sink:
             todo += [reader for reader, _ in node.readers]
+    if sink.kind is Kind.REDUCTION and any(id(node.expr) in _once(sink.expr) for node in (source, *between.values())):
+        return
     for node in (source, *between.values()):
         _merge(node.group.root(), sink.group.root())
+
+
+def _once(e: Expr) -> set[int]:
+    """The arguments of a reduction that are not reduced, as the scale of a norm: in its group they would be computed for
+    each line."""
+    return {id(c) for c in e.children[1:]} - {id(c) for c in e.children[:1]}
 
 
 def _merge(a: _Group, into: _Group) -> None:
