@@ -26,8 +26,9 @@ class Aliases:
         self.inside: dict[int, tuple[Expr, Any]] = {}  # in what, and how many bytes from its start
         self.free: set[int] = set()
         for e in walk(f.body):
-            if isinstance(e, Call) and id(e) not in self.fixed:
-                self._view(e)
+            if isinstance(e, Call):
+                if id(e) not in self.fixed:
+                    self._view(e)
                 self._concatenation(e)
 
     def owner(self, e: Expr) -> tuple[Expr, Any]:

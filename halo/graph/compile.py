@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from .memory import aligned
 from .net import Net, Source
 from .passes.fold_constants import fold_constants
 from .pieces import Pieces, cut
-from .symbolic import fixed
-from .text import constant_names, function_text
+from .sharing import Shared
+from .symbolic import fixed, substituted
+from .text import constant_names
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
@@ -108,29 +109,16 @@ def _output_names(m: Module) -> tuple[str, ...]:
 
 def _after_passes(m: Module, say: Callable[[str], None]) -> Module:
     """The program in pieces, with the passes run over each of them; equal groups are one function."""
-    primitive: dict[str, Function] = {}
-    known: dict[str, str] = {}  # by their text
+    shared = Shared()
     pieces = {}
     for name, f in m.functions.items():
         if name == "main":
             continue
         _check_dims(f)
         done = Module({"main": f}).run_passes(lambda step, _: say(step))
-        called = {}
-        for own, g in done.functions.items():
-            if g.primitive:
-                text = function_text("", g, {})
-                if text not in known:
-                    known[text] = next(n for n in _numbered(own) if n not in primitive)
-                    primitive[known[text]] = g
-                called[own] = known[text]
+        called = {own: shared.add(own, g) for own, g in done.functions.items() if g.primitive}
         pieces[name] = _renamed(done.main, called)
-    return replace(m, functions={**primitive, **pieces, "main": m.main})
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}_{k}" for k in itertools.count(1))
+    return replace(m, functions={**shared.functions, **pieces, "main": m.main})
 
 
 def _changed(f: Function, change: Callable[[Expr], Expr]) -> Function:
@@ -142,12 +130,16 @@ def _changed(f: Function, change: Callable[[Expr], Expr]) -> Function:
     return replace(f, body=rewrite(f.body, step))
 
 
-def _renamed(f: Function, names: Mapping[str, str]) -> Function:
-    """`f`, which calls functions by other names."""
+def _renamed(f: Function, called: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Function:
+    """`f`, which calls functions by other names, with other names for their extents."""
 
     def change(e: Expr) -> Expr:
         if isinstance(e, Call) and isinstance(e.op, Global):
-            return replace(e, op=replace(e.op, name=names[e.op.name]))
+            name, extents = called[e.op.name]
+            given = e.attrs
+            own = {n: substituted(v, given) for n, v in extents.items()}
+            kept = {n: v for n, v in given.items() if n not in own}
+            return replace(e, op=replace(e.op, name=name), attributes=tuple((kept | own).items()))
         return e
 
     return _changed(f, change)

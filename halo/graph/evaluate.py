@@ -39,9 +39,11 @@ class Evaluator:
     def __init__(self, functions: Mapping[str, Function], dims: Mapping[str, int]) -> None:
         self.functions, self.dims = functions, dict(dims)
 
-    def called(self, name: str, args: list[Array]) -> list[Array]:
-        """What the function of that name gives."""
-        return self.function(self.functions[name], args)
+    def called(self, e: Call, args: list[Array]) -> list[Array]:
+        """What the function gives that `e` calls."""
+        assert isinstance(e.op, Global)
+        own = {n: k for n, v in e.attributes for k in evaluated((v,), self.dims)}
+        return Evaluator(self.functions, {**self.dims, **own}).function(self.functions[e.op.name], args)
 
     def computed(self, e: Call, args: tuple[Array | None, ...]) -> Array:
         """What an operator gives."""
@@ -69,7 +71,7 @@ class Evaluator:
                 return made[id(e.value)][e.index]
             case Call():
                 if isinstance(e.op, Global):
-                    return self._results(e, self.called(e.op.name, [made[id(a)] for a in e.children]))
+                    return self._results(e, self.called(e, [made[id(a)] for a in e.children]))
                 return self.computed(e, tuple(None if a is None else made[id(a)] for a in e.args))
             case Let():
                 return made[id(e.body)]

@@ -26,6 +26,7 @@ from .aliases import Aliases
 from .ir import Call, Constant, Expr, Function, If, Item, Loop, Module, every, walk
 from .memory import Lifetime, plan, share
 from .plan import Place, Plan
+from .symbolic import substituted
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
@@ -98,7 +99,7 @@ class _Linker:
         self.time = 0
         self.slots: list[Any] = []  # extents where a call decides
         self.constants: list[tuple[int, str]] = []
-        self.outside: list[tuple[int, int]] = []
+        self.outside: list[tuple[int, int, Any]] = []
         self.inside: list[tuple[int, int, Any]] = []
         self.places: list[Place] = []
 
@@ -107,6 +108,7 @@ class _Linker:
         homes = {_key(p): Home("outside", k) for k, p in enumerate(main.params)}
         results = tuple(Home("outside", len(main.params) + k) for k in range(len(main.outputs)))
         program = self.block(main, homes, results)
+        outside = [(slot, k, None if offset == 0 else self.number(offset)) for slot, k, offset in self.outside]
         cells = tuple((k, n) for k, n in enumerate(self.slots) if not isinstance(n, int))
         dims = tuple(dict.fromkeys(name for p in main.params for n in p.type.shape for name in dims_of(n)))
         extents, arena, at_start = None, 0, list[tuple[int, int]]()
@@ -128,7 +130,7 @@ class _Linker:
         return Plan(
             inputs={p.name: p.type for p in main.params},
             outputs=dict(zip(outputs, (e.type for e in main.outputs), strict=True)),
-            program=program, code=machine_code(program, self.outside, extents, shapes), slots=frame,
+            program=program, code=machine_code(program, outside, extents, shapes), slots=frame,
             constants=tuple(self.constants), inside=tuple(at_start), arena=arena, extents=extents,
             places=tuple(self.places),
         )  # fmt: skip
@@ -173,10 +175,10 @@ class _Linker:
             if port.is_output:
                 entries += [len(self.slots) + d for d, n in enumerate(shape) if isinstance(n, DimExpr)]
             self.slots += [*shape, *_strides(shape), *((0,) * len(shape) if port.is_output else ())]
-        self.slots += [Dim(p.name) for p in kernel.binder.layout.params]
+        self.slots += [e.attrs.get(p.name, Dim(p.name)) for p in kernel.binder.layout.params]
         self.use(*filter(None, args), result)
         self.time += 1
-        self.places.append(Place(e.op.name, e.name, e.sources or (e.name,) * bool(e.name)))
+        self.places.append(Place(e.op.name, e.name, e.sources or (e.name,) * bool(e.name), e.attributes))
         return Step(e.op.name, first, tuple(entries))
 
     def branch(self, e: If, home: Any, into: list[Home]) -> list[Instruction]:
@@ -223,10 +225,15 @@ class _Linker:
         if home.kind == "constant":
             self.constants.append((at, home.index))
         elif home.kind == "outside":
-            self.outside.append((at, home.index))
+            self.outside.append((at, home.index, home.offset))
         elif home.kind == "arena":
             self.inside.append((at, home.index, home.offset))
         return at
+
+    def number(self, n: Any) -> int:
+        """A slot for a number."""
+        self.slots.append(n)
+        return len(self.slots) - 1
 
     def copy(self, source: Home, target: Home, t: TensorType, row: bool = False) -> Copy:
         self.slots.append(t.bytes)
@@ -251,7 +258,8 @@ class _Linker:
                     continue
                 with assumptions() as assumed:
                     c.op.infer(tuple(None if a is None else a.type for a in c.args), c.attrs)
-                for relation, a, b in assumed:
+                for relation, *both in assumed:
+                    a, b = substituted(both, e.attrs)
                     says = f"{e.name or e.op.name} ({c.op.name})"
                     found.setdefault((relation, str(a), str(b)), Condition(relation, a, b, says))
         return tuple(found.values())

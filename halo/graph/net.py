@@ -53,6 +53,7 @@ class Group:
     given: Any = None  # the schedule that `compile` was given for it
     sources: tuple[str, ...] = ()
     seconds: float | None = None
+    extents: tuple[tuple[str, Any], ...] = ()  # that the program calls otherwise
 
     @cached_property
     def out(self) -> nn.Tensor:
@@ -259,7 +260,16 @@ class Net(Interface):
         if self._groups is None:
             functions, given = self.program.functions, self._source.schedules
             self._groups = tuple(
-                Group(p.name, p.source, functions[p.name], self._kernels[p.name], given.get(p.name), p.sources)
+                Group(
+                    p.name,
+                    p.source,
+                    functions[p.name],
+                    self._kernels[p.name],
+                    given.get(p.name),
+                    p.sources,
+                    None,
+                    p.extents,
+                )
                 for p in self.plan.places
             )
         return self._groups

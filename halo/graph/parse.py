@@ -14,6 +14,7 @@ from halo.types import as_type
 
 from .control import checked
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var
+from .symbolic import of_type
 
 __all__ = ["parse"]
 
@@ -209,7 +210,7 @@ class _Parser:
         if own:
             if name not in self.functions:
                 self.fail(f"there is no function {name}")
-            return Call(Global(name, self.functions[name].type), tuple(args))
+            return Call(Global(name, of_type(self.functions[name].type, attrs)), tuple(args), tuple(attrs.items()))
         if name not in OPS:
             self.fail(f"there is no operator {name}")
         op = OPS[name]

@@ -118,7 +118,9 @@ class _Run(Evaluator):
         super().__init__({}, {})
         self.nets, self.calls = nets, dict[str, tuple[list[Array], list[Array]]]()
 
-    def called(self, name: str, args: list[Array]) -> list[Array]:
+    def called(self, e: Call, args: list[Array]) -> list[Array]:
+        assert isinstance(e.op, Global)
+        name = e.op.name
         net = self.nets[name]
         arrays, dims = net.arrays(tuple(args), {})
         outs = net.outs(None, dims)

@@ -18,11 +18,13 @@ __all__ = ["Place", "Plan"]
 
 @dataclass(frozen=True)
 class Place:
-    """A call of the kernel `name`: the node of the program that it comes from, and all that fused into it."""
+    """A call of the kernel `name`: the node of the program that it comes from, and all that fused into it; the `extents` that
+    the function of the kernel calls otherwise than the program."""
 
     name: str
     source: str
     sources: tuple[str, ...]
+    extents: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

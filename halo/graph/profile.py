@@ -93,8 +93,9 @@ def profile(net: Net, calls: Mapping[str, tuple[list[Any], list[Any]]], runs: in
         for group, seconds in zip(part.groups, times, strict=True):
             work, moved = 0.0, 0
             if name in calls:
-                (moved,) = evaluated((sum(e.type.bytes for e in (*group.function.params, group.function.body)),), dims)
-                work = flops(group.function, dims)
+                own = dims | {n: k for n, v in group.extents for k in evaluated((v,), dims)}
+                (moved,) = evaluated((sum(e.type.bytes for e in (*group.function.params, group.function.body)),), own)
+                work = flops(group.function, own)
             rows.append(Row(group.name, group.source, seconds, work, moved))
     return Profile(rows)
 

@@ -13,7 +13,7 @@ from halo.nn import TensorType
 
 from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
 
-__all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "substituted"]
+__all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "of_type", "renamed", "substituted"]
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -53,7 +53,7 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
                 continue
             if n != extent:
                 raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
-    return m.with_main(_fixed(m.main, of))
+    return m.with_main(renamed(m.main, of))
 
 
 def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
@@ -71,7 +71,7 @@ def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
             raise ArgumentError(f"{name} is a tensor of {t}, not of {own}", loc=here())
         of.update((n.name, extent) for n, extent in zip(t.shape, own.shape, strict=True) if isinstance(n, Dim))
     for name, t in m.inputs.items():
-        if (wanted := _of_type(t, of)) != given[name].type:
+        if (wanted := of_type(t, of)) != given[name].type:
             raise ArgumentError(f"{name} is a tensor of {wanted}, not of {given[name].type}", loc=here())
     return inlined(m.main, [given[p.name] for p in m.main.params], of)
 
@@ -88,8 +88,8 @@ def inlined(f: Function, args: Sequence[Expr], of: Mapping[str, Any] | None = No
             over = tuple(None if a is None else next(given) for a in e.args)
             made[id(e)] = replace(e, args=over, attributes=tuple((k, substituted(v, of)) for k, v in e.attributes))
         elif of and isinstance(e, Control):
-            inner: Any = with_bodies(with_children(e, children), tuple(_fixed(body, of) for body in e.bodies))
-            made[id(e)] = replace(inner, result=_of_type(e.result, of))
+            inner: Any = with_bodies(with_children(e, children), tuple(renamed(body, of) for body in e.bodies))
+            made[id(e)] = replace(inner, result=of_type(e.result, of))
         elif isinstance(e, Let) and isinstance(dim := substituted(e.dim, of), Dim):
             made[id(e)] = Let(dim, *children)
         else:
@@ -97,12 +97,14 @@ def inlined(f: Function, args: Sequence[Expr], of: Mapping[str, Any] | None = No
     return made[id(f.body)]
 
 
-def _fixed(f: Function, of: Mapping[str, Any]) -> Function:
-    params = tuple(Var(p.name, _of_type(p.type, of)) for p in f.params)
+def renamed(f: Function, of: Mapping[str, Any]) -> Function:
+    """`f` with the extents `of` in place of the Dims that it names."""
+    params = tuple(Var(p.name, of_type(p.type, of)) for p in f.params)
     return replace(f, params=params, body=inlined(f, params, of))
 
 
-def _of_type(t: Any, of: Mapping[str, Any]) -> Any:
+def of_type(t: Any, of: Mapping[str, Any]) -> Any:
+    """A type with the extents `of` in place of the Dims that it names."""
     if isinstance(t, tuple):
-        return tuple(_of_type(x, of) for x in t)
+        return tuple(of_type(x, of) for x in t)
     return TensorType(substituted(t.shape, of), t.dtype)

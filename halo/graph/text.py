@@ -101,7 +101,7 @@ def _expr_text(e: Expr, known: Mapping[int, str]) -> str:
         case Call():
             args = ["_" if a is None else known[id(a)] for a in e.args]
             callee = f"call {e.op.name}" if isinstance(e.op, Global) else e.op.name
-            attrs: list[str] = []
+            attrs = [f"{n}={_literal(v)}" for n, v in e.attributes]
             if not isinstance(e.op, Global):
                 defaults = {n: p.default for n, p in e.op.signature.parameters.items()}
                 attrs = [

@@ -86,10 +86,14 @@ def _symbols(steps: Sequence[Step]) -> dict[str, str]:
 
 
 def machine_code(
-    program: Sequence[Instruction], outside: Sequence[tuple[int, int]], extents: Extents | None, shapes: Shapes
+    program: Sequence[Instruction],
+    outside: Sequence[tuple[int, int, int | None]],
+    extents: Extents | None,
+    shapes: Shapes,
 ) -> bytes:
-    """Object code that runs `program` in order. `outside`: the (slot, k) of a frame that hold the k-th outside address, given
-    anew each call. `extents`: what depends on the extents of a call, if anything does. `shapes`: those of what is outside."""
+    """Object code that runs `program` in order. `outside`: the (slot, k, more) of a frame that hold the k-th outside address,
+    given anew each call, and as many bytes further on as the slot `more` says. `extents`: what depends on the extents of a
+    call, if anything does. `shapes`: those of what is outside."""
     from .target import Target
 
     steps = tuple(_steps_of(program))
@@ -161,10 +165,12 @@ class _Writer:
         self.bad: list[tuple[str, str]] = []  # the status of each step, and the block that it comes from
         self.block = "entry"
 
-    def function(self, program: Sequence[Instruction], outside: Sequence[tuple[int, int]]) -> str:
-        for slot, k in outside:
-            at = self.new(f"getelementptr i64, ptr %outside, i64 {k}")
-            self.lines.append(f"  store i64 {self.new(f'load i64, ptr {at}')}, ptr {self.slot(slot)}")
+    def function(self, program: Sequence[Instruction], outside: Sequence[tuple[int, int, int | None]]) -> str:
+        for slot, k, more in outside:
+            at = self.load("i64", self.new(f"getelementptr i64, ptr %outside, i64 {k}"))
+            if more is not None:
+                at = self.new(f"add i64 {at}, {self.load('i64', self.slot(more))}")
+            self.lines.append(f"  store i64 {at}, ptr {self.slot(slot)}")
         self.write(program)
         self.lines.append("  ret i64 0")
         if self.bad:

@@ -20,6 +20,7 @@ from .tensor import Tensor, TensorType
 __all__ = ["overlap_suppression"]
 
 OUT, WAITS, KEPT = range(3)  # what a box is
+MOST = 2**31 - 1  # boxes: an extent is no more
 
 
 def _corners(at: Any, centred: bool) -> tuple[Any, Any, Any, Any]:
@@ -102,7 +103,7 @@ def _(boxes: Tensor, scores: Tensor, *, most: int, threshold: float, least: floa
     old = state[t - 1, b, c, k]
     left = halo.select((old == WAITS) & ~apart, u8(OUT), old)
     step[t, b, c, k] = halo.select(first[t, b, c] == i32(many), old, k == best, u8(KEPT), left)
-    steps = dim_min(most, many)
+    steps = dim_min(min(most, MOST) if isinstance(most, int) else most, many)
     halo.scan(state, start, step, steps)
     lanes = Target.host().natural_lanes(dtype)
     for f in (sides, area, start):

@@ -16,13 +16,13 @@ from halo.ir.shapes import dims_of
 from halo.nn import Kind
 
 from ..ir import Call, Expr, Function, Global, Module, Var, in_bodies, walk, with_children
-from ..text import function_text
+from ..sharing import Shared
 
 MOST = 64  # operators in a group
 
 
 def fuse(m: Module) -> Module:
-    functions: dict[str, tuple[str, Function]] = {}  # by their text
+    shared = Shared()
 
     def fused(f: Function) -> Function:
         nodes = _nodes(f.body)
@@ -30,10 +30,10 @@ def fuse(m: Module) -> Module:
         for phase in (0, 1):
             for node in nodes:
                 _try(node, phase)
-        return replace(f, body=_grouped(f.body, nodes, functions))
+        return replace(f, body=_grouped(f.body, nodes, shared))
 
     m = in_bodies(m, fused)
-    return m.with_main(m.main, **dict(functions.values()))
+    return m.with_main(m.main, **shared.functions)
 
 
 @dataclass(eq=False)
@@ -154,8 +154,8 @@ def _merge(a: _Group, into: _Group) -> None:
 # Groups become functions ---------------------------------------------------------------------------------------------
 
 
-def _grouped(body: Expr, nodes: list[_Node], functions: dict[str, tuple[str, Function]]) -> Expr:
-    """`body` with a call for each group; equal groups are one of the `functions`, which are added to."""
+def _grouped(body: Expr, nodes: list[_Node], shared: Shared) -> Expr:
+    """`body` with a call for each group; equal groups are one of the functions `shared`, which are added to."""
     members: dict[int, list[_Node]] = {}
     for node in nodes:
         members.setdefault(id(node.group.root()), []).append(node)
@@ -170,13 +170,11 @@ def _grouped(body: Expr, nodes: list[_Node], functions: dict[str, tuple[str, Fun
             own = {id(x) for x in inner}
             args = list({id(c): c for x in inner for c in x.children if id(c) not in own}.values())
             function = _function(inner, args)
-            key = function_text("_", function, {})
-            if key not in functions:
-                functions[key] = (_name(inner, {name for name, _ in functions.values()}), function)
-            name = functions[key][0]
+            name, extents = shared.add("_".join(x.op.name for x in inner if isinstance(x, Call)), function)
             sources = tuple(dict.fromkeys(n for x in inner if isinstance(x, Call) for n in x.sources or (x.name,) if n))
             label = sources[0] if sources else ""
-            new[id(e)] = Call(Global(name, function.type), tuple(new[id(a)] for a in args), (), label, sources)
+            callee = Global(name, function.type)
+            new[id(e)] = Call(callee, tuple(new[id(a)] for a in args), tuple(extents.items()), label, sources)
     return new[id(body)]
 
 
@@ -190,12 +188,3 @@ def _function(inner: list[Expr], args: list[Expr]) -> Function:
     for e in inner:
         made[id(e)] = with_children(e, tuple(made[id(c)] for c in e.children))
     return Function(params, made[id(inner[-1])], primitive=True)
-
-
-def _name(inner: list[Expr], taken: set[str]) -> str:
-    stem = "_".join(e.op.name for e in inner if isinstance(e, Call))
-    name, k = stem, 0
-    while name in taken or name == "main":
-        k += 1
-        name = f"{stem}_{k}"
-    return name

@@ -1,0 +1,61 @@
+"""Sharing: one kernel for what differs in the names of its extents; parts of results are computed in their places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halo.graph import constants, load, parse
+from halo.graph.evaluate import evaluate
+
+RNG = np.random.default_rng(0)
+TWICE = """def main(%x: f32[n, 4], %y: f32[m, 4]) -> (f32[n], i64[m], i64[n],) {
+  %0 = exp(%x); %1 = sum(%0, axes=(1,)); %2 = exp(%y); %3 = sum(%2, axes=(1,)); %4 = argsort(%3); %5 = argsort(%1);
+  %6 = (%1, %4, %5,); %6 }"""
+
+
+def test_extents_of_other_names_make_no_other_kernel(tmp_path: Any) -> None:
+    m = parse(TWICE)
+    after = m.run_passes()
+    assert len(after.functions) == 1 + 2
+    assert "(%y, n=<m>)" in str(after)
+    assert str(parse(str(after), constants(after))) == str(after)
+    net = m.compile()
+    net.save(tmp_path / "shared.halo")
+    x, y = RNG.random((5, 4), np.float32), RNG.random((70, 4), np.float32)
+    a, b = np.exp(x).sum(1), np.exp(y).sum(1)
+    for found in (net(x, y), load(tmp_path / "shared.halo")(x, y), evaluate(after, {"x": x, "y": y})):
+        np.testing.assert_allclose(found[0], a, rtol=1e-5)
+        np.testing.assert_array_equal(found[1], np.argsort(b, kind="stable"))
+        np.testing.assert_array_equal(found[2], np.argsort(a, kind="stable"))
+    assert [r.bytes for r in net.profile(x, y, runs=1) if "exp" in r.name] == [4 * 5 * 5, 4 * 70 * 5]
+
+
+def parts(count: int, then: str) -> Any:
+    names = [f"n{k}" for k in range(count)]
+    params = ", ".join(f"%x{k}: f32[{n}]" for k, n in enumerate(names))
+    lines = [f"%{k} = exp(%x{k});" for k in range(count)]
+    joined = f"%{count} = concatenate({', '.join(f'%{k}' for k in range(count))});"
+    return parse(
+        f"def main({params}) -> {then.format(total=' + '.join(names), whole=f'%{count}', lines=' '.join([*lines, joined]))}"
+    )
+
+
+def test_parts_of_a_result_are_computed_where_they_are() -> None:
+    net = parts(9, "f32[{total}] {{ {lines} {whole} }}").compile()
+    assert {g.operators for g in net.groups} == {("exp",)}
+    assert len({g.name for g in net.groups}) == 1
+    xs = [RNG.random(k % 4, np.float32) for k in range(9)]
+    np.testing.assert_allclose(net(*xs), np.exp(np.concatenate(xs)), rtol=1e-6)
+    out = np.empty(len(np.concatenate(xs)), np.float32)
+    assert net(*xs, out=out) is out
+    np.testing.assert_allclose(out, np.exp(np.concatenate(xs)), rtol=1e-6)
+
+
+def test_an_extent_of_many_has_a_name_of_its_own() -> None:
+    net = parts(9, "i64[{total}] {{ {lines} %10 = argsort({whole}, descending=True); %10 }}").compile()
+    (order,) = [g for g in net.groups if "argsort" in g.name]
+    assert str(order.function.params[0].type) == "f32[many0]"
+    xs = [RNG.random(k % 4, np.float32) for k in range(9)]
+    np.testing.assert_array_equal(net(*xs), np.argsort(-np.concatenate(xs), kind="stable"))
