@@ -218,7 +218,8 @@ def models() -> list[bytes]:
     loops = model(
         "y, z = Loop<body = b (int64 i, bool go, float[3] s) => (bool more, float[3] next, float[3] row) { "
         "f = Cast<to = 1>(i) t = Add(s, f) next = Mul(t, w) row = If<then_branch = p () => (float[3] u) { u = Add(s, w) }, "
-        "else_branch = q () => (float[3] v) { v = Neg(s) }>(c) more = Identity(go) }>(five, , x)",
+        "else_branch = q () => (float[3] v) { v = Neg(s) }>(c) end = Constant<value_int = 50>() less = Less(i, end) "
+        "more = And(go, less) }>(five, , x)",  # whatever becomes of five: 2**62 steps are legal, and take that long
         "float[3] x, bool c", outputs="float[3] y, float[5,3] z", five=np.array(5), w=np.float32([1, 2, 3]),
     )  # fmt: skip
     return [m.SerializeToString() for m in (picture, words, loops)]
