@@ -70,12 +70,12 @@ TORCHVISION = {"resnet50": "resnet50", "squeezenet": "squeezenet1_1", "vgg19": "
 
 def torchs(name: str, inputs: dict[str, np.ndarray], threads: int) -> Callable[[], object] | None:
     """PyTorch's network of that name, where it and torchvision are installed."""
+    if name not in TORCHVISION:
+        return None
     try:
         import torch
         import torchvision
     except ImportError:
-        return None
-    if name not in TORCHVISION:
         return None
     torch.set_num_threads(threads)
     net = torchvision.models.get_model(TORCHVISION[name], weights=None).eval()

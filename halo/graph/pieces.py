@@ -9,7 +9,7 @@ code, as in any net.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ from .ir import (
 )
 from .net import Net, Source
 from .passes.simplify import simplify
-from .symbolic import evaluated, extents_of, inlined
+from .symbolic import evaluated, inlined, names_in
 
 if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
@@ -190,11 +190,6 @@ def _results(e: Expr) -> list[Expr]:
     return [Item(e, k) for k in range(len(e.type))] if isinstance(e.type, tuple) else [e]
 
 
-def _dims_in(values: Iterable[Expr]) -> set[str]:
-    """The names of the extents that these have."""
-    return {name for e in values for n in extents_of(e) for name in dims_of(n)}
-
-
 def _inside(e: Expr) -> Iterator[Expr]:
     """All that is in the bodies of `e`."""
     return (x for body in e.bodies for x in every(body))
@@ -215,7 +210,7 @@ def _levels(order: Sequence[Expr]) -> dict[int, int]:
         e = stack[-1]
         again = id(e) in before
         if not again:
-            names = () if isinstance(e, (Item, Tuple)) else sorted(makers.keys() & _dims_in((e, *_inside(e))))
+            names = () if isinstance(e, (Item, Tuple)) else [n for n in names_in((e, *_inside(e))) if n in makers]
             before[id(e)] = [*e.children, *(makers[n] for n in names if makers[n] is not e)]
         todo = [x for x in before[id(e)] if id(x) not in level]
         if todo and again:
@@ -245,7 +240,7 @@ def _told(e: Expr, given: Sequence[Expr]) -> Expr:
     stem, known = "n", {str(n) for p in params for n in p.type.shape if isinstance(n, Dim)}
     while any(p.name.startswith(stem) for body in e.bodies for p in body.params):
         stem += "_"
-    more, used = list[Expr](), _dims_in(_inside(e))
+    more, used = list[Expr](), set(names_in(_inside(e)))
     for x in given:
         own = {str(n) for n in x.type.shape if isinstance(n, Dim)} - known
         if own & used:
@@ -315,7 +310,7 @@ class _Cutter:
         results = tuple(inner[id(e)] for e in makes)
         body = Tuple(results) if len(results) > 1 else results[0]
         known = {str(n) for v in reads.values() for n in v.type.shape if isinstance(n, Dim)}
-        used = _dims_in(every(Function((), body)))
+        used = set(names_in(every(Function((), body))))
         for e in given:  # what is read for its extents alone
             own_dims = {str(n) for n in e.type.shape if isinstance(n, Dim)}
             if own_dims & (used - known):

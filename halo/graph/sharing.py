@@ -13,7 +13,7 @@ from halo.ir.shapes import Dim, DimExpr, dims_of
 from halo.nn import TensorType
 
 from .ir import Call, Expr, Function, Var, walk, with_children
-from .symbolic import extents_of, of_type, renamed
+from .symbolic import extents_of, names_in, of_type, renamed
 from .text import function_text
 
 __all__ = ["Shared"]
@@ -47,8 +47,7 @@ class Shared:
 
 def _names(f: Function) -> tuple[str, ...]:
     """The names of the extents of `f`, in the order in which it comes to them."""
-    values = (*f.params, *walk(f.body))
-    return tuple(dict.fromkeys(name for e in values for n in extents_of(e) for name in dims_of(n)))
+    return names_in((*f.params, *walk(f.body)))
 
 
 def _shortened(f: Function) -> tuple[Function, dict[str, Any]]:

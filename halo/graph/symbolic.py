@@ -3,17 +3,17 @@ of its If."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max
+from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max, dims_of
 from halo.nn import TensorType
 
 from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
 
-__all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "of_type", "renamed", "substituted"]
+__all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "names_in", "of_type", "renamed", "substituted"]
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -27,6 +27,11 @@ def extents_of(e: Expr) -> list[DimExpr]:
     for _, v in e.attributes if isinstance(e, Call) else ():
         found += v if isinstance(v, tuple) else (v,)
     return [n for n in found if isinstance(n, DimExpr)]
+
+
+def names_in(values: Iterable[Expr]) -> tuple[str, ...]:
+    """The names of the extents that these have, in the order in which they come."""
+    return tuple(dict.fromkeys(name for e in values for n in extents_of(e) for name in dims_of(n)))
 
 
 def substituted(value: Any, of: Mapping[str, Any]) -> Any:

@@ -15,7 +15,12 @@ from ..errors import Location
 from ..ir.pipeline import CheckInfo, Lowered
 from ..types import Type
 
-__all__ = ["Layout", "Port", "Scalar"]
+__all__ = ["Layout", "Port", "Scalar", "array_slots"]
+
+
+def array_slots(ndim: int, output: bool) -> int:
+    """How many slots an array has."""
+    return 1 + ndim * (3 if output else 2)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Port:
 
     @property
     def slots(self) -> int:
-        return 1 + self.ndim * (3 if self.is_output else 2)
+        return array_slots(self.ndim, self.is_output)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from ..ir.shapes import Dim
 from .extents import Writer
+from .layout import array_slots
 
 __all__ = ["FRAMES", "Shapes"]
 
@@ -35,12 +37,9 @@ class Shapes:
     @property
     def offsets(self) -> tuple[int, ...]:
         """The first slot of each array, then that of the extents."""
-        found = [0]
-        for shape in self.inputs:
-            found.append(found[-1] + 1 + 2 * len(shape))
-        for shape in self.outputs:
-            found.append(found[-1] + 1 + 3 * len(shape))
-        return tuple(found)
+        given = (array_slots(len(shape), output=False) for shape in self.inputs)
+        made = (array_slots(len(shape), output=True) for shape in self.outputs)
+        return tuple(accumulate((*given, *made), initial=0))
 
     @property
     def extents(self) -> tuple[tuple[int, ...], ...]:

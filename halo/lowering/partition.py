@@ -21,7 +21,7 @@ from ..ir.stmt import Block, For, If, Memoize, Prefetch, Realize, Stmt, block, s
 from ..types import bool_, index
 from .inline_lets import substitute
 from .probe import SIZE, probe
-from .walk import arrays_made, exprs, map_exprs, map_stmt
+from .walk import exprs, is_made_in, map_exprs, map_stmt
 
 Loops = dict[Var, tuple[Expr, Expr]]  # the loops around: lo and extent
 FAR = 3 * SIZE
@@ -98,7 +98,7 @@ def _steady(s: For, loops: Loops, only: Collection[Expr] | None) -> tuple[dict[E
     for e, likely, inner in _candidates(s.body, ()):
         if e in settled or (only is not None and e not in only) or not _depends(e, s.var, inner):
             continue
-        if not arrays_made(s.body).isdisjoint(arrays_read(e)):  # has another value in each iteration
+        if is_made_in(s.body, e):  # has another value in each iteration
             continue
         decided = _decide(e, likely, s.var, inner, loops, settled)
         if decided is None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Op, reads
-from ..ir.facts import arrays_read, free_vars
+from ..ir.facts import free_vars
 from ..ir.interval import slacks, solve
 from ..ir.stmt import Block, For, If, Prefetch, Stmt, block
 from ..types import index
-from .walk import arrays_made, map_stmt
+from .walk import is_made_in, map_stmt
 
 
 def trim_no_ops(s: Stmt) -> Stmt:
@@ -23,7 +23,7 @@ def trim_no_ops(s: Stmt) -> Stmt:
     kept: list[Expr] = []
     outside: list[Expr] = []
     for c in conditions:
-        ends = None if not arrays_made(body).isdisjoint(arrays_read(c)) else _ends(c, s)
+        ends = None if is_made_in(body, c) else _ends(c, s)
         if s.var not in free_vars(c) and not any(True for _ in reads((c,))):
             outside.append(c)
         elif ends is None or s.kind not in ("serial", "parallel"):

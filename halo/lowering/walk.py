@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir.expr import Array, Expr
+from ..ir.facts import arrays_read
 from ..ir.stmt import (
     Allocate,
     Atomic,
@@ -49,8 +50,13 @@ def map_stmt(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     return s
 
 
-def arrays_made(s: Stmt) -> frozenset[Array]:
-    """The arrays that `s` stores to or has the storage of: before it, and in it, their values are others."""
+def is_made_in(s: Stmt, e: Expr) -> bool:
+    """Whether `e` reads what `s` stores to or has the storage of: before `s`, and in it, that has other values."""
+    read = arrays_read(e)
+    return bool(read) and not read.isdisjoint(_made(s))
+
+
+def _made(s: Stmt) -> frozenset[Array]:
     match s:
         case Provide() | Realize() | Memoize():
             own: set[Array] = {s.what}
@@ -58,7 +64,7 @@ def arrays_made(s: Stmt) -> frozenset[Array]:
             own = {s.outputs}
         case _:
             own = set()
-    return frozenset(own).union(*map(arrays_made, substmts(s)))
+    return frozenset(own).union(*map(_made, substmts(s)))
 
 
 def exprs(s: Stmt) -> tuple[Expr, ...]:

@@ -161,10 +161,8 @@ def resize(x: TensorType, *, size: tuple[int, ...], scales: tuple[float | None, 
 @resize.strategy("direct")
 def _(x: Tensor, *, size: Any, scales: Any, mode: str, coordinates: str, nearest: str, cubic: float, exclude_outside: bool,
       antialias: bool, roi: Any, extrapolation: float) -> Tensor:  # fmt: skip
-    shape, wide = (
-        x.shape,
-        x.dtype if mode == "nearest" else halo.f32 if x.dtype.is_float and x.dtype is not f64 else f64,
-    )
+    shape = x.shape
+    wide = x.dtype if mode == "nearest" else halo.f32 if x.dtype.is_float and x.dtype is not f64 else f64
     out, inside = x, []
     for d, (n, m, s) in enumerate(zip(shape, size, _factors(shape, size, scales), strict=True)):
         span = (0.0, 1.0) if roi is None else roi[d]

@@ -15,8 +15,7 @@ __all__: list[str] = []
 
 @adapter("MelWeightMatrix")
 def _(n: Node) -> Any:
-    bands, length = (nn.reshape(n[k], shape=()) for k in (0, 1))
-    rate, low, high = (nn.reshape(n[k], shape=()) for k in (2, 3, 4))
+    bands, length, rate, low, high = (nn.reshape(n[k], shape=()) for k in range(5))
     frequencies = n.extent(nn.cast(length, dtype="i64")) // 2 + 1
     dtype = element_type(n.attrs.get("output_datatype", 1))
     return nn.mel_weights(length, rate, low, high, bands=n.extent(nn.cast(bands, dtype="i64")), frequencies=frequencies,
