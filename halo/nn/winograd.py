@@ -26,7 +26,7 @@ from .layouts import Layout
 from .op import Kind, Types, op
 from .schedule import bound, epilogues, length, padded_stage, tasks, tiled
 from .shapes import Window, same_type, takes
-from .tensor import Tensor, TensorType
+from .tensor import Tensor, TensorType, type_of
 from .tiles import register_tile
 
 __all__ = [
@@ -124,7 +124,12 @@ def _weights_reference(weight: Any, *, tile: int, kernel_layout: str = "OIHW") -
     g = np.array([[float(v) for v in row] for row in transforms(tile).window])
     y, x = (Layout(kernel_layout).axes.index((letter, 0)) for letter in "HW")
     made = np.tensordot(g, np.tensordot(g, weight.astype(np.float64), (1, x)), (1, y + 1))
-    return made.astype(weight.dtype)
+    return np.where(abs(made) < _least(type_of(weight).dtype), 0, made).astype(weight.dtype)
+
+
+def _least(dtype: Any) -> float:
+    """The smallest normal number of what products of `dtype` are summed in."""
+    return float(np.finfo(np.float64 if dtype == halo.f64 else np.float32).tiny)
 
 
 def _weights_general(types: Types, attrs: Mapping[str, Any], result: TensorType) -> tuple[Types, Mapping[str, Any]]:
@@ -139,7 +144,8 @@ def winograd_weights(weight: TensorType, *, tile: int, kernel_layout: str = "OIH
     """G g G', what Winograd's convolution by tiles of `tile` x `tile` (2 or 4) multiplies with, for windows g of 3 x 3.
 
     `weight`: [O, I, 3, 3] in `kernel_layout`, which may be blocked. The result has `tile` + 2 entries each for y and x as
-    its first axes, then the others of `weight`. TOPI's conv2d_winograd_weight_transform.
+    its first axes, then the others of `weight`. What would be subnormal is 0: products with it take a hundred times as long, and
+    trained weights that nothing reads decay to that. TOPI's conv2d_winograd_weight_transform.
 
     >>> from halo import nn
     >>> nn.winograd_weights(np.ones((1, 1, 3, 3), np.float32), tile=2)[:, 0, 0, 0]
@@ -166,9 +172,8 @@ def _weights(weight: Tensor, *, tile: int, kernel_layout: str) -> Tensor:
         return weight.func[tuple({"H": ky, "W": kx}[a] if a in "HW" else next(own) for a, _ in axes)]
 
     f = Func("winograd_weights")
-    f[(y, x, *rest)] = weight.dtype(
-        sum(g[y, ky] * g[x, kx] * halo.f64(tap(ky, kx)) for ky in range(TAPS) for kx in range(TAPS))
-    )
+    made = sum(g[y, ky] * g[x, kx] * halo.f64(tap(ky, kx)) for ky in range(TAPS) for kx in range(TAPS))
+    f[(y, x, *rest)] = weight.dtype(halo.select(halo.abs(made) < _least(weight.dtype), 0, made))
     shape = tuple(n for n, (a, _) in zip(weight.shape, axes, strict=True) if a not in "HW")
     return Tensor(f, (tile + 2, tile + 2, *shape), weight.dtype)
 

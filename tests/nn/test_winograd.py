@@ -79,6 +79,18 @@ def test_strips_and_channels(m: int, n: int, i: int, o: int, h: int, w: int) -> 
     assert np.abs(nn.layout_transform(got, src=layouts["layout"], dst="NCHW", shape=want.shape) - want).max() <= 1e-5
 
 
+def test_no_weights_are_subnormal() -> None:
+    """As of a net that was trained on pictures of one row: the rows of its windows that only meet padding have decayed."""
+    x, weight, bias = example(5, 1, 32, 32, 1, 40)
+    weight[:, :, ::2] *= 1e-39
+    made = nn.winograd_weights(weight, tile=4)
+    assert not ((made != 0) & (abs(made) < np.finfo(np.float32).tiny)).any()
+    xb, wb, bb, layouts = blocked(x, weight, bias, LANES)
+    got = nn.conv2d(xb, wb, bb, padding=1, strategy="winograd", **layouts)
+    want = nn.conv2d.reference(x, weight, bias, padding=1)
+    assert np.abs(nn.layout_transform(got, src=layouts["layout"], dst="NCHW", shape=want.shape) - want).max() <= 1e-5
+
+
 def test_the_strategy_by_name() -> None:
     x, weight, bias = example(1, 1, 32, 32, 9, 9)
     xb, wb, bb, layouts = blocked(x, weight, bias, LANES)
