@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
 from .lines import extent
+from .matrix import panel
 from .op import Kind, op
+from .schedule import by_height, tiled
 from .shapes import equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
+from .tiles import CACHED
 
 __all__ = ["gru", "lstm", "rnn"]
 
@@ -25,6 +28,8 @@ def _sigmoid(v: Any) -> Any:
 
 
 LAYOUTS = ("OI", "IO")
+STEPS = 8  # rows of weights that are added to sums in cache at a time
+FEW = 12  # rows of sums that fit into registers beside a vector of weights
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "tanh": halo.tanh,
     "sigmoid": _sigmoid,
@@ -74,21 +79,27 @@ def _batch(x: Tensor | TensorType, *states: Tensor | TensorType | None) -> Any:
     return next(known, x.shape[1])
 
 
+def _rows(x: Tensor, *states: Tensor | None) -> Any:
+    """As many, as a number or an expression."""
+    n = _batch(x, *states)
+    return n if isinstance(n, int) else extent(x, 1)
+
+
 def _projected(x: Tensor, w: Tensor, bias: Tensor | None, kernel_layout: str, only: int | None = None) -> Func:
     """What the inputs alone give each gate: x @ w.T + bias, with the recurrent bias of the gates before `only`."""
     gates = w.type.static[0 if kernel_layout == "OI" else 1]
-    f, columns = Func("projected"), _columns(w, kernel_layout, "inputs")
-    t, b, g = halo.vars("t b g")
-    r: RDom = halo.rdom(extent(x, 2), names="i")
-    if bias is None:
-        f[t, b, g] = x.dtype(0)
-    elif only is None:
-        f[t, b, g] = bias.func[g] + bias.func[g + gates]
-    else:
+    columns = _columns(w, kernel_layout, "inputs")
+
+    def start(t: Any, b: Any, g: Any) -> Any:
+        if bias is None:
+            return x.dtype(0)
+        if only is None:
+            return bias.func[g] + bias.func[g + gates]
         own = bias.func[halo.clamp(g + gates, 0, 2 * gates - 1)]
-        f[t, b, g] = bias.func[g] + halo.select(g < only, own, x.dtype(0))
-    f[t, b, g] += x.func[t, b, r.i] * columns[r.i, g]
-    _in_tiles(f.compute_root(), "t", "b", "g", "i", x.dtype)
+        return bias.func[g] + halo.select(g < only, own, x.dtype(0))
+
+    f, sums = _summed("projected", start, lambda t, b, g, k: x.func[t, b, k] * columns[k, g], extent(x, 2))
+    _in_tiles(f.compute_root(), sums, "t", extent(x, 0), gates, x.shape[2], x.dtype)
     return f
 
 
@@ -101,12 +112,39 @@ def _columns(w: Tensor, kernel_layout: str, name: str) -> Func:
     return f.compute_root()
 
 
-def _in_tiles(f: Func, t: str, b: str, g: str, k: str, dtype: Any) -> None:
-    """Sums over `k` for a few vectors of `g` at once, which stay in registers."""
-    lanes = Target.host().natural_lanes(dtype)
-    f.vectorize(g, lanes)
-    sums = f.update(0).split(g, "go", g, 8 * lanes).reorder(t, b, "go", k, g)
-    sums.vectorize(g, lanes).unroll(g)
+def _summed(name: str, start: Callable[..., Any], value: Callable[..., Any], depth: Any) -> tuple[Func, Func]:
+    """`start(t, b, j)` and the sum of `value(t, b, j, k)` over `depth` of k: as it is stored, and in registers."""
+    f, sums, (t, b, j) = Func(name), Func(f"{name}_sums"), halo.vars("t b j")
+    k: RDom = halo.rdom(depth, names="k")
+    sums[t, b, j] = start(t, b, j)
+    sums[t, b, j] += value(t, b, j, k.k)
+    f[t, b, j] = sums[t, b, j]
+    return f, sums
+
+
+def _in_tiles(f: Func, sums: Func, row: str, rows: Any, units: int, depth: Any, dtype: Any) -> None:
+    """Sums of tiles of `rows` along `row`, "t" or "b", and of `units` in registers. Of few rows, or one, those of all `units` stay
+    in cache: the weights, which are not, are read from memory once, in the order that they have there."""
+    target, other = Target.host(), "b" if row == "t" else "t"
+    lanes = target.natural_lanes(dtype)
+    update = sums.update(0)
+    f.bound("j", 0, units)
+    sums.vectorize("j", lanes)
+    many = isinstance(depth, int) and depth * units * dtype.bytes > CACHED
+    if rows == 1 or (many and isinstance(rows, int) and rows <= FEW):
+        f.vectorize("j", lanes)
+        sums.compute_at(f, other).bound(row, 0, rows)
+        update.split("k", "ko", "k", STEPS).reorder("ko", other, "j", "k", row).vectorize("j", lanes).unroll(
+            "k"
+        ).unroll(row)
+        return
+    tile = panel(target, rows, units, dtype)
+    tiled(f, "j", "jo", tile.vectors * lanes, units)
+    for stage, height in by_height(f, 0, rows, tile, n=rows):
+        tiled(stage, row, "rows", height, rows)
+        stage.reorder(other, "jo", "rows", row, "j").vectorize("j", lanes).unroll(row).unroll("j")
+    sums.compute_at(f, "rows").unroll(row).unroll("j")
+    update.reorder("k", "t", "b", "j").vectorize("j", lanes).unroll(row).unroll("j")
 
 
 def _start(state: Tensor | None, dtype: Any) -> Func:
@@ -116,22 +154,24 @@ def _start(state: Tensor | None, dtype: Any) -> Func:
     return f
 
 
-def _recurrent(start: Callable[..., Any], h: Func, r: Func, hidden: int, before: int, name: str, dtype: Any, first: int = 0,
-               scale: Any = None) -> Func:  # fmt: skip
+def _recurrent(start: Callable[..., Any], h: Func, r: Func, hidden: int, before: int, name: str, first: int = 0,
+               scale: Any = None) -> tuple[Func, Func]:  # fmt: skip
     """`start(t, b, j)`, and the sum over the state before step `t` with column `first + j` of `r`."""
-    f, (t, b, j) = Func(name), halo.vars("t b j")
-    k: RDom = halo.rdom(hidden, names="k")
-    value = h[t + before, b, k.k] if scale is None else h[t + before, b, k.k] * scale(t, b, k.k)
-    f[t, b, j] = start(t, b, j)
-    f[t, b, j] += value * r[k.k, first + j]
-    return f
+
+    def value(t: Any, b: Any, j: Any, k: Any) -> Any:
+        state = h[t + before, b, k] if scale is None else h[t + before, b, k] * scale(t, b, k)
+        return state * r[k, first + j]
+
+    return _summed(name, start, value, hidden)
 
 
-def _stepping(states: tuple[Func, ...], sums: tuple[Func, ...], dtype: Any) -> None:
-    """The loops of a scan: `sums` in each step, in vectors, and the states behind them."""
+def _stepping(
+    states: tuple[Func, ...], totals: Mapping[tuple[Func, Func], int], batch: Any, depth: int, dtype: Any
+) -> None:
+    """The loops of a scan: `totals`, each of so many units, in each step, in vectors, and the states behind them."""
     lanes = Target.host().natural_lanes(dtype)
-    for f in sums:
-        _in_tiles(f.compute_at(states[-1], "t"), "t", "b", "j", "k", dtype)
+    for (f, sums), units in totals.items():
+        _in_tiles(f.compute_at(states[-1], "t"), sums, "b", batch, units, depth, dtype)
     for s in states:
         s.update(0).vectorize("j", lanes)
         s.update(1).vectorize("j", lanes)
@@ -208,10 +248,10 @@ def _(
     before, hidden = 1 if reverse else -1, r.type.static[1 if kernel_layout == "OI" else 0]
     inputs, h, step = _projected(x, w, bias, kernel_layout), Func("h"), Func("step")
     t, b, j = halo.vars("t b j")
-    sums = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), hidden, before, "sums", x.dtype)
-    step[t, b, j] = _held(lengths, FUNCTIONS[activation](sums[t, b, j]), h[t + before, b, j], t, b)
+    total = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), hidden, before, "total")
+    step[t, b, j] = _held(lengths, FUNCTIONS[activation](total[0][t, b, j]), h[t + before, b, j], t, b)
     halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
-    _stepping((h,), (sums,), x.dtype)
+    _stepping((h,), {total: hidden}, _rows(x, state), hidden, x.dtype)
     f, i = Func("rnn"), indices(3)
     f[i] = h[i]
     return Tensor(f, (x.shape[0], _batch(x, state), hidden), x.dtype)
@@ -262,16 +302,16 @@ def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None
     inner, outer = (FUNCTIONS[f] for f in functions)
     columns = _columns(r, kernel_layout, "columns")
     t, b, j = halo.vars("t b j")
-    sums = _recurrent(lambda *at: inputs[at], h, columns, n, before, "sums", x.dtype)  # update and reset, side by side
-    gates[t, b, j] = inner(sums[t, b, j])
+    first = _recurrent(lambda *at: inputs[at], h, columns, n, before, "first")  # update and reset, side by side
+    gates[t, b, j] = inner(first[0][t, b, j])
     late = _recurrent(lambda t, b, j: x.dtype(0) if bias is None else bias.func[j + 5 * n], h, columns, n, before, "late",
-                      x.dtype, 2 * n, None if reset_after else lambda t, b, k: gates[t, b, k + n])  # fmt: skip
+                      2 * n, None if reset_after else lambda t, b, k: gates[t, b, k + n])  # fmt: skip
     z = gates[t, b, j]
-    both = gates[t, b, j + n] * late[t, b, j] if reset_after else late[t, b, j]
+    both = gates[t, b, j + n] * late[0][t, b, j] if reset_after else late[0][t, b, j]
     old = h[t + before, b, j]
     step[t, b, j] = _held(lengths, (1 - z) * outer(inputs[t, b, j + 2 * n] + both) + z * old, old, t, b)
     halo.scan(h, _start(state, x.dtype), step, extent(x, 0), reverse)
-    _stepping((h,), (sums, late), x.dtype)
+    _stepping((h,), {first: 2 * n, late: n}, _rows(x, state), n, x.dtype)
     gates.compute_at(h, "t").vectorize("j", Target.host().natural_lanes(x.dtype))
     f, i = Func("gru"), indices(3)
     f[i] = h[i]
@@ -327,22 +367,22 @@ def _(x: Tensor, w: Tensor, r: Tensor, bias: Tensor | None, state: Tensor | None
     inputs, h, c = _projected(x, w, bias, kernel_layout), Func("h"), Func("c")
     gate, inner, outer = (FUNCTIONS[f] for f in functions)
     t, b, j = halo.vars("t b j")
-    gates = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), n, before, "gates", x.dtype)
+    gates = _recurrent(lambda *at: inputs[at], h, _columns(r, kernel_layout, "columns"), n, before, "gates")
 
     def open_(k: int, value: Any) -> Any:
         """Gate `k`, which may see the cell."""
-        total = gates[t, b, j + k * n]
+        total = gates[0][t, b, j + k * n]
         return gate(total if peephole is None else total + peephole.func[j + k * n] * value)
 
     next_c, next_h = Func("next_c"), Func("next_h")
     old = c[t + before, b, j]
-    forget = gates[t, b, j + 2 * n] + (x.dtype(0) if peephole is None else peephole.func[j + 2 * n] * old)
-    next_c[t, b, j] = _held(lengths, gate(forget) * old + open_(0, old) * inner(gates[t, b, j + 3 * n]), old, t, b)
+    forget = gates[0][t, b, j + 2 * n] + (x.dtype(0) if peephole is None else peephole.func[j + 2 * n] * old)
+    next_c[t, b, j] = _held(lengths, gate(forget) * old + open_(0, old) * inner(gates[0][t, b, j + 3 * n]), old, t, b)
     new = open_(1, next_c[t, b, j]) * outer(next_c[t, b, j])
     next_h[t, b, j] = _held(lengths, new, h[t + before, b, j], t, b)
     starts = _start(state, x.dtype), _start(cell, x.dtype)
     halo.scan((h, c), starts, (next_h, next_c), extent(x, 0), reverse)
-    _stepping((h, c), (gates,), x.dtype)
+    _stepping((h, c), {gates: 4 * n}, _rows(x, state, cell), n, x.dtype)
     f, (t, s, b, j) = Func("lstm"), indices(4)
     f[t, s, b, j] = halo.select(s == 0, h[t, b, j], c[t, b, j])
     return Tensor(f, (x.shape[0], 2, _batch(x, state, cell), n), x.dtype)

@@ -73,16 +73,18 @@ def tiled(stage: Any, v: str, tiles: str, size: int, extent: Any) -> None:
         stage.split(v, tiles, v, size, "shift_inwards").never_partition(tiles)
 
 
-def by_height(f: Func, axis: int, rows: Any, tile: Tile, lower: Sequence[int] = (8, 4, 2)) -> Iterator[tuple[Any, int]]:
+def by_height(f: Func, axis: int, rows: Any, tile: Tile, lower: Sequence[int] = (8, 4, 2),
+              n: Any = None) -> Iterator[tuple[Any, int]]:  # fmt: skip
     """The stages of `f` (one for the calls that each height of tiles suits) and the heights of their tiles of `rows`: of
     `tile`, those that are `lower`, and 1.
 
     Where only a call knows how many rows there are, the last tile slides back over the one before it, and lower tiles
-    compute less twice: 16 rows are two tiles of 8, and not two of 13."""
+    compute less twice: 16 rows are two tiles of 8, and not two of 13. `n` is their number as an expression, of the last stage
+    the extent of `axis` if left out."""
     if isinstance(rows, int):
         yield f, tile.columns
         return
-    n = length(f, axis)
+    n = length(f, axis) if n is None else n
 
     def cost(height: int) -> Any:
         return halo.max((n + (height - 1)) // height, 1) * round(10 * cycles(height, tile.vectors))
