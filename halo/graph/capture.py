@@ -22,7 +22,7 @@ from halo import nn
 from halo.errors import ArgumentError, DefinitionError, here
 from halo.frontend.source import Source, load
 from halo.nn import TensorType
-from halo.nn.tensor import type_of
+from halo.nn.tensor import array_of, type_of
 
 from .control import if_, loop
 from .ir import Constant, Expr, Function, Module, Tuple, Var, constant
@@ -71,7 +71,7 @@ class Captured:
         given = self._bound(args, kwargs)
         if any(isinstance(a, Expr) for a in given.values()):
             return self._traced(given)
-        arrays = {name: np.asarray(a) for name, a in given.items()}
+        arrays = {name: array_of(a, name) for name, a in given.items()}
         key = tuple((a.dtype, a.shape) for a in arrays.values())
         if key not in self._nets:
             self._nets[key] = self.module(**arrays).compile()
@@ -118,7 +118,7 @@ def _type(a: Any) -> TensorType:
         from halo.ir.shapes import as_extents
 
         return TensorType(as_extents(a.shape) or (), a.dtype)
-    return type_of(np.asarray(a))
+    return type_of(a)
 
 
 class _Leaves(Exception):

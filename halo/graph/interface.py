@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,14 +12,16 @@ import numpy as np
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim
 from halo.jit import results
+from halo.jit.arrays import is_addressable
 from halo.jit.binding import Binder
 from halo.jit.layout import Layout, Port
 from halo.nn import TensorType
+from halo.nn.tensor import array_of
 
 from .ir import Module, Tuple
 from .symbolic import evaluated
 
-__all__ = ["Interface"]
+__all__ = ["Interface", "is_packed"]
 
 
 class Interface:
@@ -80,7 +82,7 @@ class Interface:
         for name, t in self.inputs.items():
             if name not in given:
                 raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
-            a = np.asarray(given[name])
+            a = array_of(given[name], name)
             found.append(a)
             for n, extent in zip(t.shape, a.shape, strict=False):
                 if isinstance(n, Dim):
@@ -89,7 +91,7 @@ class Interface:
             if a.dtype != t.dtype.dtype or (a.shape != t.shape and a.shape != evaluated(t.shape, dims)):
                 known = f" with {', '.join(f'{n} = {v}' for n, v in dims.items())}" if dims else ""
                 raise ArgumentError(f"{name} is an array of {t}{known}, not of {a.dtype}{list(a.shape)}", loc=here())
-        return [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in found], dims
+        return [a if is_packed(a) else a.copy() for a in found], dims
 
     def given(self, out: Any) -> list[Any]:
         """What `out` of a call has for each output. Raises ArgumentError where that is not one each."""
@@ -100,7 +102,8 @@ class Interface:
         return found
 
     def outs(self, out: Any, dims: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
-        """The arrays that a call writes to: new ones, or those of `out`. Raises ArgumentError where these do not fit."""
+        """The arrays that a call gives: new ones, or those on the memory of what `out` has. Raises ArgumentError where these do
+        not fit."""
         shapes = [evaluated(t.shape, dims) for t in self.outputs.values()]
         if out is None:
             if any(n < 0 for shape in shapes for n in shape):
@@ -111,15 +114,23 @@ class Interface:
                 ]
             except (MemoryError, ValueError) as error:
                 raise ArgumentError(f"the results of {shapes} do not fit into memory", loc=here()) from error
-        given = self.given(out)
-        for a, shape, (name, t) in zip(given, shapes, self.outputs.items(), strict=True):
-            if (
-                not isinstance(a, np.ndarray)
-                or a.dtype != t.dtype.dtype
-                or a.shape != shape
-                or not a.flags.c_contiguous
-            ):
-                raise ArgumentError(f"out for {name} is a packed array of {t.dtype.name}{list(shape)}", loc=here())
+        return self.written(out, shapes)
+
+    def written(self, out: Any, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray[Any, Any]]:
+        """The arrays on the memory of what `out` has. Raises ArgumentError where these are not of the outputs' types
+        and of these shapes."""
+        found = []
+        for value, shape, (name, t) in zip(self.given(out), shapes, self.outputs.items(), strict=True):
+            a = array_of(value, f"out for {name}", shared=True)
+            if a.dtype != t.dtype.dtype or a.shape != shape:
+                raise ArgumentError(f"out for {name} is an array of {TensorType(shape, t.dtype)}, not of {a.dtype}{list(a.shape)}",
+                                    loc=here())  # fmt: skip
             if not a.flags.writeable:
                 raise ArgumentError(f"out for {name} is read-only", loc=here(), hint="out=out.copy()")
-        return given
+            found.append(a)
+        return found
+
+
+def is_packed(a: np.ndarray[Any, Any]) -> bool:
+    """Whether machine code takes it as it is."""
+    return a.flags.c_contiguous and is_addressable(a)

@@ -22,6 +22,7 @@ import numpy as np
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import Dim
 from halo.nn import Op, TensorType
+from halo.nn.tensor import array_of
 from halo.types import as_type, i64
 
 from .arithmetic import Arithmetic
@@ -458,13 +459,10 @@ def constant(value: Any) -> Expr:
     """`value` as an expression: an array becomes a Constant."""
     if isinstance(value, Expr):
         return value
-    if isinstance(value, (np.ndarray, np.generic, bool, int, float, list)):
-        array = np.asarray(value)
-        if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
-            array = array.astype(np.float32)
-        return Constant(array)
-    legal = ("arrays", "graph expressions")
-    raise ArgumentError(f"{type(value).__name__} is no value of a graph", loc=here(), legal=legal)
+    array = array_of(value, legal=("arrays", "graph expressions"))
+    if array.dtype == np.float64 and isinstance(value, (float, list, tuple)):
+        array = array.astype(np.float32)
+    return Constant(array)
 
 
 def walk(*roots: Expr) -> Iterator[Expr]:

@@ -23,7 +23,7 @@ from halo.jit.entry import slow_path
 from halo.jit.extents import Extents
 from halo.jit.ports import FRAMES
 
-from .interface import Interface
+from .interface import Interface, is_packed
 from .ir import Call, Function, Module, walk
 from .kernels import scheduled
 from .memory import ALIGNMENT
@@ -179,7 +179,9 @@ class Net(Interface):
     def __call__(self, /, *args: Any, out: Any = None, taps: Sequence[str] | None = None, **inputs: Any) -> Any:
         """Compute. Arrays by position in the order of `inputs` or by name; the result is an array, or a tuple of them.
 
-        `out`: the array (or a tuple of them) to write to. `taps`: names of values inside of the program (see `Module.values`):
+        An array is one of NumPy, or any that shares its memory: a tensor of PyTorch or JAX (DLPack, on the CPU). `out`: the
+        array (or a tuple of them) to write to, which is the result then; new ones are of NumPy, and `torch.from_dlpack` takes
+        them without a copy. `taps`: names of values inside of the program (see `Module.values`):
         the result is then what it is without them, and the taps as arrays by name. The first call with these taps compiles.
         Raises ArgumentError for arrays that do not fit, and for a tap that there is not.
         """
@@ -192,19 +194,22 @@ class Net(Interface):
         outs = self._results(*self.arrays(args, inputs), out)
         return tuple(outs) if self.several else outs[0]
 
-    def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Array]:
+    def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Any]:
         outs = self.outs(out, dims)
+        if out is None:
+            self.run(arrays, outs, dims)
+            return outs
         others = [*arrays, *outs]
-        if out is not None and any(
+        if all(map(is_packed, outs)) and not any(
             np.may_share_memory(a, b) for k, b in enumerate(outs) for a in others[: len(arrays) + k]
         ):
+            self.run(arrays, outs, dims)
+        else:
             fresh = self.outs(None, dims)  # what is read may not be written over
             self.run(arrays, fresh, dims)
             for a, made in zip(outs, fresh, strict=True):
                 a[...] = made
-        else:
-            self.run(arrays, outs, dims)
-        return outs
+        return self.given(out)
 
     def run(self, arrays: list[Array], outs: list[Array], dims: Mapping[str, int],
             then: Callable[[Frame], None] | None = None) -> None:  # fmt: skip

@@ -88,16 +88,13 @@ class Pieces(Net):
     def nets(self) -> Mapping[str, Net]:
         return self._nets
 
-    def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Array]:
+    def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Any]:
         found = self._run(arrays)[0]
         if out is None:
             return found
-        given = self.given(out)
-        for a, made, name in zip(given, found, self.outputs, strict=True):
-            if not isinstance(a, np.ndarray) or a.dtype != made.dtype or a.shape != made.shape:
-                raise ArgumentError(f"out for {name} is an array of {made.dtype}{list(made.shape)}", loc=here())
+        for a, made in zip(self.written(out, [made.shape for made in found]), found, strict=True):
             a[...] = made
-        return given
+        return self.given(out)
 
     def calls(self, arrays: list[Array], dims: Mapping[str, int]) -> dict[str, tuple[list[Array], list[Array]]]:
         return self._run(arrays)[1]

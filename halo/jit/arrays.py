@@ -57,9 +57,10 @@ def _view(value: Any, shared: bool) -> Array | None:
         return None
     if hasattr(value, "__array_interface__") or hasattr(value, "__array_struct__"):
         return np.asarray(value)
-    with contextlib.suppress(TypeError):
-        return np.asarray(memoryview(value))
-    if hasattr(value, "__dlpack__"):
+    foreign = hasattr(value, "__dlpack__")
+    with contextlib.suppress(*((TypeError, RuntimeError, ValueError, BufferError) if foreign else (TypeError,))):
+        return np.asarray(memoryview(value))  # which says what is read-only, and has no bf16
+    if foreign:
         return dlpack.as_array(value)
     return np.asarray(value) if hasattr(value, "__array__") and not shared else None
 

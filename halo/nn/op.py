@@ -24,7 +24,7 @@ from halo import Dim, Func, Input
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
-from .tensor import Tensor, TensorType, tensor, type_of
+from .tensor import Tensor, TensorType, array_of, tensor, type_of
 
 __all__ = ["OPS", "Kind", "Op", "Strategy", "Types", "any_extent", "op", "scheduled"]
 
@@ -151,11 +151,13 @@ class Op:
 
     def eager(self, args: tuple[Any, ...], attrs: Mapping[str, Any], strategy: str | None = None) -> Any:
         """The result on arrays."""
-        arrays = tuple(None if a is None else np.asarray(a) for a in args)
+        arrays = tuple(
+            None if a is None else array_of(a, name) for a, name in zip(args, self._input_names(args), strict=True)
+        )
         types = tuple(None if a is None else type_of(a) for a in arrays)
         result = self.infer(types, attrs)
         if self.view:
-            return np.reshape(args[0], result.static)
+            return np.reshape(np.asarray(arrays[0]), result.static)
         if any(s.composed for s in self.strategies):
             chosen = self.chosen(types, attrs, Target.host(), strategy)
             if chosen.composed:

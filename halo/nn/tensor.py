@@ -13,9 +13,10 @@ from halo import Dim, Func, Input, Param, Type
 from halo.errors import ArgumentError, UnknownValueError, here
 from halo.ir.shapes import DimExpr, as_extents, shown
 from halo.ir.surface import Table
+from halo.jit.arrays import as_array
 from halo.types import as_type
 
-__all__ = ["Tensor", "TensorType", "tensor", "type_of"]
+__all__ = ["Tensor", "TensorType", "array_of", "tensor", "type_of"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Tensor:
             for source, value in given.items():
                 extents = getattr(sources.get(source), "extents", None) or ()
                 if Dim(name) in extents:
-                    return int(np.shape(value)[extents.index(Dim(name))])
+                    return int(array_of(value, name).shape[extents.index(Dim(name))])
             raise ArgumentError(f"no input of the call says what {name} is", loc=here())
 
         extents = {
@@ -129,12 +130,21 @@ def tensor(value: Any, shape: Any = None, dtype: Any = None) -> Tensor:
             raise ArgumentError(f"the shape of {value.name} is not known", loc=here(),
                                 hint=f"nn.tensor({value.name}, shape=(...))")  # fmt: skip
         return Tensor(value.at_rank(len(extents)), extents, _type_of(value) if dtype is None else as_type(dtype))
-    if isinstance(value, (np.ndarray, np.generic, int, float, bool, list, tuple)):
-        array = np.asarray(value)
-        if dtype is not None:
-            array = array.astype(as_type(dtype).dtype)
-        return Tensor(_table(array), array.shape, as_type(array.dtype))
-    raise ArgumentError(f"{type(value).__name__} is no tensor", loc=here(), legal=("arrays", "halo.Input", "nn.Tensor"))
+    array = array_of(value, legal=("arrays", "halo.Input", "nn.Tensor"))
+    if dtype is not None:
+        array = array.astype(as_type(dtype).dtype)
+    return Tensor(_table(array), array.shape, as_type(array.dtype))
+
+
+def array_of(value: Any, name: str = "a tensor", *, shared: bool = False, legal: tuple[str, ...] = ()) -> Any:
+    """What an operator is given as an array: that of a number or a list, and whatever holds one, on its memory, a tensor of
+    another library (DLPack) say; with `shared` never a copy. Raises ArgumentError, which calls it `name`, for anything else."""
+    if isinstance(value, (np.ndarray, np.generic, int, float, bool, list, tuple)) and not shared:
+        return np.asarray(value)
+    try:
+        return as_array(value, name, shared)
+    except ArgumentError as error:
+        raise ArgumentError(error.message, loc=here(), legal=legal) from error
 
 
 def _table(array: Any) -> Func:
@@ -161,5 +171,5 @@ def type_of(value: Any) -> TensorType:
     """The type of an array, a Tensor or an expression of a graph."""
     if isinstance(value, Tensor) or hasattr(value, "__halo_op__"):
         return value.type  # type: ignore[no-any-return]  # nn does not know graphs
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    array = array_of(value)
     return TensorType(array.shape, as_type(array.dtype))
