@@ -281,3 +281,16 @@ def solve(slack: Expr, v: Expr) -> tuple[Expr | None, Expr | None]:
     if k > 0:  # v >= -rest/k, rounded up
         return A.neg(A.floordiv(rest, Const(k, index))), None
     return None, A.floordiv(rest, Const(-k, index))
+
+
+def differ(a: Expr, b: Expr, conditions: Iterable[Expr]) -> bool:
+    """Whether one of the `conditions` says that the indices `a` and `b` are not the same."""
+    conditions, apart, unequal = list(conditions), A.sub(a, b), A.ne(a, b)
+    if any(c is unequal for c in conditions):
+        return True
+    comparisons = (c for c in conditions if isinstance(c, Op) and c.name == "le" and c.args[0].type is index)
+    for slack in (s for c in comparisons for s in slacks(c)):
+        more, less = A.sub(apart, slack), A.add(apart, slack)
+        if (isinstance(more, Const) and more.value > 0) or (isinstance(less, Const) and less.value < 0):
+            return True
+    return False

@@ -9,18 +9,17 @@ import numpy as np
 import halo
 from halo import Func
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import dim_min
 from halo.jit.target import Target
-from halo.types import bool_, i32, u8
+from halo.types import bool_, i32
 
 from .op import Kind, op
+from .schedule import bound, in_parallel
 from .shapes import same_type, takes
 from .tensor import Tensor, TensorType
 
 __all__ = ["overlap_suppression"]
 
-OUT, WAITS, KEPT = range(3)  # what a box is
-MOST = 2**31 - 1  # boxes: an extent is no more
+OUT = 2**31 - 1  # more boxes than any are kept before one that is out: an extent is no more
 
 
 def _corners(at: Any, centred: bool) -> tuple[Any, Any, Any, Any]:
@@ -35,7 +34,7 @@ def _suppression(boxes: Any, scores: Any, *, most: int, threshold: float = 0.0, 
     for b, c in np.ndindex(*scores.shape[:2]):
         taken: list[Any] = []
         for k, box in enumerate(boxes[b, c]):
-            if len(taken) == most or (least is not None and not scores[b, c, k] > least):
+            if len(taken) == most or np.isnan(scores[b, c, k]) or (least is not None and scores[b, c, k] <= least):
                 continue
             if all(_overlap(box.astype(np.float64), o.astype(np.float64), centred) <= threshold for o in taken):
                 taken.append(box)
@@ -56,7 +55,7 @@ def _overlap(p: Any, q: Any, centred: bool) -> float:
 def overlap_suppression(boxes: TensorType, scores: TensorType, *, most: int, threshold: float = 0.0,
                         least: float | None = None, centred: bool = False) -> TensorType:  # fmt: skip
     """Which of the boxes are kept, the best first: one is not if it overlaps one kept before it by more than `threshold`
-    (their common area by that of both together), if its score is not above `least`, or if `most` are kept. The greedy step
+    (their common area by that of both together), if its score is NaN or not above `least`, or if `most` are kept. The greedy step
     of ONNX NonMaxSuppression, TOPI non_max_suppression.
 
     `boxes`: [N, C, B, 4] in the order of their `scores`, [N, C, B], the best first: two corners (y, x, y, x), or where
@@ -76,41 +75,39 @@ def overlap_suppression(boxes: TensorType, scores: TensorType, *, most: int, thr
 
 @overlap_suppression.strategy("direct")
 def _(boxes: Tensor, scores: Tensor, *, most: int, threshold: float, least: float | None, centred: bool) -> Tensor:
-    """A step keeps the first box that waits, and takes out those behind it that overlap it: at most `most` steps."""
+    """One box after the other takes out those behind it that overlap it, if it is not out itself and not too many are
+    kept: each box has how many are kept before it."""
     many, dtype = scores.shape[2], scores.dtype
-    b, c, s, k, t = halo.vars("b c s k t")
-    y, v, x, w = _corners(lambda n: boxes.func[b, c, halo.clamp(k, 0, many - 1), n], centred)
-    sides, area, start, first, step, state = map(Func, ("sides", "area", "start", "first", "step", "state"))
-    sides[b, c, s, k] = halo.select(
-        s == 0, halo.min(y, v), s == 1, halo.max(y, v), s == 2, halo.min(x, w), halo.max(x, w)
-    )
-    area[b, c, k] = (sides[b, c, 1, k] - sides[b, c, 0, k]) * (sides[b, c, 3, k] - sides[b, c, 2, k])
-    score = scores.func[b, c, halo.clamp(k, 0, many - 1)]
+    b, c, k = halo.vars("b c k")
+    y, v, x, w = _corners(lambda n: boxes.func[b, c, k, n], centred)
+    names = ("top", "bottom", "left", "right", "area", "before")
+    top, bottom, left, right, area, before = sides = [*map(Func, names)]
+    for side, found in zip(sides, (halo.min(y, v), halo.max(y, v), halo.min(x, w), halo.max(x, w)), strict=False):
+        side[b, c, k] = found
+    area[b, c, k] = (bottom[b, c, k] - top[b, c, k]) * (right[b, c, k] - left[b, c, k])
+    score = scores.func[b, c, k]
     good = score > least if least is not None else score == score
-    start[b, c, k] = halo.select(good, u8(WAITS), u8(OUT))
-    r = halo.rdom(many, names="k")
-    first[t, b, c] = i32(many)
-    first[t, b, c] = halo.min(first[t, b, c], halo.select(state[t - 1, b, c, r.k] == WAITS, i32(r.k), i32(many)))
-    best = halo.clamp(first[t, b, c], 0, many - 1)
+    before[b, c, k] = halo.select(good, i32(0), i32(OUT))
+    r = halo.rdom(many, many, names="t j")
+    limit = halo.clamp(most, 0, OUT) if not isinstance(most, int) else min(most, OUT)
+    r.where((r.j > r.t) & (before[b, c, r.t] < i32(limit)))
 
-    def common(low: int) -> Any:
-        own, other = (sides[b, c, low + 1, at] for at in (k, best)), (sides[b, c, low, at] for at in (k, best))
-        return halo.max(halo.min(*own) - halo.max(*other), dtype(0))
+    def common(low: Func, high: Func) -> Any:
+        ends = (f(g[b, c, r.t], g[b, c, r.j]) for f, g in ((halo.min, high), (halo.max, low)))
+        return halo.max(next(ends) - next(ends), dtype(0))
 
-    both = common(0) * common(2)
-    total = area[b, c, k] + area[b, c, best] - both
+    both = common(top, bottom) * common(left, right)
+    total = area[b, c, r.t] + area[b, c, r.j] - both
     apart = halo.select(total > 0, both / total, dtype(0)) <= threshold
-    old = state[t - 1, b, c, k]
-    left = halo.select((old == WAITS) & ~apart, u8(OUT), old)
-    step[t, b, c, k] = halo.select(first[t, b, c] == i32(many), old, k == best, u8(KEPT), left)
-    steps = dim_min(min(most, MOST) if isinstance(most, int) else most, many)
-    halo.scan(state, start, step, steps)
+    old = before[b, c, r.j]
+    before[b, c, r.j] = halo.select(apart & (old < i32(OUT)), old + 1, i32(OUT))
     lanes = Target.host().natural_lanes(dtype)
-    for f in (sides, area, start):
-        f.compute_root().vectorize(k, lanes)
-    first.compute_at(state, "t").update(0).split("k", "k", "kv", lanes).atomic().vectorize("kv")
-    state.update(0).vectorize(k, lanes)
-    state.update(1).vectorize(k, lanes)
     f = Func("overlap_suppression")
-    f[b, c, k] = state[steps - 1, b, c, k] == KEPT
-    return Tensor(f, scores.shape, bool_)
+    f[b, c, k] = before[b, c, k] < i32(limit)
+    out = Tensor(f, scores.shape, bool_)
+    bound(f, out)
+    task = in_parallel(f.vectorize(k, lanes), ["b", "c"])
+    for g in sides:
+        g.compute_at(f, task).vectorize(k, lanes)
+    before.update(0).vectorize("j", lanes)
+    return out

@@ -114,7 +114,7 @@ def _check_fetching(h: Fetching, stage: Stage, p: Pipeline) -> None:
 
 
 def _check_streaming(h: Streaming, stage: Stage, f: Function, p: Pipeline, read: set[str]) -> None:
-    again = [dim.name for dim in stage.loops.dims if dim.axis == "impure_r"]
+    again = [dim.name for dim in stage.loops.dims if dim.axis in ("apart_r", "impure_r")]
     if again and h.stores:
         h.by.refuse(stage, f'iterations of "{again[0]}" may update the same site, which they read again at once',
                     legal=("a stage that stores each site once",))  # fmt: skip

@@ -17,7 +17,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..ir import algebra as A
 from ..ir.expr import Const, Expr, Read, Var, walk
+from ..ir.facts import arrays_read, free_vars
+from ..ir.interval import differ
 from ..ir.intrinsic import Tensor
 from ..ir.sorting import sorts_rows
 
@@ -32,7 +35,8 @@ class Dim:
     """One loop. `kind`: serial, parallel, vectorize, unroll or tensorize. `partition`: auto, always or never.
 
     `axis` is what is proven of its iterations: `pure` (a pure variable: any order), `pure_r` (reduction values that
-    never touch each other's sites: any order) or `impure_r` (in order, unless the update is associative).
+    never touch each other's sites: any order), `apart_r` (those of one iteration of the loops around do not: at once, but
+    in its place among other loops) or `impure_r` (in order, unless the update is associative).
     """
 
     name: str
@@ -164,8 +168,7 @@ class Loops:
         dims = [
             Dim(v.name, axis="impure_r" if update and not own_slot(v, definition, function) else "pure") for v in pure
         ]
-        dims += [Dim(r.var.name, axis="pure_r" if own_slot(r.var, definition, function) else "impure_r")
-                 for r in definition.rvars]  # fmt: skip
+        dims += [Dim(r.var.name, axis=_axis(r.var, definition, function)) for r in definition.rvars]
         if function.states and definition.rvars:
             dims = [Dim(dims[-1].name, axis="impure_r"), *dims[:-1]]
         extents = tuple((r.var.name, r.extent.value) for r in definition.rvars if isinstance(r.extent, Const))
@@ -279,3 +282,26 @@ def own_slot(var: Var, definition: Definition, function: Function) -> bool:
     reads = [e for e in walk((*definition.indices, *definition.values, definition.pred))
              if isinstance(e, Read) and e.array is function.array]  # fmt: skip
     return any(all(r.indices[k] is var for r in reads) for k in slots)
+
+
+def _axis(var: Var, definition: Definition, function: Function) -> str:
+    if own_slot(var, definition, function):
+        return "pure_r"
+    return "apart_r" if var is definition.rvars[-1].var and _apart(var, definition, function) else "impure_r"
+
+
+def _apart(var: Var, definition: Definition, function: Function) -> bool:
+    """Whether `var` is a plain index of what is stored, which the condition of the update keeps from the sites that are
+    read: `f[j] = f[j] - f[t]` where j > t.
+
+    Then iterations of this loop alone never touch each other's sites, and may run at once, but not before or after those
+    of other loops.
+    """
+    conditions = [] if definition.pred is None else A.conjuncts(definition.pred)
+    reads = [e for e in walk((*definition.indices, *definition.values, definition.pred))
+             if isinstance(e, Read) and e.array is function.array]  # fmt: skip
+
+    def is_kept(e: Expr) -> bool:
+        return e is var or (var not in free_vars(e) and not arrays_read(e) and differ(var, e, conditions))
+
+    return any(e is var and all(is_kept(r.indices[k]) for r in reads) for k, e in enumerate(definition.indices))

@@ -96,7 +96,7 @@ class Fuse(Directive):
 
     def apply(self, loops: Loops) -> Loops:
         outer, inner = loops.dim(self.outer), loops.dim(self.inner)
-        axis = max(outer.axis, inner.axis, key=("pure", "pure_r", "impure_r").index)
+        axis = max(outer.axis, inner.axis, key=("pure", "pure_r", "apart_r", "impure_r").index)
         partition = outer.partition if outer.partition != "auto" else inner.partition
         fused = replace(inner, name=self.fused, axis=axis, partition=partition)
         return (
@@ -496,7 +496,7 @@ def check_order(d: Directive, stage: Stage, order: Iterable[str]) -> None:
     if loops.facts.order in ("unknown", "free"):
         return
     position = {n: k for k, n in enumerate(order)}
-    impure = [dim.name for dim in loops.dims if dim.axis == "impure_r"]
+    impure = [dim.name for dim in loops.dims if dim.axis in ("apart_r", "impure_r")]
     for k, a in enumerate(impure):
         for b in impure[k + 1 :]:
             if position[a] > position[b]:

@@ -73,6 +73,31 @@ f[r.rx + 1, x] += 1                        # not a plain index
     assert pieces[3]["rx"] == "impure_r"
 
 
+def test_a_condition_keeps_what_is_stored_from_what_is_read() -> None:
+    scope = define("""
+x, y = Var("x"), Var("y")
+f = Func("f")
+f[y, x] = y + x
+r = rdom(8, 9, names="t j")
+r.where(r.j > r.t)
+f[y, r.j] += f[y, r.t]                     # behind the sites that are read
+q = rdom(8, 9, names="t j")
+q.where(q.j != q.t)
+f[y, q.j] += f[y, q.t]
+u = rdom(8, 9, names="t j")
+u.where(u.j >= u.t)                        # one of them is stored to
+f[y, u.j] += f[y, u.t]
+v = rdom(9, 8, names="j t")
+v.where(v.j > v.t)                         # the inner loop reads what others of the outer one store
+f[y, v.j] += f[y, v.t]
+""")
+    with interning():
+        p = scheduled(scope, "f")
+        axes = [{d.name: d.axis for d in d.loops.dims if d.name in "tjy"} for d in p["f"].definitions[1:]]
+    for found, of_j in zip(axes, ("apart_r", "apart_r", "impure_r", "impure_r"), strict=True):
+        assert found == {"y": "pure", "t": "impure_r", "j": of_j}
+
+
 def test_a_histogram_has_an_ordered_reduction() -> None:
     with interning():
         p = scheduled(define(HIST), "hist")
