@@ -131,7 +131,7 @@ def _in_tiles(f: Func, sums: Func, row: str, rows: Any, units: int, depth: Any, 
     f.bound("j", 0, units)
     sums.vectorize("j", lanes)
     many = isinstance(depth, int) and depth * units * dtype.bytes > CACHED
-    if rows == 1 or (many and isinstance(rows, int) and rows <= FEW):
+    if isinstance(rows, int) and (rows == 1 or (many and rows <= FEW)):
         f.vectorize("j", lanes)
         sums.compute_at(f, other).bound(row, 0, rows)
         update.split("k", "ko", "k", STEPS).reorder("ko", other, "j", "k", row).vectorize("j", lanes).unroll(
