@@ -20,7 +20,7 @@ from .shapes import indices
 from .tensor import Tensor, TensorType
 
 __all__ = ["accumulator", "across", "along", "extent", "in_lanes", "is_last", "line_of", "schedule_across",
-           "schedule_along"]  # fmt: skip
+           "schedule_along", "schedule_blocks"]  # fmt: skip
 
 WIDE = 4  # vectors of lanes, where lines are long: as many sums as hide what one takes
 
@@ -183,3 +183,30 @@ def schedule_across(out: Tensor, axes: Sequence[int]) -> None:
         g.compute_at(f, task)
         for stage in (g, *(g.update(k) for k in range(len(g.definitions.updates)))):
             stage.vectorize(u, width)
+
+
+def schedule_blocks(out: Tensor, size: int, ranges: Sequence[Any]) -> None:
+    """What is found `across` axes of `ranges`, the others being those of `out`: `size` neighbours along the last one at once,
+    so that memory is read in pieces of that length, and a few values of each are taken up one after the other."""
+    f, natural = out.func, Target.host().natural_lanes(out.dtype)
+    bound(f, out)
+    *outer, v = f.definitions.vars
+    n = out.shape[-1]
+    if not isinstance(n, int) or n > size:
+        f.split(v, "blocks", v, size, "guard")
+        outer.append("blocks")
+    f.vectorize(v, natural)
+    task = in_parallel(f, outer) if outer else None
+    for g in _stages(f):
+        u = g.definitions.vars[-1]
+        g.compute_at(f, task) if task is not None else g.compute_root()
+        g.vectorize(u, natural)
+        *loops, k = (f"s{d}" for d in range(len(ranges)))
+        update, few = g.update(0).vectorize(u, natural), _few(ranges[-1])
+        if few > 1:
+            update.split(k, k, f"{k}_u", few).unroll(f"{k}_u")
+        update.reorder(*loops, k, u, *((f"{k}_u",) if few > 1 else ()), f"{u}_v")
+
+
+def _few(n: Any) -> int:
+    return next(k for k in (4, 3, 2, 1) if n % k == 0) if isinstance(n, int) else 1

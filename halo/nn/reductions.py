@@ -6,6 +6,7 @@ import builtins
 import math
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.jit.target import Target
-from halo.types import f32, i64
+from halo.types import bool_, i64
 
 from .elementwise import elementwise
-from .lines import accumulator, along, extent, schedule_along
+from .lines import accumulator, across, along, extent, schedule_along, schedule_blocks
 from .op import Kind, Op, Types, op
 from .shape import reshape
 from .shapes import axes_of, axis_of, indices, takes
@@ -25,11 +26,12 @@ from .tensor import Tensor, TensorType, type_of
 __all__ = ["all", "any", "argmax", "argmin", "cumprod", "cumsum", "logsumexp", "max", "mean", "min", "prod", "reduced",
            "sum"]  # fmt: skip
 
-Fold = Callable[[Any, RDom], Any]
+End = Callable[[Tensor, Sequence[int], Any], Any]
+BLOCK = 1 << 12  # bytes of neighbouring sums that a task has in cache: a row of what is added is read as it lies
 
 
-def reduced(name: str, x: Tensor, axes: Sequence[int], fold: Fold, value: Callable[[Any], Any], keepdims: bool,
-            end: Callable[[Any], Any] | None = None, dtype: Any = None) -> Tensor:  # fmt: skip
+def reduced(name: str, x: Tensor, axes: Sequence[int], fold: Callable[[Any, RDom], Any], value: Callable[[Any], Any],
+            keepdims: bool, end: Callable[[Any], Any] | None = None, dtype: Any = None) -> Tensor:  # fmt: skip
     """`fold` of `value` of `x` over `axes`, and `end` of that."""
     shape = _shape(x.shape, axes, keepdims)
     if not axes:
@@ -48,17 +50,37 @@ def _same(v: Any) -> Any:
     return v
 
 
-# Rows: over the last axes -----------------------------------------------------------------------------------------------
+# In lanes: along the last axis, or across it --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """How values are one: `whole` of them in a loop, `two` of them, and what there is of none, of a type."""
+
+    whole: Callable[[Any, RDom], Any]
+    two: Callable[[Any, Any], Any]
+    unit: Callable[[Any], Any]
+
+
+def _are_lanes(x: TensorType, target: Target) -> bool:
+    """Whether there are enough entries along the last axis."""
+    n = x.shape[-1]
+    return x.dtype is not bool_ and (not isinstance(n, int) or n >= target.natural_lanes(accumulator(x)) // 2)
 
 
 def _are_rows(types: Types, attrs: Any, target: Target) -> bool:
+    """Whether the last axis is one of those that go."""
+    x = types[0]
+    assert x is not None
+    return x.ndim - 1 in axes_of("reduction", attrs["axes"], x.ndim) and _are_lanes(x, target)
+
+
+def _are_columns(types: Types, attrs: Any, target: Target) -> bool:
+    """Whether the last axis stays."""
     x = types[0]
     assert x is not None
     axes = axes_of("reduction", attrs["axes"], x.ndim)
-    if not axes or len(axes) == x.ndim or axes != tuple(range(x.ndim - len(axes), x.ndim)):
-        return False
-    n = x.shape[-1]
-    return x.dtype in (f32, halo.f64) and (not isinstance(n, int) or n >= target.natural_lanes(x.dtype) // 2)
+    return bool(axes) and x.ndim - 1 not in axes and _are_lanes(x, target)
 
 
 def _are_short_rows(types: Types, attrs: Any, target: Target) -> bool:
@@ -77,13 +99,26 @@ def _schedule_rows(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
     schedule_along(out, out.ndim)
 
 
-def _in_rows(name: str, x: Tensor, axes: Sequence[int], unit: Any, fold: Callable[[Any, Any], Any], keepdims: bool,
-             end: Callable[[Any], Any] | None) -> Tensor:  # fmt: skip
-    shape, rows = _shape(x.shape, axes, keepdims), x.ndim - len(axes)
+def _schedule_columns(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    x = types[0]
+    assert x is not None
+    ranges = [x.shape[d] for d in axes_of("reduction", attrs["axes"], x.ndim)]
+    schedule_blocks(out, BLOCK // out.dtype.bytes, ranges)
+
+
+def _in_lanes(name: str, x: Tensor, axes: Sequence[int], wide: Any, fold: _Fold, found: Any, keepdims: bool,
+              end: End | None) -> Tensor:  # fmt: skip
+    """`found`: `along`, where the last axis is one of `axes`, else `across`."""
+    shape = _shape(x.shape, axes, keepdims)
     f, i = Func(name), indices(len(shape))
-    ranges = [extent(x, d) for d in axes]
-    row = along("line", i[:rows], unit, fold, lambda *r: x.func[(*i[:rows], *r)], ranges, x.dtype)
-    f[i] = row[i[:rows]] if end is None else end(row[i[:rows]])
+    rest = tuple(v for d, v in enumerate(i) if not (keepdims and d in axes))
+
+    def value(*r: Any) -> Any:
+        over, kept = dict(zip(axes, r, strict=True)), iter(rest)
+        return x.func[tuple(over[d] if d in over else next(kept) for d in range(x.ndim))].astype(wide)
+
+    total = found("line", rest, wide(fold.unit(wide)), fold.two, value, [extent(x, d) for d in axes], wide)
+    f[i] = (total[rest] if end is None else end(x, axes, total[rest])).astype(x.dtype)
     return Tensor(f, shape, x.dtype)
 
 
@@ -91,22 +126,14 @@ def _shape(shape: tuple[Any, ...], axes: Sequence[int], keepdims: bool) -> tuple
     return tuple(1 if d in axes else n for d, n in enumerate(shape) if keepdims or d not in axes)
 
 
-def _reduction(
-    name: str,
-    compute: Callable[..., Tensor],
-    reference: Callable[..., Any],
-    doc: str,
-    kind: str = "number",
-    rows: tuple[float, Callable[[Any, Any], Any]] | None = None,
-) -> Op:
-    """`rows`: where rows are reduced in lanes, what an empty one gives, and how two values are one."""
+def _own(x: Tensor) -> Any:
+    return x.dtype
 
+
+def _declared(name: str, fusion: Kind, reference: Callable[..., Any], doc: str, kind: str) -> Op:
     def rule(x: TensorType, *, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> TensorType:
         takes(name, kind, x)
         return TensorType(_shape(x.shape, axes_of(name, axes, x.ndim), keepdims), x.dtype)
-
-    def direct(x: Tensor, *, axes: Any, keepdims: bool) -> Tensor:
-        return compute(x, axes_of(name, axes, x.ndim), keepdims)
 
     def by_numpy(x: Any, *, axes: Any = None, keepdims: bool = False) -> Any:
         chosen = axes_of(name, axes, x.ndim)
@@ -114,52 +141,49 @@ def _reduction(
 
     rule.__name__ = name
     rule.__doc__ = f"{doc} `axes`: None for all of them; `keepdims`: they stay, of extent 1."
-    made = op(Kind.REDUCTION, reference=by_numpy)(rule)
-    if rows is not None:
-        unit, fold = rows
+    return op(fusion, reference=by_numpy)(rule)
 
-        def in_rows(x: Tensor, *, axes: Any, keepdims: bool) -> Tensor:
+
+def _reduction(
+    name: str,
+    fold: _Fold,
+    reference: Callable[..., Any],
+    doc: str,
+    kind: str = "number",
+    wide: Callable[[Tensor], Any] = _own,
+    end: End | None = None,
+) -> Op:
+    """`wide`: the type that is folded in; `end` of `x`, the axes and what is found is the result, cast."""
+    made = _declared(name, Kind.REDUCTION, reference, doc, kind)
+
+    def direct(x: Tensor, *, axes: Any, keepdims: bool) -> Tensor:
+        chosen, own = axes_of(name, axes, x.ndim), wide(x)
+        if own is x.dtype and end is None:  # what is found is the result
+            return reduced(name, x, chosen, fold.whole, _same, keepdims)
+
+        def ended(total: Any) -> Any:
+            return (total if end is None else end(x, chosen, total)).astype(x.dtype)
+
+        return reduced(name, x, chosen, fold.whole, lambda v: v.astype(own), keepdims, ended)
+
+    def by_lanes(found: Any) -> Callable[..., Tensor]:
+        def compute(x: Tensor, *, axes: Any, keepdims: bool) -> Tensor:
             chosen = axes_of(name, axes, x.ndim)
-            end = _divided(x, chosen, x.dtype) if name == "mean" else None
-            return _in_rows(name, x, chosen, x.dtype(unit), fold, keepdims, end)
+            return _in_lanes(name, x, chosen, wide(x), fold, found, keepdims, end)
 
-        def of_one_axis(x: Any, *, axes: Any, keepdims: bool) -> Any:
-            shape = type_of(x).shape
-            rest = shape[: len(shape) - len(axes_of(name, axes, len(shape)))]
-            row = made(reshape(x, shape=(*rest, math.prod(shape[len(rest) :]))), axes=(len(rest),))
-            return reshape(row, shape=(*rest, *(1,) * (len(shape) - len(rest)))) if keepdims else row
+        return compute
 
-        made.strategy("short rows", when=_are_short_rows, composed=True)(of_one_axis)
-        made.strategy("rows", when=_are_rows, schedule=_schedule_rows)(in_rows)
+    def of_one_axis(x: Any, *, axes: Any, keepdims: bool) -> Any:
+        shape = type_of(x).shape
+        rest = shape[: len(shape) - len(axes_of(name, axes, len(shape)))]
+        row = made(reshape(x, shape=(*rest, math.prod(shape[len(rest) :]))), axes=(len(rest),))
+        return reshape(row, shape=(*rest, *(1,) * (len(shape) - len(rest)))) if keepdims else row
+
+    made.strategy("short rows", when=_are_short_rows, composed=True)(of_one_axis)
+    made.strategy("rows", when=_are_rows, schedule=_schedule_rows)(by_lanes(along))
+    made.strategy("columns", when=_are_columns, schedule=_schedule_columns)(by_lanes(across))
     made.strategy("direct")(direct)
     return made
-
-
-def _sum(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
-    wide = accumulator(x)
-    if wide is x.dtype:
-        return reduced("sum", x, axes, halo.sum, _same, keepdims)
-    return reduced("sum", x, axes, halo.sum, lambda v: v.astype(wide), keepdims, lambda t: t.astype(x.dtype))
-
-
-def _mean(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
-    wide = accumulator(x) if x.dtype.is_float else halo.f64
-    return reduced("mean", x, axes, halo.sum, lambda v: v.astype(wide), keepdims, _divided(x, axes, wide))
-
-
-def _divided(x: Tensor, axes: Any, wide: Any) -> Callable[[Any], Any]:
-    """A total over `axes`, by how many they are."""
-    count: Any = 1
-    for d in axes:
-        count = count * extent(x, d)
-    return lambda total: (total / (float(count) if isinstance(count, int) else count.astype(wide))).astype(x.dtype)
-
-
-def _extreme(name: str, fold: Any) -> Callable[..., Tensor]:
-    def compute(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
-        return reduced(name, x, axes, fold, _same, keepdims)
-
-    return compute
 
 
 def _extreme_reference(f: Any, initial: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -182,29 +206,64 @@ def _most(dtype: Any) -> Any:
     return np.inf if dtype.kind == "f" else np.iinfo(dtype).max
 
 
-sum = _reduction("sum", _sum, _sum_reference,
+def _averaged(x: Tensor) -> Any:
+    return accumulator(x) if x.dtype.is_float else halo.f64
+
+
+def _mean(x: Tensor, axes: Any, total: Any) -> Any:
+    """A total over `axes`, by how many they are."""
+    count: Any = 1
+    for d in axes:
+        count = count * extent(x, d)
+    return total / (float(count) if isinstance(count, int) else count.astype(_averaged(x)))
+
+
+def _lowest(dtype: Any) -> Any:
+    return -math.inf if dtype.is_float else int(dtype.min)
+
+
+def _highest(dtype: Any) -> Any:
+    return math.inf if dtype.is_float else int(dtype.max)
+
+
+SUM = _Fold(halo.sum, operator.add, lambda dtype: 0)
+
+sum = _reduction("sum", SUM, _sum_reference,
                  "The sum, in the type of x (f16 and bf16 are added up in f32): ONNX ReduceSum.",
-                 rows=(0, operator.add))  # fmt: skip
-prod = _reduction("prod", lambda x, axes, keep: reduced("prod", x, axes, halo.prod, _same, keep),
+                 wide=accumulator)  # fmt: skip
+prod = _reduction("prod", _Fold(halo.prod, operator.mul, lambda dtype: 1),
                   lambda x, axes, keep: np.prod(x, axis=axes, keepdims=keep), "The product: ONNX ReduceProd.")  # fmt: skip
-max = _reduction("max", _extreme("max", halo.max), _extreme_reference(np.max, _least),
-                 "The largest value, NaN if one is, the least of the type if there is none: ONNX ReduceMax.",
-                 rows=(-math.inf, halo.max))  # fmt: skip
-min = _reduction("min", _extreme("min", halo.min), _extreme_reference(np.min, _most),
-                 "The least value, NaN if one is, the largest of the type if there is none: ONNX ReduceMin.",
-                 rows=(math.inf, halo.min))  # fmt: skip
-mean = _reduction("mean", _mean, lambda x, axes, keep: np.mean(x, axis=axes, keepdims=keep, dtype=np.float64),
-                  "The mean, of integers cut towards zero: ONNX ReduceMean.", rows=(0, operator.add))  # fmt: skip
-any = _reduction("any", lambda x, axes, keep: reduced("any", x, axes, halo.any, _same, keep),
+max = _reduction("max", _Fold(halo.max, halo.max, _lowest), _extreme_reference(np.max, _least),
+                 "The largest value, NaN if one is, the least of the type if there is none: ONNX ReduceMax.")  # fmt: skip
+min = _reduction("min", _Fold(halo.min, halo.min, _highest), _extreme_reference(np.min, _most),
+                 "The least value, NaN if one is, the largest of the type if there is none: ONNX ReduceMin.")  # fmt: skip
+mean = _reduction("mean", SUM, lambda x, axes, keep: np.mean(x, axis=axes, keepdims=keep, dtype=np.float64),
+                  "The mean, of integers cut towards zero: ONNX ReduceMean.",
+                  wide=_averaged, end=_mean)  # fmt: skip
+any = _reduction("any", _Fold(halo.any, operator.or_, lambda dtype: False),
                  lambda x, axes, keep: np.any(x, axis=axes, keepdims=keep),
                  "Whether one holds: ONNX ReduceMax of bool.", "bool")  # fmt: skip
-all = _reduction("all", lambda x, axes, keep: reduced("all", x, axes, halo.all, _same, keep),
+all = _reduction("all", _Fold(halo.all, operator.and_, lambda dtype: True),
                  lambda x, axes, keep: np.all(x, axis=axes, keepdims=keep),
                  "Whether all hold: ONNX ReduceMin of bool.", "bool")  # fmt: skip
 
 
-def _logsumexp(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
-    wide = accumulator(x)
+def _logsumexp_reference(x: Any, axes: Any, keepdims: bool) -> Any:
+    v = x.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        top = np.max(v, axis=axes, keepdims=True, initial=-np.inf)
+        top = np.where(np.isfinite(top), top, 0)
+        found = np.log(np.sum(np.exp(v - top), axis=axes, keepdims=True)) + top
+    return found if keepdims else np.squeeze(found, axis=axes)
+
+
+logsumexp = _declared("logsumexp", Kind.OPAQUE, _logsumexp_reference,
+                      "log(sum(exp(x))), without overflow: ONNX ReduceLogSumExp.", "float")  # fmt: skip
+
+
+@logsumexp.strategy("direct")
+def _(x: Tensor, *, axes: Any, keepdims: bool) -> Tensor:
+    axes, wide = axes_of("logsumexp", axes, x.ndim), accumulator(x)
     if not axes:
         return elementwise("logsumexp", _same, x)
     top = reduced("top", x, axes, halo.max, lambda v: v.astype(wide), True, dtype=wide)
@@ -220,20 +279,6 @@ def _logsumexp(x: Tensor, axes: Any, keepdims: bool) -> Tensor:
     rest = iter(i)
     f[i] = kept.func[tuple(0 if d in axes else next(rest) for d in range(x.ndim))]
     return Tensor(f, shape, x.dtype)
-
-
-def _logsumexp_reference(x: Any, axes: Any, keepdims: bool) -> Any:
-    v = x.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        top = np.max(v, axis=axes, keepdims=True, initial=-np.inf)
-        top = np.where(np.isfinite(top), top, 0)
-        found = np.log(np.sum(np.exp(v - top), axis=axes, keepdims=True)) + top
-    return found if keepdims else np.squeeze(found, axis=axes)
-
-
-logsumexp = _reduction("logsumexp", _logsumexp, _logsumexp_reference,
-                       "log(sum(exp(x))), without overflow: ONNX ReduceLogSumExp.", "float")  # fmt: skip
-logsumexp.kind = Kind.OPAQUE  # it reads x twice
 
 
 # Where an extreme is --------------------------------------------------------------------------------------------------
