@@ -247,7 +247,9 @@ def tile(x: TensorType, *, reps: tuple[int, ...]) -> TensorType:
 @tile.strategy("direct")
 def _(x: Tensor, *, reps: tuple[int, ...]) -> Tensor:
     f, i = Func("tile"), indices(x.ndim)
-    f[i] = x.func[tuple(v if k == 1 else v % dim_max(n, 1) for v, n, k in zip(i, x.shape, reps, strict=True))]
+    # a remainder is bounded where its divisor is seen to be positive: in the loops themselves nobody knows that of w + 1
+    least = [max(n, 1) if isinstance(n, int) else halo.max(n, 1) for n in x.shape]
+    f[i] = x.func[tuple(v if k == 1 else v % n for v, n, k in zip(i, least, reps, strict=True))]
     return Tensor(f, tile.infer((x.type,), {"reps": reps}).shape, x.dtype)
 
 

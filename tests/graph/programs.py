@@ -14,7 +14,7 @@ from halo.graph import Constant, Function, Module, Tuple, Var
 from halo.graph.ir import Call, Item, walk
 from halo.graph.symbolic import evaluated, fixed
 from halo.nn import TensorType
-from halo.types import f32
+from halo.types import f16, f32, f64
 
 SMOOTH = (
     nn.relu,
@@ -39,12 +39,17 @@ class Maker:
         self.pick = pick
         self.rng = np.random.default_rng(pick(1000))
         self.pool: list[Any] = []
+        self.type = self.of(f32, f32, f32, f64, f16)
+        self.error = {f32: 2e-4, f64: 1e-10, f16: 3e-2}[self.type]
 
     def of(self, *choices: Any) -> Any:
         return choices[self.pick(len(choices))]
 
     def constant(self, *shape: int, scale: float = 1.0) -> Constant:
-        return Constant((self.rng.standard_normal(shape) * scale).astype(np.float32))
+        return Constant((self.rng.standard_normal(shape) * scale).astype(self.type.dtype))
+
+    def number(self, value: float) -> Any:
+        return self.type.dtype.type(value)
 
     def program(self, steps: int) -> tuple[Module, dict[str, tuple[Any, ...]]]:
         """A program, and the shape of each input with names where an axis is open."""
@@ -53,9 +58,11 @@ class Maker:
             for k, name in ((self.of(1, 2), "n"), (self.of(5, 8, 13), "h"), (self.of(4, 9, 16), "w"))
         )
         c = self.of(3, 8, 16, 20)
-        params = [Var("x", TensorType((n, c, h, w), f32))]
+        params = [Var("x", TensorType((n, c, h, w), self.type))]
         if self.pick(2):
-            params.append(Var("y", TensorType(self.of((n, c, h, w), (c, 1, 1), (1, c, h, w), (n, c, 1, 1), (w,)), f32)))
+            params.append(
+                Var("y", TensorType(self.of((n, c, h, w), (c, 1, 1), (1, c, h, w), (n, c, 1, 1), (w,)), self.type))
+            )
         self.pool = list(params)
         for _ in range(steps):
             self.step()
@@ -80,8 +87,11 @@ class Maker:
             self.joined,
             self.cut,
         ]
+        kinds += [self.ordered, self.spread]
         if x.type.ndim == 4:
             kinds += [self.conv, self.conv, self.conv, self.pool2d, self.resized]
+        if x.type.ndim in (3, 4, 5):
+            kinds += [self.conv_nd, self.conv_transpose]
         if x.type.ndim >= 2:
             kinds += [self.product]
         made = self.of(*kinds)(x)
@@ -140,8 +150,64 @@ class Maker:
         made = nn.conv2d(x, weight, bias, strides=self.of(1, 1, 2), padding=pads, dilation=dilation, groups=groups)
         if self.pick(3) == 0:
             scale, shift, mean = (self.constant(o) for _ in range(3))
-            made = nn.batch_norm(made, scale, shift, mean, Constant(self.rng.uniform(0.5, 2, o).astype(np.float32)))
+            made = nn.batch_norm(
+                made, scale, shift, mean, Constant(self.rng.uniform(0.5, 2, o).astype(self.type.dtype))
+            )
         return made
+
+    def conv_nd(self, x: Any) -> Any:
+        c, n = x.type.shape[1], x.type.ndim - 2
+        if not isinstance(c, int):
+            return None
+        groups = self.of(1, 1, c)
+        o = groups * self.of(1, 2) if groups > 1 else self.of(1, 7, 16)
+        k = [self.of(1, 2, 3) for _ in range(n)]
+        weight = self.constant(o, c // groups, *k, scale=(c // groups * math.prod(k)) ** -0.5)
+        return nn.conv(x, weight, strides=self.of(1, 2), padding=tuple(v - 1 for v in k) * 2, groups=groups)
+
+    def conv_transpose(self, x: Any) -> Any:
+        c, n = x.type.shape[1], x.type.ndim - 2
+        if not isinstance(c, int) or not all(isinstance(k, int) for k in x.type.shape):
+            return None
+        groups = self.of(1, 1, c)
+        o, k = self.of(1, 3, 8), [self.of(1, 2, 3, 4) for _ in range(n)]
+        weight = self.constant(c, o, *k, scale=(c // groups * math.prod(k)) ** -0.5)
+        return nn.conv_transpose(x, weight, strides=self.of(1, 2), padding=0, groups=groups)
+
+    def ordered(self, x: Any) -> Any:
+        if not x.type.ndim:
+            return None
+        d = self.pick(x.type.ndim)
+        k = x.type.shape[d]
+        match self.pick(4):
+            case 0:
+                return nn.sort(x, axis=d, descending=bool(self.pick(2)))
+            case 1:
+                return nn.cumsum(nn.multiply(x, self.number(0.2)), axis=d)
+            case 2 if isinstance(k, int):
+                found = nn.topk(x, k=1 + self.pick(k), axis=d, largest=bool(self.pick(2)))
+                return found[0] if isinstance(found, tuple | list) else None
+            case _:
+                return nn.logsumexp(x, axes=(d,), keepdims=bool(self.pick(2)))
+
+    def spread(self, x: Any) -> Any:
+        shape = x.type.shape
+        match self.pick(4):
+            case 0:
+                return nn.tile(x, reps=tuple(self.of(1, 1, 2) for _ in shape))
+            case 1:
+                return nn.broadcast_to(
+                    x, shape=(*self.of((), (2,), (3,)), *(self.of(1, 4) if k == 1 else k for k in shape))
+                )
+            case 2 if len(shape) == 4 and isinstance(shape[1], int) and shape[1] % 4 == 0:
+                return nn.depth_to_space(x, block=(2, 2), mode=self.of("DCR", "CRD"))
+            case 3 if len(shape) == 4:
+                y = self.pool[self.pick(len(self.pool))]
+                if y.type.ndim == 4 and y.type.shape[:2] == shape[:2] and y.type.shape[3] == shape[3]:
+                    return nn.multiply(nn.einsum(x, y, equation="bhqd,bhkd->bhqk"), self.number(0.2))
+                return None
+            case _:
+                return nn.repeat(x, repeats=2, axis=self.pick(len(shape))) if shape else None
 
     def pool2d(self, x: Any) -> Any:
         if self.pick(4) == 0:
@@ -266,7 +332,7 @@ class Maker:
             ]
             axes = (*range(x.type.ndim - 2), x.type.ndim - 1, x.type.ndim - 2)
             y = others[self.pick(len(others))]
-            scale = np.float32((k if isinstance(k, int) else 12) ** -0.5)
+            scale = self.number((k if isinstance(k, int) else 12) ** -0.5)
             return nn.multiply(nn.matmul(x, nn.transpose(y, axes=axes)), scale)
         if not isinstance(k, int):
             return None

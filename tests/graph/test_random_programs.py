@@ -22,13 +22,14 @@ def check(maker: Maker, steps: int) -> None:
     opened = {str(k) for s in shapes.values() for k in s if not isinstance(k, int)}
     for _ in range(3 if opened else 1):
         dims = {name: int(maker.rng.integers(LEAST[name], MOST[name])) for name in sorted(opened)}
-        inputs = {name: maker.rng.standard_normal([k if isinstance(k, int) else dims[str(k)] for k in s]).astype(np.float32)
+        inputs = {name: maker.rng.standard_normal([k if isinstance(k, int) else dims[str(k)] for k in s]).astype(maker.type.dtype)
                   for name, s in shapes.items()}  # fmt: skip
         found = _called(net, inputs, 1)
         for got, again, want in zip(found, _called(net, inputs, 2), by_numpy(m, inputs), strict=True):
             assert got.shape == want.shape
             assert got.tobytes() == again.tobytes()
-            np.testing.assert_allclose(got, want, rtol=0, atol=2e-4 * max(abs(want).max(initial=0), 1e-3))
+            got, want = got.astype(np.float64), want.astype(np.float64)
+            np.testing.assert_allclose(got, want, rtol=0, atol=maker.error * max(abs(want).max(initial=0), 1e-2))
 
 
 def _called(net: Any, inputs: dict[str, np.ndarray], threads: int) -> Any:

@@ -199,3 +199,14 @@ def test_what_is_padded_and_reshaped_is_read_inside_only() -> None:
     for b, n in ((1, 50), (3, 7), (2, 1000)):
         x = weights(b, n)
         np.testing.assert_array_equal(net(x)[:, 0, 0], np.pad(x, ((0, 0), (256, 256))))
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(1, 3), st.integers(0, 9))
+def test_what_is_repeated_along_an_axis_of_one_entry_more(n: int, w: int) -> None:
+    x = Var("x", TensorType((Dim("n"), Dim("w")), f32))
+    longer = nn.conv(nn.reshape(x, shape=(Dim("n"), 1, Dim("w"))), Constant(np.ones((1, 1, 2), np.float32)), padding=1)
+    net = Module({"main": Function((x,), nn.tile(longer, reps=(1, 2, 2)))}).compile()
+    a = np.random.default_rng(w).standard_normal((n, w), np.float32)
+    sums = np.pad(a, ((0, 0), (0, 1))) + np.pad(a, ((0, 0), (1, 0)))
+    np.testing.assert_allclose(net(a), np.tile(sums[:, None], (1, 2, 2)), atol=1e-6)
