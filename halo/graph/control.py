@@ -51,7 +51,7 @@ def if_(condition: Expr, args: Values, then: Callable[..., Values], otherwise: C
         ) -> tuple[Expr, ...]:  # fmt: skip
     """The values of `then(*vars)` where `condition` holds, else those of `otherwise(*vars)`: each is called once, with a Var
     for each of `args`, and other Vars that it uses become arguments. `name` is unique in the program. Where the condition is
-    a constant there is no If.
+    a constant there is no If. One entry is of as many axes in both branches as in the one that has more.
 
     Raises ArgumentError for a condition that is no bool[], and for branches whose values are of different types.
 
@@ -68,6 +68,8 @@ def if_(condition: Expr, args: Values, then: Callable[..., Values], otherwise: C
     results = [tuple(map(constant, branch(*params))) for branch in (then, otherwise)]
     if len(results[0]) != len(results[1]):
         raise ArgumentError(f"the branches of an If give {len(results[0])} and {len(results[1])} values", loc=here())
+    pairs = [_of_one_rank(a, b) for a, b in zip(*results, strict=True)]
+    results = [tuple(pair[k] for pair in pairs) for k in range(2)]
     types = [tuple(e.type for e in r) for r in results]
     result = unified(types[0], types[1], name)
     bodies, more = _closed([Function(params, _packed(r)) for r in results])
@@ -104,6 +106,9 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
         next_, stacked = [*map(constant, next_)], [*map(constant, stacked)]
         if len(next_) != len(own):
             raise ArgumentError(f"a Loop carries {len(own)} values, and its body gives {len(next_)}", loc=here())
+        kinds = [(e.type.ndim, e.type.dtype) for e in own]
+        if kinds != [(e.type.ndim, e.type.dtype) for e in next_] and _runs(trip, condition):
+            return _peeled(trip, carried, args, body, name)
         wider = tuple(unified(a, e.type, f"{name}_{k}") for k, (a, e) in enumerate(zip(types, next_, strict=True)))
         if wider == types:
             break
@@ -131,6 +136,31 @@ def loop(trip: Expr | None, condition: Expr | None, carried: Values, args: Value
     (f,), others = _closed([Function((i, *own, *more), _packed(given))])
     made = Loop(trip, condition, tuple(carried), (*args, *others), f, result if len(result) != 1 else result[0], name)
     return _unpacked(made, len(result))
+
+
+def _runs(trip: Expr | None, condition: Expr | None) -> bool:
+    """Whether there is a first iteration for sure."""
+    known = None if trip is None else values(trip)
+    often = trip is None or (known is not None and dim_max(1 - known.item(), 0) == 0)
+    return often and (condition is None or isinstance(condition, Constant))
+
+
+def _peeled(trip: Expr | None, carried: Values, args: Values,
+            body: Callable[..., tuple[Expr | None, Values, Values]], name: str) -> tuple[Expr, ...]:  # fmt: skip
+    """The loop with its first iteration before it, after which what it carries is of another rank or type."""
+    from halo import nn
+
+    one = Constant(np.array(1, np.int64))
+    again, first, row = body(Constant(np.array(0, np.int64)), *carried, *args)
+    first = [*map(constant, first)]
+
+    def rest(i: Expr, *own: Expr) -> tuple[Expr | None, Values, Values]:
+        return body(nn.add(i, one), *own)
+
+    found = loop(None if trip is None else nn.subtract(trip, one), again, first, args, rest, f"{name}_rest")
+    stacked = (nn.reshape(r, shape=(1, *r.type.shape)) for r in map(constant, row))
+    rows = [nn.concatenate(r, more, axis=0) for r, more in zip(stacked, found[len(first) :], strict=True)]
+    return (*found[: len(first)], *rows)
 
 
 def _holding(held: set[int], trip: Expr | None, condition: Expr | None, carried: Values, args: Values,
@@ -181,6 +211,17 @@ def _closed(bodies: list[Function]) -> tuple[list[Function], tuple[Var, ...]]:
 
 def _vars(args: Values, start: int = 0) -> tuple[Var, ...]:
     return tuple(Var(f"a{k}", e.type) for k, e in enumerate(args, start))
+
+
+def _of_one_rank(a: Expr, b: Expr) -> tuple[Expr, Expr]:
+    """Both, the one of fewer axes with more of them, where each is one entry."""
+    from halo import nn
+
+    if any(isinstance(e.type, tuple) or any(n != 1 for n in e.type.shape) for e in (a, b)):
+        return a, b
+    shape = (1,) * max(a.type.ndim, b.type.ndim)
+    found = (e if e.type.shape == shape else nn.reshape(e, shape=shape) for e in (a, b))
+    return next(found), next(found)
 
 
 def _packed(values: Values) -> Expr:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
+from halo.ir.shapes import Dim
 
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, walk
 from .symbolic import evaluated, fixed, substituted
@@ -27,9 +28,9 @@ def evaluate(m: Module, inputs: Mapping[str, Array]) -> list[Array]:
     """
     dims: dict[str, int] = {}
     for p in m.main.params:
-        dims |= {str(n): k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if not isinstance(n, int)}
+        dims |= {n.name: k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if isinstance(n, Dim)}
     if not any(f.primitive for f in m.functions.values()):
-        m = fixed(m, {p.name: evaluated(p.type.shape, dims) for p in m.main.params})
+        m = fixed(m, {p.name: inputs[p.name].shape for p in m.main.params})
     return Evaluator(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])
 
 

@@ -46,6 +46,7 @@ def substituted(value: Any, of: Mapping[str, Any]) -> Any:
 def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
     """`m` with the extents of inputs, by name, that `shapes` has integers for; what follows from them is inferred anew."""
     of: dict[str, Any] = {}
+    asked: list[tuple[str, Any, Any]] = []
     for name, given in shapes.items():
         t = m.inputs.get(name)
         if t is None:
@@ -54,10 +55,13 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
         if len(shape) != t.ndim:
             raise ArgumentError(f"{name} is a tensor of {t}, not of {len(shape)} axes", loc=here())
         for n, extent in zip(t.shape, shape, strict=True):
-            if isinstance(n, Dim) and isinstance(extent, int) and of.setdefault(n.name, extent) == extent:
-                continue
+            if isinstance(n, Dim) and isinstance(extent, int):
+                of.setdefault(n.name, extent)
             if n != extent:
-                raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
+                asked.append((name, n, extent))
+    for name, n, extent in asked:  # arithmetic over Dims is what they make it
+        if substituted(n, of) != extent:
+            raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
     return m.with_main(renamed(m.main, of))
 
 

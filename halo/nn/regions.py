@@ -12,11 +12,14 @@ import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
 
+from .lines import extent
 from .op import Kind, op
 from .shapes import indices, takes
 from .tensor import Tensor, TensorType
 
 __all__ = ["roi_align"]
+
+MOST = 256  # samples a side of a cell: more than pictures have points there
 
 
 def _roi_align(x: Any, rois: Any, batch: Any, *, size: Any, samples: int = 2, scale: float = 1.0, mode: str = "avg",
@@ -75,8 +78,9 @@ def roi_align(x: TensorType, rois: TensorType, batch: TensorType, *, size: tuple
         or rois.dtype is not x.dtype
     ):
         raise ArgumentError(f"{rois} of {batch} are no regions of {x}", loc=here(), hint="rois [R, 4], batch [R]")
-    if 0 in x.shape[:1] + x.shape[2:] or len(size) != 2 or min(*size, samples) < 1:
-        raise ArgumentError(f"roi_align makes no {size} of {samples} samples from {x}", loc=here())
+    if 0 in x.shape[:1] + x.shape[2:] or len(size) != 2 or min(*size, samples) < 1 or samples > MOST:
+        raise ArgumentError(f"roi_align makes no {size} of {samples} samples from {x}", loc=here(),
+                            hint=f"samples from 1 to {MOST}")  # fmt: skip
     return TensorType((rois.shape[0], x.shape[1], *size), x.dtype)
 
 
@@ -84,20 +88,21 @@ def roi_align(x: TensorType, rois: TensorType, batch: TensorType, *, size: tuple
 def _(x: Tensor, rois: Tensor, batch: Tensor, *, size: Any, samples: int, scale: float, mode: str,
       half_pixel: bool) -> Tensor:  # fmt: skip
     t = x.dtype
-    pictures, _, *spatial = x.type.static
+    pictures, _, *spatial = (extent(x, d) for d in range(4))
     f, (n, c, *at) = Func("roi_align"), indices(4)
     r: RDom = halo.rdom(samples, samples, names=["a", "b"])
     near = []
     for d, k in enumerate(r):
         lo, hi = (rois.func[n, 1 - d + e] * t(scale) - t(0.5 * half_pixel) for e in (0, 2))
-        extent = hi - lo if half_pixel else halo.max(hi - lo, t(1))
-        v = lo + (at[d].astype(t) + (k.astype(t) + t(0.5)) / t(samples)) * extent / t(size[d])
+        side = hi - lo if half_pixel else halo.max(hi - lo, t(1))
+        v = lo + (at[d].astype(t) + (k.astype(t) + t(0.5)) / t(samples)) * side / t(size[d])
+        last = spatial[d] - 1
         held = halo.all(v >= t(-1), v <= t(spatial[d]))
-        v = halo.clamp(halo.select(held, v, t(0)), t(0), t(spatial[d] - 1))
-        low = halo.clamp(halo.i32(halo.floor(v)), 0, spatial[d] - 1)
+        v = halo.clamp(halo.select(held, v, t(0)), t(0), t(last))
+        low = halo.clamp(halo.i32(halo.floor(v)), 0, last)
         part = v - low.astype(t)
         weights = (halo.select(held, w, t(0)) for w in (t(1) - part, part))
-        near.append(list(zip((low, halo.min(low + 1, spatial[d] - 1)), weights, strict=True)))
+        near.append(list(zip((low, halo.min(low + 1, last)), weights, strict=True)))
     picture = halo.clamp(halo.i32(batch.func[n]), 0, pictures - 1)
     values = [x.func[picture, c, p, q] * (w * u) for (p, w), (q, u) in itertools.product(*near)]
     if mode == "avg":

@@ -98,10 +98,10 @@ def topk(x: TensorType, *, k: int, axis: int = -1, largest: bool = True) -> Tens
     """
     takes("topk", "number", x)
     d = axis_of("topk", axis, x.ndim)
-    n = x.shape[d]
-    if not isinstance(n, int):
+    n, known = x.shape[d], [v for v in (x.shape[d], k) if isinstance(v, int)]
+    if len(known) < 2:
         assume(">=", n, k)
-    if k < 0 or (isinstance(n, int) and k > n):
+    if any(v < 0 for v in known) or (len(known) == 2 and k > n):
         raise ArgumentError(f"there are no {k} largest of {x} along axis {axis}", loc=here())
     return TensorType((*x.shape[:d], k, *x.shape[d + 1 :]), i64)
 
@@ -113,7 +113,7 @@ FEW, NONE, LAST = 32, np.int64(-(1 << 63)), np.int64((1 << 31) - 1)
 
 def _are_few(types: Types, attrs: Any, target: Target) -> bool:
     x, k = types[0], attrs["k"]
-    if x is None or x.dtype.bytes > 4 or not 0 < k <= FEW:
+    if x is None or x.dtype.bytes > 4 or not isinstance(k, int) or not 0 < k <= FEW:
         return False
     n = x.shape[axis_of("topk", attrs["axis"], x.ndim)]
     return k <= 8 or not isinstance(n, int) or k * k <= 3 * n  # the best of all lanes are found one by one

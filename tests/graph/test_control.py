@@ -366,6 +366,8 @@ def test_what_does_not_fit() -> None:
         if_(C, [X], lambda x: [x], lambda x: [nn.reshape(x, shape=(2, 2))])
     with pytest.raises(halo.ArgumentError, match="no values of one type"):
         loop(N, None, [X], [], lambda i, s: (None, [nn.cast(s, dtype="i32")], []))
+    with pytest.raises(halo.ArgumentError, match="no values of one type"):  # after no iteration it is what it was
+        loop(N, None, [X], [], lambda i, s: (None, [nn.reshape(s, shape=(2, 2))], []))
     with pytest.raises(halo.ArgumentError, match="trip count"):
         loop(X, None, [X], [], lambda i, s: (None, [s], []))
 
@@ -385,6 +387,14 @@ from onnx import parser  # noqa: E402  (once it is known to be there)
     ("r = Loop<body = b (int64 i, bool go, float[3] s) => (bool more, float[3] next) { "
      "next = Add(s, y) v = ReduceMax<keepdims = 0>(next) more = Less(v, big) }>(five, , x)",
      "float[3] x, float[3] y, float big", "float[3] r"),
+    ("r = Loop<body = b (int64 i, bool go, float[] s) => (bool more, float[] next) { f = Cast<to = 1>(i) t = Add(s, f) "
+     "next = Add(t, x) v = ReduceMax<keepdims = 0>(next) more = Less(v, big) }>(five, , nought)",
+     "float[3] x, float big", "float[] r"),
+    ("r, rows = Loop<body = b (int64 i, bool go, float[] s) => (bool more, float[] next, float[3] row) { "
+     "next = Add(s, x) row = Mul(next, y) more = Identity(go) }>(five, , nought)",
+     "float[3] x, float[3] y", "float[] r, float[5, 3] rows"),
+    ("v = ReduceSum<keepdims = 0>(x) k = Less(v, zero) s = If<then_branch = t () => (float[] a) { a = Add(zero, zero) }, "
+     "else_branch = e () => (float[] b) { b = Cast<to = 1>(one) }>(k) r = Add(s, x)", "float[3] x, float zero", "float[3] r"),
     ("n = Shape (x) k = Squeeze (n) c = Cast<to = 6> (k) f = Cast<to = 1> (c) o = Less (nought, f) "
      "m, p, t, u, rows = Loop<body = b (int64 i, bool go, int32 a, float s, int32 v, float[3] z) => "
      "(bool more, int32 d, float e, int32 v2, float[3] z2, float[3] row) { d = Add (a, unit) q = Gather (x, a) e = Add (s, q) "
@@ -397,7 +407,7 @@ from onnx import parser  # noqa: E402  (once it is known to be there)
 def test_as_onnx_runtime(nodes: str, inputs: str, outputs: str) -> None:
     made = parser.parse_model(
         f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) <int64 five = {{5}}, int32 start = {{0}}, '
-        f"int32 unit = {{1}}, float nought = {{0}}> {{ {nodes} }}"
+        f"int32 unit = {{1}}, int64[1] one = {{1}}, float nought = {{0}}> {{ {nodes} }}"
     )
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])

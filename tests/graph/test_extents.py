@@ -183,6 +183,16 @@ def test_what_is_told_by_the_same_value_is_one_extent() -> None:
     assert net(np.eye(4, 5, dtype=np.float32)) == 2 * 2 * (0 + 1 + 2 + 3)
 
 
+def test_extents_that_are_arithmetic_over_those_of_another_parameter() -> None:
+    m = parse("def main(%x: f32[2*k + 1], %y: f32[k]) -> f32[3*k + 1] { %0 = concatenate(%x, %y); %0 }")
+    x, y = np.arange(5, dtype=np.float32), np.ones(2, np.float32)
+    for found in (m.compile()(x, y), evaluate(m, {"x": x, "y": y})[0]):
+        np.testing.assert_array_equal(found, np.concatenate([x, y]))
+    for f in (m.compile(), lambda x, y: evaluate(m, {"x": x, "y": y})):
+        with pytest.raises(halo.ArgumentError, match=r"2\*k \+ 1"):
+            f(x[:4], y)
+
+
 EMPTY = {
     "take": ("(%x: f32[n, 4], %i: i64[m]) -> f32[m, 4] { %0 = take(%x, %i, axis=0); %0 }", (0, 4), (0,)),
     "gather_nd": ("(%x: f32[n, 4], %i: i64[m, 1]) -> f32[m, 4] { %0 = gather_nd(%x, %i); %0 }", (0, 4), (0, 1)),

@@ -49,6 +49,11 @@ PROGRAMS = {
     "DFT of an open axis": "(float[b, h, 1] x) => (float[p, q, r] y) { y = DFT<axis = 1>(x) }",
     "DFT of an open axis cut": "(float[b, h, 1] x) => (float[p, q, r] y) { y = DFT<axis = 1, onesided = 1>(x, eight) }",
     "TopK": "(float[b, h] x) => (float[p, q] y, int64[p, q] i) { s = Shape<start = 1>(x) y, i = TopK(x, s) }",
+    "RoiAlign": """(float[b, 3, h, w] x, float[h, 4] z) => (float[p, q, r, s] y) { s = Shape<end = 1>(z)
+        i = ConstantOfShape<value = int64[1] {0}>(s)
+        y = RoiAlign<output_height = 3, output_width = 2, sampling_ratio = 2, spatial_scale = 2.0>(x, z, i) }""",
+    "Squeeze to the rank that is declared": """(float[h, w] x) => (float[p] y) { zero = Constant<value_ints = [0]>()
+        a = ReduceMean<axes = [0], keepdims = 1>(x) b = Squeeze(a) y = Sigmoid(b) }""",
     "Tile": "(float[b, h] x) => (float[p, q] y) { s = Shape(x) y = Tile(x, s) }",
     "RNN": f"{STEPS} {{ y, last = RNN<hidden_size = 5>(x, w1, r1) }}",
     "GRU": f"{STEPS} {{ y, last = GRU<hidden_size = 5, direction = \"bidirectional\">(x, w3, r3) }}",
@@ -110,6 +115,19 @@ def test_states_say_how_many_sequences_there_are() -> None:
     assert net(x=np.zeros((7, 1, 4), np.float32), start=start).shape == (7, 5)
     with pytest.raises(halo.ArgumentError):
         net(x=np.zeros((7, 2, 4), np.float32), start=start)
+
+
+def test_what_only_a_call_tells_of_axes_of_one_entry() -> None:
+    text = "(float[b, 1] x) => (float y) { a = Squeeze(x) c = Sigmoid(a) y = Neg(c) }"
+    net = from_onnx(program(text)).compile()
+    assert net(x=np.zeros((1, 1), np.float32)) == np.float32(-0.5)
+    with pytest.raises(halo.ArgumentError, match=r"takes 1 == b"):
+        net(x=np.zeros((2, 1), np.float32))
+    made = program(text)
+    made.graph.output[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(halo.ArgumentError, match=r"only a call tells whether b of f32\[b, 1\] is one"):
+        from_onnx(made)
+    assert from_onnx(made, shapes={"x": (3, 1)}).main.outputs[0].type.shape == (3,)
 
 
 def test_indices_of_windows_that_only_a_call_pads() -> None:

@@ -528,6 +528,7 @@ def test_nan_and_negative_zero_go_through_relu_and_pools() -> None:
     (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 5), ints(3), size=(1, 1)), "are no regions of"),
     (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 4), ints(3), size=(1, 1), mode="sum"), "no mode 'sum'"),
     (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 4), ints(3), size=(0, 1)), "makes no"),
+    (lambda: nn.roi_align(r(1, 1, 2, 2), r(3, 4), ints(3), size=(1, 1), samples=2**31), "of 2147483648 samples"),
     (lambda: nn.arange(np.int32(1), np.int64(1), length=2), "one type"),
     (lambda: nn.reinterpret(r(2), dtype="i64"), "the bits of"),
 ])  # fmt: skip

@@ -44,6 +44,19 @@ def test_topk_of_an_extent_that_a_call_knows(axis: int) -> None:
         np.testing.assert_array_equal(nn.topk(x, k=4, axis=axis)(x=a), nn.topk.reference(a, k=4, axis=axis))
 
 
+def test_as_many_as_a_call_tells() -> None:
+    x, k = halo.Input("x", halo.f32, shape=("m", "n")), halo.Dim("m")
+    net = Module(
+        {"main": Function((v := Var("x", nn.TensorType((k, halo.Dim("n")), halo.f32)),), nn.topk(v, k=k))}
+    ).compile()
+    for shape in ((3, 50), (40, 41), (4, 4), (0, 3)):
+        a = among("float32", shape)
+        for found in (nn.topk(x, k=k)(x=a), net(a)):
+            np.testing.assert_array_equal(found, nn.topk.reference(a, k=shape[0]))
+    with pytest.raises(halo.ArgumentError, match="n >= m"):
+        net(np.zeros((5, 3), np.float32))
+
+
 @pytest.mark.parametrize("op", [nn.sort, nn.argsort])
 @pytest.mark.parametrize("descending", [False, True])
 def test_order_along_an_extent_that_a_call_knows(op: Any, descending: bool) -> None:

@@ -20,6 +20,7 @@ from .control import CONTROL
 from .files import check_attributes, check_names, check_size, hold, read
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of, element_type
+from .ranks import declared_ranks
 
 __all__ = ["from_onnx"]
 
@@ -70,6 +71,7 @@ class _Importer:
         self.depth = 0
         self.names: set[str] = set()  # that `unique` gave, in all of the model
         self.lets: dict[str, tuple[Dim, Expr]] = {}  # the extents that values give, by name
+        self.ranks: dict[str, int] = {}  # the most axes of values that the graph tells of, by name
 
     def module(self, proto: Any) -> Module:
         graph = proto.graph
@@ -91,8 +93,9 @@ class _Importer:
         return Module({"main": Function(params, body)}, tuple(o.name for o in graph.output), metadata, tensors)
 
     def _hold(self, graph: Any) -> None:
-        """The constants of a graph become values."""
+        """The constants of a graph become values, and what it says of ranks is known."""
         check_names(graph)
+        self.ranks = declared_ranks(graph)
         for t in graph.initializer:
             self.values[t.name] = Constant(_numbers(hold(t), t.name), t.name)
 
@@ -156,6 +159,7 @@ class _Importer:
         outputs = sum(1 for name in n.output if name)
         name = n.name or (n.output[0] if n.output else "")
         before = len(self.lets)
+        rank = self.ranks.get(n.output[0]) if n.output else None
 
         def let(value: Expr) -> Dim:
             dim = Dim(self.unique(_identifier(f"{name}_extent")))
@@ -167,7 +171,7 @@ class _Importer:
             attrs = {a.name: _attribute(a) for a in n.attribute}
             with from_node(name):
                 if made is not None:
-                    found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let))
+                    found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let, rank))
                 elif control is not None:
                     found = control(self, n, inputs, attrs)
         except HaloError as error:

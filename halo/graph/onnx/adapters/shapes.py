@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.errors import UnknownValueError, here
 from halo.ir.shapes import DimExpr, dim_min
 
 from ...ir import Constant, Expr
@@ -83,11 +84,25 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     x, axes = n[0], n.ints("axes", 1)
     if axes is None:
-        axes = tuple(d for d, extent in enumerate(x.type.static) if extent == 1)
+        axes = _ones(n)
     gone = {a % max(x.type.ndim, 1) for a in axes}
     if any(isinstance(x.type.shape[d], int) and x.type.shape[d] != 1 for d in gone):
         raise n.wrong(f"not all of the axes {axes} of {x.type} have extent 1")
     return nn.reshape(x, shape=tuple(extent for d, extent in enumerate(x.type.shape) if d not in gone))
+
+
+def _ones(n: Node) -> tuple[int, ...]:
+    """The axes of one entry: those of symbolic extents are all of them, or none, as the rank of the result tells."""
+    shape = n[0].type.shape
+    some = [d for d, extent in enumerate(shape) if isinstance(extent, int) and extent != 1]
+    open_ = [d for d, extent in enumerate(shape) if not isinstance(extent, int)]
+    if n.rank == len(some) + len(open_):
+        some += open_
+    elif open_ and n.rank != len(some):
+        name, why = shape[open_[0]], "takes out all axes of one entry, and only a call tells whether"
+        raise UnknownValueError(f"it {why} {name} of {n[0].type} is one", loc=here(),
+                                hint=f"the input that has the extent {name}: from_onnx(model, shapes={{...}})")  # fmt: skip
+    return tuple(d for d in range(len(shape)) if d not in some)
 
 
 @adapter("Constant")

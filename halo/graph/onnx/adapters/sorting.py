@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.ir.shapes import DimExpr
 
 from ...ir import Constant
 from ...shape_arithmetic import shape_vector
@@ -19,11 +18,7 @@ __all__: list[str] = []
 
 def _top(n: Node, k: Any, largest: bool) -> Any:
     x, axis = n[0], n.attrs.get("axis", -1)
-    if isinstance(k, DimExpr):
-        order = nn.argsort(x, axis=axis, descending=largest)
-        first = nn.strided_slice(order, begin=(0,), end=(k,), axes=(axis % x.type.ndim,))
-    else:
-        first = nn.topk(x, k=k, axis=axis, largest=largest)
+    first = nn.topk(x, k=k, axis=axis, largest=largest)
     return nn.gather_elements(x, first, axis=axis), first
 
 
