@@ -227,7 +227,10 @@ class _Parser:
                 self.take(",")
             return tuple(items)
         if self.kind == "name":
-            return {"True": True, "False": False, "None": None}.get(self.advance())
+            known = {"True": True, "False": False, "None": None}
+            if self.word not in known:
+                self.fail("a value is wanted")
+            return known[self.advance()]
         word = self.advance()
         return float(word) if word.lstrip("-") in ("inf", "nan") else ast.literal_eval(word)
 

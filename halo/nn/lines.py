@@ -19,7 +19,7 @@ from .schedule import bound, in_parallel, tiled
 from .shapes import indices
 from .tensor import Tensor, TensorType
 
-__all__ = ["accumulator", "across", "along", "extent", "in_lanes", "is_last", "line_of", "schedule_across",
+__all__ = ["WIDE", "accumulator", "across", "along", "extent", "few", "in_lanes", "is_last", "line_of", "schedule_across",
            "schedule_along", "schedule_blocks"]  # fmt: skip
 
 WIDE = 4  # vectors of lanes, where lines are long: as many sums as hide what one takes
@@ -202,11 +202,12 @@ def schedule_blocks(out: Tensor, size: int, ranges: Sequence[Any]) -> None:
         g.compute_at(f, task) if task is not None else g.compute_root()
         g.vectorize(u, natural)
         *loops, k = (f"s{d}" for d in range(len(ranges)))
-        update, few = g.update(0).vectorize(u, natural), _few(ranges[-1])
-        if few > 1:
-            update.split(k, k, f"{k}_u", few).unroll(f"{k}_u")
-        update.reorder(*loops, k, u, *((f"{k}_u",) if few > 1 else ()), f"{u}_v")
+        update, unrolled = g.update(0).vectorize(u, natural), few(ranges[-1])
+        if unrolled > 1:
+            update.split(k, k, f"{k}_u", unrolled).unroll(f"{k}_u")
+        update.reorder(*loops, k, u, *((f"{k}_u",) if unrolled > 1 else ()), f"{u}_v")
 
 
-def _few(n: Any) -> int:
+def few(n: Any) -> int:
+    """How many entries of an axis are taken at once: a number that divides it."""
     return next(k for k in (4, 3, 2, 1) if n % k == 0) if isinstance(n, int) else 1

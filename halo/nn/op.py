@@ -71,9 +71,10 @@ class Op:
     """An operator. Call it with arrays, or with Tensors, Inputs and graph variables."""
 
     def __init__(self, rule: Callable[..., TensorType], kind: Kind, reference: Callable[..., Any] | None,
-                 follows: bool, view: bool, general: General | None) -> None:  # fmt: skip
+                 follows: bool, view: bool, general: General | None,
+                 once: Callable[[Mapping[str, Any]], bool]) -> None:  # fmt: skip
         self.name, self.kind, self.reference, self.follows, self.view = rule.__name__, kind, reference, follows, view
-        self.general = general
+        self.general, self.once = general, once
         self.strategies: list[Strategy] = []
         self.rule, self.__doc__, self.__module__ = rule, rule.__doc__, rule.__module__
         self.signature = inspect.signature(rule)
@@ -209,11 +210,13 @@ def scheduled(
 
 
 def op(kind: Kind, *, reference: Callable[..., Any] | None = None, follows: bool = False, view: bool = False,
-       general: General | None = None) -> Callable[[Callable[..., TensorType]], Op]:  # fmt: skip
+       general: General | None = None, once: Callable[[Mapping[str, Any]], bool] = lambda attrs: False,
+       ) -> Callable[[Callable[..., TensorType]], Op]:  # fmt: skip
     """Make a type rule an operator, and register it under its name.
 
     `reference` computes the same on NumPy arrays. `follows`: it works on blocked layouts as it does on plain ones. `view`:
-    the result is the argument's memory in another shape.
+    the result is the argument's memory in another shape. `once`: whether, with these attributes, an anchor reads each entry
+    of its argument once at most, so that what is elementwise before it is computed where it is read.
     `general` gives the types and attributes that a kernel for arrays is made for, from those at hand and the type of the
     result: with `any_extent` one serves all extents, which is right where they need not be constants of the code.
 
@@ -229,7 +232,7 @@ def op(kind: Kind, *, reference: Callable[..., Any] | None = None, follows: bool
     """
 
     def register(rule: Callable[..., TensorType]) -> Op:
-        made = Op(rule, kind, reference, follows, view, general)
+        made = Op(rule, kind, reference, follows, view, general, once)
         OPS[made.name] = made
         return made
 

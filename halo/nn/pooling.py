@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from halo.jit.target import Target
 from halo.types import i64
 
 from .layouts import Layout
-from .lines import accumulator
+from .lines import accumulator, along, extent, schedule_along
 from .op import Kind, Types, op
 from .schedule import bound, padded_stage
 from .shapes import Window, takes
@@ -90,9 +91,22 @@ def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, 
     return Tensor(f, shape, x.dtype)
 
 
+def _apart(attrs: Mapping[str, Any]) -> bool:
+    """Whether no two windows have an entry in common."""
+    strides = attrs["kernel"] if attrs["strides"] is None else attrs["strides"]
+    n = next((len(v) for v in (attrs["kernel"], strides) if isinstance(v, (tuple, list))), 1)
+    w = Window.of(attrs["kernel"], strides, 0, attrs["dilation"], n)
+    reach = ((k - 1) * apart + 1 for k, apart in zip(w.kernel, w.dilation, strict=True))
+    return all(s >= k for s, k in zip(w.strides, reach, strict=True))
+
+
 def _schedule_pool(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     f = out.func
     bound(f, out)
+    functions: Any = f.program().graph.functions
+    for g in functions:  # what is before it is computed where it is read
+        if g is not f and g.name not in ("padded", "folded", "constant"):
+            g.compute_inline()
     n, tasks, *_, last = f.definitions.vars
     lanes = target.natural_lanes(out.dtype)
     if isinstance(out.shape[-1], int) and out.shape[-1] >= lanes:
@@ -137,7 +151,8 @@ def _reference_pool(fold: Any, empty: float) -> Any:
     return _channels_second(reference)
 
 
-@op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.max(axis=-1), -np.inf), follows=True)
+@op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.max(axis=-1), -np.inf), follows=True,
+    once=_apart)  # fmt: skip
 def max_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
              layout: str = "NCHW") -> TensorType:  # fmt: skip
     """The largest value of each window: ONNX MaxPool, TOPI pool1d to pool3d. `x`: [N, C, H, W], or as `layout` says ("NCW",
@@ -162,7 +177,8 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
     return _taps(x, w, least, _pooled(x.type, w, layout, ceil).shape, "max_pool", halo.max, layout)
 
 
-@op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.mean(axis=-1), 0), follows=True)
+@op(Kind.ANCHOR, reference=_reference_pool(lambda taps: taps.mean(axis=-1), 0), follows=True,
+    once=_apart)  # fmt: skip
 def average_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
                  count_include_pad: bool = False, layout: str = "NCHW") -> TensorType:  # fmt: skip
     """The mean of each window: ONNX AveragePool, TOPI pool1d to pool3d. `x`: as of `max_pool`.
@@ -273,7 +289,8 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
     return Tensor(f, _pooled(x.type, w, layout, ceil).shape, i64)
 
 
-@op(Kind.ANCHOR, reference=_reference_pool(lambda taps, p=2: (abs(taps) ** p).sum(axis=-1) ** (1 / p), 0), follows=True)
+@op(Kind.ANCHOR, reference=_reference_pool(lambda taps, p=2: (abs(taps) ** p).sum(axis=-1) ** (1 / p), 0), follows=True,
+    once=_apart)  # fmt: skip
 def lp_pool(x: TensorType, *, kernel: Any, strides: Any = None, padding: Any = 0, dilation: Any = 1, ceil: bool = False,
             p: int = 2, layout: str = "NCHW") -> TensorType:  # fmt: skip
     """The norm of each window, sum(|x|**p)**(1/p): ONNX LpPool. `x`: as of `max_pool`.
@@ -302,7 +319,7 @@ def _(x: Tensor, *, kernel: Any, strides: Any, padding: Any, dilation: Any, ceil
 
 
 @op(Kind.ANCHOR, reference=_channels_second(lambda x: x.astype(np.float64).mean(axis=(2, 3), keepdims=True).astype(x.dtype)),
-    follows=True)  # fmt: skip
+    follows=True, once=lambda attrs: True)  # fmt: skip
 def global_average_pool(x: TensorType, *, layout: str = "NCHW") -> TensorType:
     """The mean over all of H and W: ONNX GlobalAveragePool. `x`: [N, C, H, W], or as `layout` says, or blocked, to
     [N, C, 1, 1].
@@ -318,29 +335,44 @@ def global_average_pool(x: TensorType, *, layout: str = "NCHW") -> TensorType:
     return TensorType(tuple(1 if d in axes else n for d, n in enumerate(x.shape)), x.dtype)
 
 
+def _channels_inside(layout: str) -> bool:
+    letter: str = Layout(layout).axes[-1][0]
+    return letter == "C"
+
+
 def _schedule_global(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """Where channels are innermost, a vector of them at a time."""
+    """Where channels are innermost, a vector of them at a time; else each picture is a line."""
     f = out.func
+    if not _channels_inside(attrs["layout"]):
+        schedule_along(out, out.ndim)
+        return
     bound(f, out)
-    sums, (*outer, last) = f["sums"], f.definitions.vars
-    f.fuse(*outer[:2], "tasks")
-    if Layout(attrs["layout"]).axes[-1][0] == "C":
-        lanes = target.natural_lanes(out.dtype)
-        f.vectorize(last, lanes)
-        of = sums.definitions.vars
-        sums.compute_at(f, "tasks").vectorize(of[-1], lanes)
-        sums.update(0).reorder("y", "x", *of).vectorize(of[-1], lanes)
+    sums, (*outer, last), lanes = f["sums"], f.definitions.vars, target.natural_lanes(out.dtype)
+    f.fuse(*outer[:2], "tasks").parallel("tasks").vectorize(last, lanes)
+    of = sums.definitions.vars
+    sums.compute_at(f, "tasks").vectorize(of[-1], lanes)
+    sums.update(0).reorder("y", "x", *of).vectorize(of[-1], lanes)
+    functions: Any = f.program().graph.functions
+    for g in functions:
+        if g is not f and g is not sums and g.name != "constant":
+            g.compute_inline()
 
 
 @global_average_pool.strategy("direct", schedule=_schedule_global)
 def _(x: Tensor, *, layout: str) -> Tensor:
-    h, w = _spatial(x, layout)
-    sums, f, wide, i = Func("sums"), Func("global_average_pool"), accumulator(x), _variables(layout)
-    r: RDom = halo.rdom(h, w, names="y x")
-    axes = _axes(x, layout)
-    of = dict(zip(axes, r, strict=True))
+    f, wide, i, axes = Func("global_average_pool"), accumulator(x), _variables(layout), _axes(x, layout)
+    ranges = [extent(x, d) for d in axes]
     rest = tuple(v for d, v in enumerate(i) if d not in axes)
-    sums[rest] = wide(0)
-    sums[rest] += x.func[tuple(of.get(d, v) for d, v in enumerate(i))].astype(wide)
-    f[i] = (sums[rest] / wide(h * w)).astype(x.dtype)
+
+    def value(*r: Any) -> Any:
+        of = dict(zip(axes, r, strict=True))
+        return x.func[tuple(of.get(d, v) for d, v in enumerate(i))].astype(wide)
+
+    if _channels_inside(layout):
+        total = Func("sums")
+        total[rest] = wide(0)
+        total[rest] += value(*halo.rdom(*ranges, names="y x"))
+    else:
+        total = along("line", rest, wide(0), operator.add, value, ranges, wide)
+    f[i] = (total[rest] / wide(math.prod(ranges))).astype(x.dtype)
     return Tensor(f, global_average_pool.infer((x.type,), {"layout": layout}).shape, x.dtype)

@@ -17,8 +17,9 @@ from halo.jit.target import Target
 from halo.types import bool_, i64
 
 from .elementwise import elementwise
-from .lines import accumulator, across, along, extent, schedule_along, schedule_blocks
+from .lines import WIDE, accumulator, across, along, extent, few, schedule_along, schedule_blocks
 from .op import Kind, Op, Types, op
+from .schedule import bound, in_parallel
 from .shape import reshape
 from .shapes import axes_of, axis_of, indices, takes
 from .tensor import Tensor, TensorType, type_of
@@ -321,6 +322,39 @@ argmin = _arg("argmin", halo.argmin, np.argmin, "Where along an axis the least v
 # Running reductions ---------------------------------------------------------------------------------------------------
 
 
+def _schedule_running(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """The steps of a few lines at once, in cache: of neighbours in lanes, or of rows one beside the other, none of which
+    waits for the others."""
+    f, d, lanes = out.func, attrs["axis"] % out.ndim, target.natural_lanes(out.dtype)
+    bound(f, out)
+    steps, vars = f["steps"], list(f.definitions.vars)
+    outer, axis, behind = (
+        vars[:d],
+        vars[d],
+        [v for v, n in zip(vars[d + 1 :], out.shape[d + 1 :], strict=True) if n != 1],
+    )
+    rows = few(out.shape[d - 1]) if outer else 1
+    if behind:
+        *between, v = behind
+        f.split(v, "blocks", v, WIDE * lanes, "guard").vectorize(v, lanes)
+        outer += [*between, "blocks"]
+        f.reorder(*outer, axis, v, f"{v}_v")
+    else:
+        if rows > 1:
+            f.split(outer[-1], outer[-1], "row", rows)
+        f.vectorize(axis, lanes)
+    task = in_parallel(f, outer) if outer else None
+    steps.compute_root() if task is None else steps.compute_at(f, task)
+    own = steps.definitions.vars
+    if behind:
+        u = own[vars.index(behind[-1])]
+        steps.vectorize(u, lanes).update(0).reorder("k", u).vectorize(u, lanes)
+    else:
+        steps.vectorize(own[d], lanes)
+        if rows > 1:
+            steps.update(0).reorder("k", own[d - 1]).unroll(own[d - 1])
+
+
 def _running(name: str, fold: Callable[[Any, Any], Any], unit: int, reference: Any, doc: str) -> Op:
     def by_numpy(x: Any, *, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Any:
         v = np.moveaxis(np.flip(x, axis) if reverse else x, axis, 0)
@@ -359,7 +393,7 @@ def _running(name: str, fold: Callable[[Any, Any], Any], unit: int, reference: A
     rule.__name__ = name
     rule.__doc__ = f"{doc} `exclusive`: of those before it only; `reverse`: from the end."
     made = op(Kind.OPAQUE, reference=by_numpy)(rule)
-    made.strategy("direct")(compute)
+    made.strategy("direct", schedule=_schedule_running)(compute)
     return made
 
 

@@ -187,7 +187,7 @@ def _part(x: Tensor, d: int, i: tuple[Any, ...]) -> Any:
     return halo.pad(x.func, "constant", 0, bounds=held)[i]  # there may be none to read
 
 
-@concatenate.strategy("direct")
+@concatenate.strategy("direct", schedule=lambda out, target, types, attrs: points(out, target))
 def _(*xs: Tensor, axis: int) -> Tensor:
     d = axis % xs[0].ndim
     i = indices(xs[0].ndim)

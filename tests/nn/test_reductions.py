@@ -63,3 +63,27 @@ def test_nan_is_the_extreme_and_infinities_are_numbers(name: str, axis: int) -> 
     x = RNG.standard_normal((20, 40)).astype(np.float32)
     x[3, 5], x[7, 8], x[9, 9] = np.nan, np.inf, -np.inf
     np.testing.assert_array_equal(nn.OPS[name](x, axes=(axis,)), getattr(np, name)(x, axis))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_running_ones_along_any_axis(data: st.DataObject) -> None:
+    """Lines that are neighbours and rows, as many as are taken at once, and others."""
+    shape = tuple(data.draw(st.lists(st.sampled_from([1, 2, 3, 4, 5, 8, 17, 70]), min_size=1, max_size=3)))
+    axis, name = data.draw(st.integers(-len(shape), len(shape) - 1)), data.draw(st.sampled_from(["cumsum", "cumprod"]))
+    attrs = {"axis": axis, "exclusive": data.draw(st.booleans()), "reverse": data.draw(st.booleans())}
+    dtype = data.draw(st.sampled_from(["float32", "float64", "int32", "uint8"]))
+    x = RNG.integers(1, 3, shape).astype(dtype) if dtype[0] in "iu" else RNG.uniform(0.9, 1.1, shape).astype(dtype)
+    op = nn.OPS[name]
+    close(op(x, **attrs), op.reference(x, **attrs), dtype)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_running_ones_along_open_axes(axis: int, reverse: bool) -> None:
+    attrs = {"axis": axis, "reverse": reverse}
+    net = parse(f"def main(%x: f32[a, b, c]) -> f32[a, b, c] "
+                f"{{ %0 = cumsum(%x, axis={axis}, reverse={reverse}); %0 }}").compile()  # fmt: skip
+    for shape in ((2, 3, 4), (3, 1, 70), (5, 8, 1), (1, 9, 200)):
+        x = RNG.uniform(0.9, 1.1, shape).astype(np.float32)
+        close(net(x), nn.cumsum.reference(x, **attrs), "float32")

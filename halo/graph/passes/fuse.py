@@ -2,9 +2,9 @@
 
 Each edge has the kind of the operator it leads to; a node may fuse into its immediate post-dominator if all the paths
 there allow it: onto an anchor's result elementwise operators, onto elementwise and injective ones their like, and what is
-elementwise into the reduction, softmax or norm that reads it. Two anchors never share a group. Nothing fuses into an
-anchor's arguments: there it would be computed once for every tap. Equal groups
-become one function of the module.
+elementwise into the reduction, softmax, norm or pool of windows apart that reads it once. Two anchors never share a group.
+Nothing fuses into the arguments of other anchors: there it would be computed once for every tap. Equal groups become one
+function of the module.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from halo.ir.shapes import dims_of
-from halo.nn import Kind
+from halo.nn import Kind, Op
 
 from ..ir import Call, Expr, Function, Global, Module, Var, in_bodies, walk, with_children
 from ..sharing import Shared
@@ -69,7 +69,7 @@ def _nodes(body: Expr) -> list[_Node]:
         kind = e.op.kind if isinstance(e, Call) and not isinstance(e.op, Global) else Kind.OPAQUE
         node = found[id(e)] = _Node(e, kind, _Group(kind))
         for c in e.children:
-            edge = kind
+            edge = Kind.REDUCTION if _reads_once(e) else kind
             if kind is Kind.BROADCAST and c.type.shape == e.type.shape:
                 edge = Kind.ELEMENTWISE
             found[id(c)].readers.append((node, edge))
@@ -107,7 +107,9 @@ def _try(node: _Node, phase: int) -> None:
     sink, kind = node.parent, node.group.kind  # with what fused into it before
     if sink is None or kind is Kind.OPAQUE or node.group.root() is sink.group.root():
         return
-    if node.group.root().count + sink.group.root().count > MOST or sink.kind is Kind.ANCHOR:
+    if node.group.root().count + sink.group.root().count > MOST:
+        return
+    if sink.kind is Kind.ANCHOR and not _reads_once(sink.expr):
         return
     if kind is Kind.ANCHOR:
         if phase == 0 and node.reach is Kind.ELEMENTWISE:
@@ -136,6 +138,11 @@ def _commit_if(source: _Node, sink: _Node, allowed: Callable[[Kind, bool], bool]
         return
     for node in (source, *between.values()):
         _merge(node.group.root(), sink.group.root())
+
+
+def _reads_once(e: Expr) -> bool:
+    """Whether it is an anchor to which what is elementwise before it is no more than a load."""
+    return isinstance(e, Call) and isinstance(e.op, Op) and e.op.kind is Kind.ANCHOR and e.op.once(e.attrs)
 
 
 def _once(e: Expr) -> set[int]:
