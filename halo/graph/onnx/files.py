@@ -18,10 +18,11 @@ import numpy as np
 
 from halo.errors import ArgumentError, HaloError, here
 from halo.ir.shapes import DimExpr
+from halo.jit.target import Target
 
 from .control import graphs_in
 
-__all__ = ["check_attributes", "check_names", "check_size", "hold", "memory", "read"]
+__all__ = ["block_of", "check_attributes", "check_names", "check_size", "hold", "memory", "read"]
 
 DEEPEST = 32  # graphs within graphs
 LARGEST = 2**62  # times an extent that only a call knows
@@ -128,6 +129,19 @@ def hold(t: Any) -> np.ndarray[Any, Any]:
         raise
     except Exception as error:  # whatever is wrong with it
         raise ArgumentError(f"the constant {t.name} of {list(t.dims)} is damaged: {error}", loc=here()) from error
+
+
+def block_of(proto: Any) -> int:
+    """How many channels a block of `com.microsoft.nchwc` has in a file, which is ONNX Runtime's for the machine that wrote it:
+    8 where not all weights are of whole blocks of 16, else what it would be on this machine."""
+    sizes = {t.name: t.dims[0] for t in proto.graph.initializer if t.dims}
+    todo, outs = [proto.graph], list[int]()
+    while todo:
+        for n in todo.pop().node:
+            todo += graphs_in(n)
+            if n.domain == "com.microsoft.nchwc" and n.op_type == "Conv" and len(n.input) > 1:
+                outs.append(sizes.get(n.input[1], 0))
+    return 8 if any(k % 16 for k in outs) else min(Target.host().vector_bits // 32, 16)
 
 
 def check_names(graph: Any) -> None:

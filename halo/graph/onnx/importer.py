@@ -17,7 +17,7 @@ from ..ir import Constant, Expr, Function, Let, Module, Tuple, Var, constant, fr
 from ..symbolic import extents_of
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
-from .files import check_attributes, check_names, check_size, hold, read
+from .files import block_of, check_attributes, check_names, check_size, hold, read
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of, element_type
 from .ranks import declared_ranks
@@ -60,13 +60,13 @@ def _module(proto: Any, shapes: Mapping[str, Any], values: Mapping[str, Any]) ->
         what = ", ".join(f"{op} ({count})" for op, count in sorted(absent.items()))
         raise ArgumentError(f"operators of this model are not supported in opset {opset}: {what}", loc=here(),
                             legal=tuple(sorted(ADAPTERS)))  # fmt: skip
-    return _Importer(opset, functions, shapes, values).module(proto)
+    return _Importer(opset, functions, shapes, values, block_of(proto)).module(proto)
 
 
 class _Importer:
     def __init__(self, opset: int, functions: Mapping[tuple[str, str], Any], shapes: Mapping[str, Any],
-                 given: Mapping[str, Any]) -> None:  # fmt: skip
-        self.opset, self.functions, self.shapes, self.given = opset, functions, shapes, given
+                 given: Mapping[str, Any], block: int) -> None:  # fmt: skip
+        self.opset, self.functions, self.shapes, self.given, self.block = opset, functions, shapes, given, block
         self.values: dict[str, Expr] = {}
         self.depth = 0
         self.names: set[str] = set()  # that `unique` gave, in all of the model
@@ -110,7 +110,7 @@ class _Importer:
     def _inside(self, opset: int, known: Mapping[str, Expr]) -> _Importer:
         if self.depth == DEEPEST:
             raise ArgumentError(f"graphs and functions deeper than {DEEPEST} are not supported", loc=here())
-        inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given)
+        inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given, self.block)
         inner.depth, inner.names, inner.values = self.depth + 1, self.names, dict(known)
         return inner
 
@@ -171,7 +171,9 @@ class _Importer:
             attrs = {a.name: _attribute(a) for a in n.attribute}
             with from_node(name):
                 if made is not None:
-                    found = made(Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let, rank))
+                    found = made(
+                        Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let, rank, self.block)
+                    )
                 elif control is not None:
                     found = control(self, n, inputs, attrs)
         except HaloError as error:

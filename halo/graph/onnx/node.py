@@ -33,6 +33,7 @@ class Node:
     given: Mapping[str, Any] = field(default_factory=dict)  # what is known of the inputs of the model, by name
     let: Callable[[Expr], Any] | None = None  # an extent that an i64[] gives when the program runs
     rank: int | None = None  # how many axes the first output has at the most, where the model says so
+    block: int = 16  # channels in ONNX Runtime's own layout
 
     def __getitem__(self, k: int) -> Expr:
         """Input `k`. ArgumentError if it is left out."""

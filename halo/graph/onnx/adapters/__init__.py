@@ -1,10 +1,13 @@
 """What ONNX's operators mean: each one operators of `halo.nn`, of ONNX's newest semantics. A file a family."""
 
 from . import (
+    attention,
+    blocked,
     elementwise,
     features,
     indexing,
     matrices,
+    microsoft,
     normalisation,
     quantised,
     recurrent,
@@ -16,10 +19,13 @@ from . import (
 )
 
 __all__ = [
+    "attention",
+    "blocked",
     "elementwise",
     "features",
     "indexing",
     "matrices",
+    "microsoft",
     "normalisation",
     "quantised",
     "recurrent",
