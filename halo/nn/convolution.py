@@ -126,7 +126,8 @@ def _blocked(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def _deep(types: Types, attrs: Any, target: Target) -> bool:
-    """Whether there is more of the weights than cache for them, and so few points that the sums of all stay in it."""
+    """Whether there is more of the weights than cache for them, and so few points that the sums of all stay in it. Each
+    block of channels reads all of the picture: that is the smaller one."""
     x, weight, _ = types
     assert x is not None and weight is not None
     data, kernel = Layout(attrs["layout"]), Layout(attrs["kernel_layout"])
@@ -135,7 +136,7 @@ def _deep(types: Types, attrs: Any, target: Target) -> bool:
         return False
     points = conv2d.infer(types, attrs).shape[2:4]
     few = all(isinstance(n, int) for n in points) and LEAST <= points[0] * points[1] <= MOST
-    return few and weight.bytes > CACHED
+    return few and weight.bytes > max(CACHED, x.bytes)
 
 
 def _schedule_deep(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
@@ -190,8 +191,8 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, pa
 
 def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     """`out` in tiles of sums that stay in registers. Tasks are strips of rows, each with its own padded rows, where all the
-    weights stay in cache; else blocks of channels, which read their weights once: each thread its own, too, where the picture,
-    which all of them read, is the smaller of the two."""
+    weights stay in cache, or the picture is larger than they are; else blocks of channels, which read their weights once: each
+    thread its own, too, where the picture, which all of them read, is the smaller of the two."""
     f, conv = out.func, out.func["sums"]
     n, co, y, x, c = f.definitions.vars
     _, blocks, rows, columns, lanes = out.shape
@@ -204,11 +205,13 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     bound(f, out)
     strips: Any = -(-rows // tile.rows) if isinstance(rows, int) else length(f, 2)
     padded = next((g for g in f.program().graph.functions if g.name == "padded"), None)
-    in_strips = not alone and weight.bytes <= CACHED and (not isinstance(rows, int) or strips >= 4)
+    smaller = not isinstance(picture.bytes, int) or weight.bytes < picture.bytes
+    few = weight.bytes <= CACHED or (isinstance(rows, int) and smaller)
+    in_strips = not alone and few and (not isinstance(rows, int) or strips >= 4)
     axes = [("coo", -(-blocks // tile.vectors)), ("yo", strips)]
     if in_strips and padded is not None:
         axes = axes[1:]
-    elif in_strips and not (isinstance(picture.bytes, int) and picture.bytes < weight.bytes):
+    elif in_strips and smaller:
         axes = axes[::-1]
     for nest, width in by_height(f, 3, columns, tile, (tile.columns // 4,)):
         tiled(nest, x, "xo", width, columns)

@@ -111,7 +111,7 @@ def _order(ndim: int, axes: Any) -> tuple[int, ...]:
     return order
 
 
-@op(Kind.INJECTIVE, reference=lambda x, *, axes=None: np.ascontiguousarray(np.transpose(x, axes)))
+@op(Kind.INJECTIVE, reference=lambda x, *, axes=None: np.transpose(x, axes).copy())
 def transpose(x: TensorType, *, axes: tuple[int, ...] | None = None) -> TensorType:
     """The axes in another order (the reverse one, if left out): NumPy transpose, ONNX Transpose.
 
@@ -206,7 +206,7 @@ def _(*xs: Tensor, axis: int) -> Tensor:
     return Tensor(f, shape, xs[0].dtype)
 
 
-@op(Kind.INJECTIVE, reference=lambda x, *, shape: np.ascontiguousarray(np.broadcast_to(x, shape)))
+@op(Kind.INJECTIVE, reference=lambda x, *, shape: np.broadcast_to(x, shape).copy())
 def broadcast_to(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     """x repeated along axes of extent 1, and new ones in front: NumPy broadcast_to, TOPI broadcast_to.
 
@@ -368,7 +368,7 @@ def _strided_slice(x: Any, *, begin: Any, end: Any, strides: Any = None, axes: A
     on = range(len(begin)) if axes is None else axes
     for b, e, s, d in zip(begin, end, strides or (1,) * len(begin), on, strict=True):
         at[d] = slice(b, e, s)
-    return np.ascontiguousarray(x[tuple(at)])
+    return x[tuple(at)].copy()
 
 
 @op(Kind.INJECTIVE, reference=_strided_slice)
@@ -398,7 +398,7 @@ def _pad(x: Any, *, before: Any, after: Any, mode: str = "constant", value: Any 
     widths = [(max(b, 0), max(a, 0)) for b, a in zip(before, after, strict=True)]
     out = np.pad(x, widths, mode, **({"constant_values": value} if mode == "constant" else {}))  # type: ignore[call-overload]  # of any mode
     ends = [n + a if a < 0 else n for n, a in zip(out.shape, after, strict=True)]
-    return np.ascontiguousarray(out[tuple(slice(max(-b, 0), e) for b, e in zip(before, ends, strict=True))])
+    return out[tuple(slice(max(-b, 0), e) for b, e in zip(before, ends, strict=True))].copy()
 
 
 @op(Kind.INJECTIVE, reference=_pad, follows=True)

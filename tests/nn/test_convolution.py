@@ -46,17 +46,18 @@ def test_blocked(strategy: str, shape: Any, kernel: Any, attrs: dict[str, Any], 
 def test_weights_beyond_the_cache_are_read_once() -> None:
     """What is chosen: by the size of the weights, and by how many points they are read for."""
 
-    def chosen(channels: int, size: int) -> str:
+    def chosen(channels: int, size: int, taps: int = 3) -> str:
         layout, kernel = f"NCHW{LANES}c", f"OIHW{LANES}i{LANES}o"
         types = (
             nn.TensorType(nn.Layout(layout).physical((1, channels, size, size)), halo.f32),
-            nn.TensorType(nn.Layout(kernel).physical((channels, channels, 3, 3)), halo.f32),
+            nn.TensorType(nn.Layout(kernel).physical((channels, channels, taps, taps)), halo.f32),
             None,
         )
         attrs = nn.conv2d.bound((None, None), {"padding": 1, "layout": layout, "kernel_layout": kernel})[1]
         return nn.conv2d.chosen(types, attrs, halo.Target.host()).name
 
     assert (chosen(512, 7), chosen(512, 14), chosen(64, 56), chosen(512, 1)) == ("deep", "deep", "direct", "direct")
+    assert chosen(768, 32, taps=1) == "direct"  # the picture is the larger one
 
 
 FAMILY: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
