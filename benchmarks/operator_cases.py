@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy as np
 import halo
 from halo import nn
 
-__all__ = ["Operator", "operators"]
+__all__ = ["NEAR", "Operator", "of_memory", "operators"]
 
 LARGE = 1 << 24  # f32 of an array of 64 MB
+NEAR = 1 << 16  # f32 of one that is in the cache of a core, with the result
 Shape = tuple[int, ...]
 
 
@@ -45,6 +46,15 @@ class Operator:
     torch: Callable[..., Any] | None = None
     flops: int = 0
     opset: int = 21
+
+    @property
+    def is_small(self) -> bool:
+        """Whether no array has 64 MB, which is where memory is to limit it."""
+        return max(a.size for a in self.inputs.values()) < LARGE
+
+    def cut(self) -> Operator:
+        """Of one axis, the same with so few entries that all is in the cache of a core: what its arithmetic takes."""
+        return replace(self, inputs={name: a[:NEAR] for name, a in self.inputs.items()})
 
     def model(self) -> Any:
         """The whole as an `onnx.ModelProto`."""
@@ -87,8 +97,13 @@ class Operator:
 
 def operators() -> Iterator[tuple[str, Callable[[], Operator]]]:
     """The name of each, and what makes it."""
-    for family in (_elementwise, _reductions, _norms, _pools, _convolutions, _products, _movement, _fused):
+    for family in (*OF_MEMORY, _reductions, _convolutions, _products, _movement, _fused):
         yield from family()
+
+
+def of_memory() -> tuple[str, ...]:
+    """The names of those that are to be as fast as memory: what is elementwise, softmax, norms and pools."""
+    return tuple(name for family in OF_MEMORY for name, _ in family())
 
 
 Made = Iterator[tuple[str, Callable[[], Operator]]]
@@ -229,6 +244,7 @@ def _pools() -> Made:
         lambda t, x: t.nn.functional.adaptive_avg_pool2d(x, 1)))  # fmt: skip
 
 
+OF_MEMORY = (_elementwise, _norms, _pools)
 CONVOLUTIONS: tuple[tuple[str, Shape, Shape, dict[str, Any]], ...] = (
     ("conv 1x1", (1, 256, 28, 28), (256, 256, 1, 1), {}),
     ("conv 3x3", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),

@@ -3,8 +3,10 @@
 The peers are ONNX Runtime, and PyTorch where it is installed. Each operator is a small ONNX model, f32, whose weights are
 constants, as a network has them; halo compiles it as it compiles a network, with the schedules that its operators come
 with. All are checked against NumPy first, and run in one process, turn by turn. The roof is the time of the operations at
-the machine's peak, or of the bytes at the speed of the cache that holds them, whichever is longer. `apart` is the time that
-the nodes take one by one, as nets of their own. NAME is part of a name.
+the machine's peak, or of the bytes at the speed of the cache that holds them, whichever is longer. Where they are in memory,
+it is the speed that STREAM's triad has in the same rounds, and softmax, norms, pools and what is elementwise of 64 MB are to
+reach 75 % of it; `arithmetic` is what one of these takes for as many entries in the cache of a core. `apart` is the time
+that the nodes take one by one, as nets of their own. NAME is part of a name.
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ import halo
 from halo import graph
 from halo.show import peaks
 
-from .measure import interleaved
+from .measure import interleaved, per_call
 from .networks import session
-from .operator_cases import Operator, operators
+from .operator_cases import NEAR, Operator, of_memory, operators
 
 TOLERANCE, FAR, ROUNDS = 1e-3, 1 << 26, 7
+BAR = 0.75  # the share of the speed of memory
 Row = dict[str, Any]
 Run = Callable[[], Any]
 
@@ -82,15 +85,29 @@ def torchs(o: Operator, threads: int) -> Run | None:
     return run
 
 
-def roof(o: Operator, out: np.ndarray) -> float:
-    """The seconds that its operations take at the machine's peak, or its bytes from where they fit, whichever are more."""
-    machine = peaks.machine()
+def moved(o: Operator, out: np.ndarray) -> int:
+    """The bytes that it has to read and write."""
     total = sum(a.nbytes for a in (*o.inputs.values(), *o.weights.values(), out))
-    read = total - sum(
+    return total - sum(
         max(a.nbytes - out.nbytes, 0) for a in o.inputs.values() if o.nodes[0].kind in ("Gather", "Slice")
     )
-    level = "memory" if total >= FAR else machine.fits(total)
-    return max(o.flops / peaks.ops_per_second(), read / machine.bandwidth(level))
+
+
+def roof(o: Operator, bytes: int, memory: float) -> float:
+    """The seconds that its operations take at the machine's peak, or its bytes from where they fit, whichever are more.
+    `memory`: the bytes a second of memory."""
+    machine = peaks.machine()
+    level = "memory" if bytes >= FAR else machine.fits(bytes)
+    speed = memory if level in ("memory", "no cache") else machine.bandwidth(level)
+    return max(o.flops / peaks.ops_per_second(), bytes / speed)
+
+
+def arithmetic(o: Operator) -> float | None:
+    """The seconds that an operator of one axis takes for as many entries as it has, from the cache of a core."""
+    if any(a.ndim != 1 for a in o.inputs.values()) or o.is_small:
+        return None
+    run, entries = mine(o.cut()), next(iter(o.inputs.values())).size
+    return per_call(run) * entries / NEAR
 
 
 def measured(o: Operator, threads: int) -> Row:
@@ -104,8 +121,9 @@ def measured(o: Operator, threads: int) -> Row:
         assert got.shape == want.shape, (o.name, name, got.shape, want.shape)
         error = np.abs(got.astype(np.float64) - want).max() / max(np.abs(want).max(), 1e-30)
         assert error <= TOLERANCE, (o.name, name, error)
-    least = roof(o, np.asarray(kept["halo"]()))
+    bytes, (stream, kept["triad"]) = moved(o, np.asarray(kept["halo"]())), peaks.triad()
     times = interleaved(kept, ROUNDS)
+    shares = [roof(o, bytes, stream / triad) / t for t, triad in zip(times["halo"], times["triad"], strict=True)]
     middle = {name: statistics.median(t) * 1e3 for name, t in times.items()}
 
     def ratio(of: str, to: str) -> float | None:
@@ -115,15 +133,18 @@ def measured(o: Operator, threads: int) -> Row:
 
     return {"name": o.name, "threads": threads, "halo_ms": middle["halo"], "onnxruntime_ms": middle["onnxruntime"],
             "torch_ms": middle.get("torch"), "ratio": ratio("halo", "onnxruntime"), "to_torch": ratio("halo", "torch"),
-            "of_roof": least * 1e3 / middle["halo"], "apart_ms": middle.get("apart"),
+            "of_roof": statistics.median(shares), "of_memory": o.name in of_memory() and not o.is_small,
+            "arithmetic_ms": None if (alone := arithmetic(o)) is None else alone * 1e3, "apart_ms": middle.get("apart"),
             "apart": ratio("apart", "halo")}  # fmt: skip
 
 
 def line(r: Row) -> str:
     torch = "" if r["torch_ms"] is None else f"   PyTorch {r['torch_ms']:9.3f} ms ratio {r['to_torch']:6.3f}"
     fused = "" if r["apart"] is None else f"   apart {r['apart_ms']:9.3f} ms, {r['apart']:.2f} times"
+    verdict = "" if not r["of_memory"] else f"   >= {BAR:.0%} {'reached' if r['of_roof'] >= BAR else 'MISSED'}"
+    alone = "" if r["arithmetic_ms"] is None else f"   arithmetic {r['arithmetic_ms']:.3f} ms"
     return (f"{r['name']:<30} {r['threads']} threads  halo {r['halo_ms']:9.3f} ms ({r['of_roof']:4.0%} of the roof)   "
-            f"ONNX Runtime {r['onnxruntime_ms']:9.3f} ms   ratio {r['ratio']:6.3f}{torch}{fused}")  # fmt: skip
+            f"ONNX Runtime {r['onnxruntime_ms']:9.3f} ms   ratio {r['ratio']:6.3f}{torch}{fused}{verdict}{alone}")  # fmt: skip
 
 
 def summary(rows: list[Row]) -> Iterator[str]:
@@ -136,6 +157,17 @@ def summary(rows: list[Row]) -> Iterator[str]:
                 slow = sum(r[key] > 1.2 for r in of)
                 yield (f"halo / {peer}, {threads} threads: geometric mean of {len(of)} {mean:.3f}, worst {worst[key]:.3f} "
                        f"({worst['name']}), {slow} above 1.2")  # fmt: skip
+
+
+def bars(rows: list[Row]) -> Iterator[str]:
+    """How many reach the speed of memory that they are to have, and which do not."""
+    for threads in sorted({r["threads"] for r in rows}):
+        of = [r for r in rows if r["threads"] == threads and r["of_memory"]]
+        missed = ", ".join(f"{r['name']} {r['of_roof']:.0%}" for r in of if r["of_roof"] < BAR)
+        if of:
+            reached = sum(r["of_roof"] >= BAR for r in of)
+            yield (f"softmax, norms, pools and elementwise of 64 MB, {threads} threads: {reached} of {len(of)} have >= {BAR:.0%} "
+                   f"of the speed of memory{f'; MISSED: {missed}' if missed else ''}")  # fmt: skip
 
 
 def main() -> None:
@@ -160,7 +192,7 @@ def main() -> None:
                 print(f"{o.name:<30} {threads} threads  FAILED {str(error).strip().splitlines()[0]}", flush=True)
             else:
                 print(line(rows[-1]), flush=True)
-    print("\n".join(summary(rows)))
+    print("\n".join((*summary(rows), *bars(rows))))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     sys.exit(wrong > 0)

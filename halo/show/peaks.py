@@ -27,7 +27,7 @@ from ..jit import cache
 from ..jit.target import Target
 from ..jit.threads import get_num_threads
 
-__all__ = ["KINDS", "Machine", "bytes_per_second", "caches", "machine", "ops_per_second"]
+__all__ = ["KINDS", "Machine", "bytes_per_second", "caches", "machine", "ops_per_second", "triad"]
 
 KINDS: dict[str, Any] = {
     "f32": halo.f32, "f64": halo.f64,  # multiply-adds, two each; f16 and bf16 are computed in f32
@@ -91,8 +91,8 @@ def machine(*kinds: str) -> Machine:
 
 
 def bytes_per_second() -> float:
-    """Of a[i] = b[i] + 3*c[i] on arrays far beyond the caches, counted as STREAM does: two read, one written."""
-    return _kept("triad", FAR, get_num_threads())
+    """Of a[i] = b[i] + 3*c[i] on arrays of 64 MB, counted as STREAM does: two read, one written, past the caches."""
+    return _kept("stream", FAR, get_num_threads())
 
 
 def ops_per_second(kind: str = "f32") -> float:
@@ -142,14 +142,24 @@ def _best(f: Callable[[], object]) -> float:
     return min(times)
 
 
-def _triad(n: int) -> float:
+def triad() -> tuple[int, Callable[[], object]]:
+    """What `bytes_per_second` times, to be run beside something else, and the bytes that it moves."""
+    return 12 * FAR, _triad_of(FAR)
+
+
+def _triad_of(n: int) -> Callable[[], object]:
     @halo.func
     def triad(i, *, b: halo.f32[::1], c: halo.f32[::1]):
         return b[i] + 3.0 * c[i]
 
-    b, c, out = (np.ones(n, np.float32) for _ in range(3))
-    kernel = triad.compile()
-    return 12 * n / _best(lambda: kernel(b, c, out=out))
+    triad.vectorize("i", LANES).parallel("i").stream_stores()
+    b, c, kernel = np.ones(n, np.float32), np.ones(n, np.float32), triad.compile()
+    out = kernel(b, c)
+    return lambda: kernel(b, c, out=out)
+
+
+def _triad(n: int) -> float:
+    return 12 * n / _best(_triad_of(n))
 
 
 def _cached(n: int) -> float:
@@ -221,7 +231,7 @@ def _dots(kind: str, steps: int) -> float:
 
 
 _MEASURES: dict[str, Callable[[int], float]] = {
-    "triad": _triad,
+    "stream": _triad,
     "cached": _cached,
     **{kind: functools.partial(_dots if kind.startswith("dot") else _power, kind) for kind in KINDS},
 }
