@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,8 @@ def of_rows(x: Any) -> Any:
 MANY = 1 << 10  # columns, where only a call knows how many
 LEAST, MOST = 16, 1024  # points that a block of weights is read for, and of which the sums stay in cache
 STEPS = 96  # of the depth that sums stay in registers for
+MERGED = 16  # groups that are one, with zeros between: more are computed as they are
+WORTH = 1 << 21  # products of a convolution in groups for which its arrays go into blocks and back
 
 
 def _blocked(types: Types, attrs: Any, target: Target) -> bool:
@@ -386,6 +389,41 @@ def _(weight: Tensor, *, groups: int, into: int) -> Tensor:
     own = j - k // (o // groups) % (groups // into) * i
     f[k, j, y, x] = halo.select((own >= 0) & (own < i), weight.func[k, halo.clamp(own, 0, i - 1), y, x], 0)
     return Tensor(f, (o, i * (groups // into), kh, kw), weight.dtype)
+
+
+def _whole_groups(types: Types, attrs: Any, target: Target) -> int | None:
+    """In how many groups a convolution of plain layouts is computed in blocks: the channels of one are some whole blocks, or
+    all. None where that is not worth it: of a channel a group, of few products, or with many more of them than there were."""
+    x, weight, _ = types
+    if x is None or weight is None or attrs["groups"] < 2 or _orders(attrs) != ("NCHW", "OIHW", "NCHW"):
+        return None
+    lanes, given = target.natural_lanes(x.dtype), attrs["groups"]
+    products = math.prod((*x.shape[2:], *weight.shape))
+    o, i = weight.shape[:2]
+    if not isinstance(products, int) or products < WORTH or i == 1:
+        return None
+    into = next(g for g in range(given, 0, -1)
+                if given % g == 0 and (g == 1 or (i * given // g % lanes == 0 and o // g % lanes == 0)))  # fmt: skip
+    return into if given <= MERGED * into else None
+
+
+@conv2d.strategy("blocked groups", when=lambda *args: _whole_groups(*args) is not None, composed=True)
+def _(x: Any, weight: Any, bias: Any = None, *, groups: int, layout: str, kernel_layout: str, out_layout: str,
+      **attrs: Any) -> Any:  # fmt: skip
+    own = {"groups": groups, "layout": layout, "kernel_layout": kernel_layout, "out_layout": out_layout}
+    into, lanes = (
+        _whole_groups((type_of(x), type_of(weight), None), own, Target.host()),
+        Target.host().natural_lanes(type_of(x).dtype),
+    )
+    o, weight = type_of(weight).shape[0], merge_groups(weight, groups=groups, into=into)
+    if into == 1:
+        return conv2d(x, weight, bias, **attrs)
+    data = f"NCHW{lanes}c"
+    packed = conv2d(layout_transform(x, src="NCHW", dst=data), layout_transform(weight, src="OIHW", dst=f"OIHW{lanes}i{lanes}o"),
+                    None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
+                    groups=into, layout=data, kernel_layout=f"OIHW{lanes}i{lanes}o", out_layout=data, **attrs)  # fmt: skip
+    n, _, h, w, _ = type_of(packed).shape
+    return layout_transform(packed, src=data, dst="NCHW", shape=(n, o, h, w))
 
 
 # Groups in plain layouts -------------------------------------------------------------------------------------------

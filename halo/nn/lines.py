@@ -15,7 +15,7 @@ from halo.ir.surface import as_expr
 from halo.jit.target import Target
 from halo.types import Type, bf16, f16, f32
 
-from .schedule import bound, in_parallel, tiled
+from .schedule import bound, in_parallel, is_streamed, tiled
 from .shapes import indices
 from .tensor import Tensor, TensorType
 
@@ -144,6 +144,9 @@ def schedule_along(out: Tensor, first: int, groups: tuple[int, int] | None = Non
     if groups is not None or inner:
         f.vectorize(vars[-1], _width(out.shape[-1], out.dtype))
     task = in_parallel(f, rows) if rows else None
+    if task is not None and vars[-1] not in rows and is_streamed(out):
+        for x in _lines_read(f, out):  # the next line comes from memory while this one is stored
+            f.prefetch(x, vars[-1], 1, from_=task)
     for g in _stages(f):
         if task is None:
             g.compute_root()
@@ -152,6 +155,19 @@ def schedule_along(out: Tensor, first: int, groups: tuple[int, int] | None = Non
         own = g.definitions.vars
         if inner and len(own) == out.ndim and own[-1] != "l":
             g.vectorize(own[-1], _width(out.shape[-1], out.dtype))
+
+
+def _lines_read(f: Func, out: Tensor) -> list[Input]:
+    """The inputs of the rank of `out` that `f` reads itself, in its last loop."""
+    from halo.frontend.graph import Graph
+
+    graph, found = Graph((f,)), dict[Input, None]()
+    todo: list[Any] = [f]
+    while todo:
+        uses = graph.uses(todo.pop())
+        todo += [g for g in uses.functions if not g.name.startswith("line")]
+        found |= {x: None for x in uses.inputs if isinstance(x, Input) and x.ndim == out.ndim}
+    return list(found)
 
 
 def _width(n: Any, dtype: Type) -> int:

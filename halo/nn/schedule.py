@@ -15,7 +15,18 @@ from .shapes import Window, indices
 from .tensor import Tensor
 from .tiles import Tile, cycles
 
-__all__ = ["bound", "by_height", "epilogues", "in_parallel", "length", "padded_stage", "points", "tasks", "tiled"]
+__all__ = [
+    "bound",
+    "by_height",
+    "epilogues",
+    "in_parallel",
+    "is_streamed",
+    "length",
+    "padded_stage",
+    "points",
+    "tasks",
+    "tiled",
+]
 
 FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
@@ -32,11 +43,11 @@ def bound(f: Func, t: Tensor) -> None:
         if stride is not None and d < t.ndim - 1:
             f.output_buffer().dim(d).set_stride(stride)
         stride = stride * n if stride is not None and isinstance(n, int) else None
-    if _is_streamed(t) and not f.definitions.updates:
+    if is_streamed(t) and not f.definitions.updates:
         f.stream_stores()
 
 
-def _is_streamed(t: Tensor) -> bool:
+def is_streamed(t: Tensor) -> bool:
     """Whether it is larger than the caches, in rows of whole lines."""
     if not all(isinstance(n, int) for n in t.shape):
         return False

@@ -184,3 +184,28 @@ def test_largest_of_integers(dtype: str) -> None:
     (x,) = arrays(((1, 9, 8, 17),), dtype)
     attrs = {"kernel": 3, "strides": 2, "padding": 1, "layout": "NHWC"}
     np.testing.assert_array_equal(nn.max_pool(x, **attrs), nn.max_pool.reference(x, **attrs))  # type: ignore[misc]  # it has one
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "groups", "strides"),
+    [
+        ((1, 64, 28, 28), (64, 32, 3, 3), 2, 1),
+        ((2, 256, 17, 17), (128, 8, 3, 3), 32, 1),
+        ((1, 36, 40, 40), (24, 18, 3, 3), 2, 2),
+        ((1, 96, 30, 30), (96, 48, 3, 2), 2, (2, 1)),
+    ],
+)
+def test_groups_called_on_arrays_are_computed_in_blocks(
+    shape: tuple[int, ...], kernel: tuple[int, ...], groups: int, strides: object
+) -> None:
+    rng = np.random.default_rng(3)
+    x, w, b = (rng.standard_normal(s).astype(np.float32) for s in (shape, kernel, kernel[:1]))
+    attrs = {"groups": groups, "strides": strides, "padding": 1}
+    types, target = tuple(nn.TensorType(a.shape, halo.f32) for a in (x, w, b)), halo.Target.host()
+    bound = nn.conv2d.bound((x, w, b), attrs)[1]
+    assert nn.conv2d.chosen(types, bound, target).name == "blocked groups"
+    want = nn.conv2d.reference(x, w, b, **attrs)
+    for strategy in (None, "grouped"):
+        got = nn.conv2d(x, w, b, strategy=strategy, **attrs)
+        assert got.shape == want.shape
+        assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()

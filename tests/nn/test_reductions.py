@@ -87,3 +87,20 @@ def test_running_ones_along_open_axes(axis: int, reverse: bool) -> None:
     for shape in ((2, 3, 4), (3, 1, 70), (5, 8, 1), (1, 9, 200)):
         x = RNG.uniform(0.9, 1.1, shape).astype(np.float32)
         close(net(x), nn.cumsum.reference(x, **attrs), "float32")
+
+
+LINES = RNG.standard_normal((4096, 1024)).astype(np.float32)
+SCALE = RNG.standard_normal(1024).astype(np.float32)
+
+
+@pytest.mark.parametrize(("name", "shape", "scales", "attrs"), [
+    ("layer_norm", (4096, 1024), 2, {}), ("layer_norm", (16, 256, 32, 32), 2, {"axis": 2}), ("rms_norm", (4096, 1024), 1, {}),
+    ("group_norm", (4, 64, 128, 128), 2, {"groups": 8}), ("group_norm", (4, 64, 128, 128), 2, {"groups": 64}),
+])  # fmt: skip
+def test_norms_of_what_is_larger_than_the_caches(
+    name: str, shape: tuple[int, ...], scales: int, attrs: dict[str, int]
+) -> None:
+    """The line that comes next is asked for while one is stored: the last has none."""
+    op, size = nn.OPS[name], {"group_norm": shape[1:2]}.get(name, shape[attrs.get("axis", -1) :])
+    args = (LINES.reshape(shape), *(SCALE[: int(np.prod(size))].reshape(size),) * scales)
+    np.testing.assert_allclose(op(*args, **attrs), op.reference(*args, **attrs), rtol=1e-4, atol=1e-5)
