@@ -6,7 +6,7 @@ inside: no tensor makes a kernel leave its arrays.
 
 from __future__ import annotations
 
-import math
+import functools
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,7 @@ from halo.types import i64
 
 from .lines import extent
 from .op import Kind, op
-from .reductions import cumsum
-from .shapes import assume, axis_of, equal, indices, same_type, takes, unravelled
+from .shapes import assume, axis_of, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
 
 __all__ = ["arange", "gather_elements", "gather_nd", "nonzero", "one_hot", "reverse_sequence", "scatter_elements", "scatter_nd",
@@ -353,18 +352,24 @@ def nonzero(x: TensorType, *, count: int) -> TensorType:
 
 @nonzero.strategy("direct")
 def _(x: Tensor, *, count: int) -> Tensor:
-    total = math.prod(x.shape)
-    mask, f = Func("mask"), Func("nonzero")
-    (k,) = _variables(1, "k")
+    before, f = Func("before"), Func("nonzero")  # how many there are before each entry, of all one after the other
+    (k,), (row, column) = _variables(1, "k"), _variables(2)
+    extents = [extent(x, d) for d in range(x.ndim)] or [1]
+    q, r = (halo.rdom(*extents, names=[f"r{d}" for d in range(len(extents))]) for _ in range(2))
 
-    mask[k] = halo.select(x.func[unravelled(k, x.shape)] != 0, 1, 0)
-    before = cumsum(Tensor(mask, (total,), halo.i32), exclusive=True)
-    row, column = _variables(2)
-    f[row, column] = i64(0)
-    r: RDom = halo.rdom(total, names="r")
-    r.where(mask[r.r] != 0)
+    def place(s: RDom) -> Any:
+        return functools.reduce(lambda at, axis: at * axis[1] + axis[0], zip(s, extents, strict=True), 0)
+
+    before[k] = halo.i32(0)
+    before[place(q) + 1] = before[place(q)] + halo.select(x.func[tuple(q)[: x.ndim]] != 0, 1, 0)
+    # no branch that nobody foresees: what is zero is stored too, and what is not, behind it, in its place
+    r.where(before[place(r)] < halo.i32(count))
     value: Any = i64(0)
-    for axis, index in enumerate(unravelled(r.r, x.shape)):
-        value = halo.select(row == axis, i64(index), value)
-    f[row, halo.clamp(before.func[r.r], 0, dim_max(count - 1, 0))] = value
+    for axis, v in enumerate(tuple(r)[: x.ndim]):
+        value = halo.select(row == axis, i64(v), value)
+    f[row, column] = i64(0)
+    f[row, halo.clamp(before[place(r)], 0, dim_max(count - 1, 0))] = value
+    before.compute_root()
+    if x.ndim:
+        f.bound(row, 0, x.ndim).update(0).reorder(*(v.name for v in r), row).unroll(row)
     return Tensor(f, (x.ndim, count), i64)

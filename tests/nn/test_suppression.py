@@ -55,6 +55,17 @@ def test_boxes(limit: list[int], threshold: float, least: float | None, centred:
         np.testing.assert_array_equal(net(b=b, s=s), session.run(None, {"b": b, "s": s})[0])
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 15, 17])
+@pytest.mark.parametrize("least", [None, 0.3])
+def test_few_boxes(n: int, least: float | None) -> None:
+    rng = np.random.default_rng(n)
+    b, s = rng.random((2, 2, n, 4), np.float32), -np.sort(-rng.random((2, 2, n), np.float32))
+    attrs = {"most": 3, "threshold": 0.2, "least": least}
+    np.testing.assert_array_equal(
+        nn.overlap_suppression(b, s, **attrs), nn.overlap_suppression.reference(b, s, **attrs)
+    )
+
+
 def test_a_limit_that_a_call_tells() -> None:
     boxes = halo.Input("b", halo.f32, shape=(1, "c", "n", 4))
     scores = halo.Input("s", halo.f32, shape=(1, "c", "n"))
