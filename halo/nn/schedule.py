@@ -78,7 +78,7 @@ def length(f: Func, axis: int) -> Any:
 def tiled(stage: Any, v: str, tiles: str, size: int, extent: Any) -> None:
     """Cut the loop `v` into `tiles` of `size`. The last one slides back over the one before it, so that all are whole, where
     there is room for one: if only a call knows that, see `by_height`."""
-    if isinstance(extent, int) and extent < size:
+    if size == 1 or (isinstance(extent, int) and extent < size):
         stage.split(v, tiles, v, size)
     else:
         stage.split(v, tiles, v, size, "shift_inwards").never_partition(tiles)

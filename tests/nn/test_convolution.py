@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import halo
 from halo import nn
 from halo.graph.ir import Function, Module, Var
+from halo.graph.kernels import scheduled
 from halo.nn.tensor import type_of
 from halo.types import as_type
 
@@ -58,6 +60,19 @@ def test_weights_beyond_the_cache_are_read_once() -> None:
 
     assert (chosen(512, 7), chosen(512, 14), chosen(64, 56), chosen(512, 1)) == ("deep", "deep", "direct", "direct")
     assert chosen(768, 32, taps=1) == "direct"  # the picture is the larger one
+
+
+@pytest.mark.parametrize(("i", "o", "size"), [(32, 48, 3), (384, 768, 1)])
+def test_sums_of_open_extents_stay_in_registers(i: int, o: int, size: int) -> None:
+    """Whatever a call says, and whether weights fit into the cache (tasks are strips of rows) or not (blocks of channels)."""
+    layout, kernel = f"NCHW{LANES}c", f"OIHW{LANES}i{LANES}o"
+    x = Var("x", nn.TensorType((halo.Dim("n"), i // LANES, halo.Dim("h"), halo.Dim("w"), LANES), halo.f32))
+    weight = Var("weight", nn.TensorType(nn.Layout(kernel).physical((o, i, size, size)), halo.f32))
+    body = nn.conv2d(x, weight, padding=size // 2, layout=layout, kernel_layout=kernel)
+    lowered = str(scheduled(Function((x, weight), body)).func.lower().after("flatten"))
+    tiles = re.findall(r"alloc f32 sums\[(.*?) at most (.*?)\] stack", lowered)
+    assert len(tiles) == 3  # heights
+    assert all(n == most for n, most in tiles)
 
 
 FAMILY: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
