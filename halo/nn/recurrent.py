@@ -28,7 +28,7 @@ def _sigmoid(v: Any) -> Any:
 
 
 LAYOUTS = ("OI", "IO")
-STEPS = 8  # rows of weights that are added to sums in cache at a time
+STEPS = 8  # rows of weights, at most, that are added to sums in cache at a time
 FEW = 12  # rows of sums that fit into registers beside a vector of weights
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "tanh": halo.tanh,
@@ -134,7 +134,8 @@ def _in_tiles(f: Func, sums: Func, row: str, rows: Any, units: int, depth: Any, 
     if isinstance(rows, int) and (rows == 1 or (many and rows <= FEW)):
         f.vectorize("j", lanes)
         sums.compute_at(f, other).bound(row, 0, rows)
-        update.split("k", "ko", "k", STEPS).reorder("ko", other, "j", "k", row).vectorize("j", lanes).unroll(
+        whole = next(n for n in range(STEPS, 0, -1) if n == 1 or (isinstance(depth, int) and depth % n == 0))
+        update.split("k", "ko", "k", whole).reorder("ko", other, "j", "k", row).vectorize("j", lanes).unroll(
             "k"
         ).unroll(row)
         return
