@@ -13,11 +13,13 @@ from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
+from .layouts import layout_transform
 from .lines import accumulator, extent
+from .matrix import dense, panels
 from .op import Kind, Types, op
 from .schedule import TASKS, bound, by_height, epilogues, in_parallel, length, points, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
-from .tensor import Tensor, TensorType
+from .tensor import Tensor, TensorType, type_of
 from .tiles import CACHED, Tile, register_tile, registers
 
 __all__ = ["einsum", "matmul"]
@@ -294,6 +296,21 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool =
     sums.compute_at(f, inner).vectorize(j, lanes).unroll(j).unroll(i)
     sums.update(0).reorder(*summed, i, j).vectorize(j, lanes).unroll(j).unroll(i)
     return outer if many else task
+
+
+def _is_large(types: Types, attrs: Any, target: Target) -> bool:
+    """Whether one right matrix, which does not stay in cache, has that many rows read it that panels of it are worth it."""
+    a, b = types
+    assert a is not None and b is not None
+    known = _of_floats(types, attrs, target) and all(isinstance(n, int) for n in (*a.shape, *b.shape))
+    return known and b.ndim == 2 and math.prod(b.static) * b.dtype.bytes > CACHED // 2 and a.shape[-2] >= MANY
+
+
+@matmul.strategy("packed", when=_is_large, composed=True)
+def _(a: Any, b: Any) -> Any:
+    rows, units, dtype = type_of(a).shape[-2], type_of(b).shape[1], type_of(a).dtype
+    kernel = panels(Target.host(), rows, units, dtype)
+    return dense(a, layout_transform(b, src="IO", dst=kernel), kernel_layout=kernel, units=units)
 
 
 @matmul.strategy("tiled", when=_of_floats, schedule=_schedule_tiled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from halo.jit.target import Target
 from .layouts import Layout, layout_transform
 from .lines import accumulator
 from .op import Kind, Types, op
-from .schedule import TASKS, bound, by_height, epilogues, tiled
+from .schedule import TASKS, bound, by_height, epilogues, in_parallel, tiled
 from .shapes import same_type
 from .tensor import Tensor, TensorType
 from .tiles import CACHED, Tile, register_tile
@@ -44,7 +45,7 @@ def dense(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, 
     return TensorType((*x.shape[:-1], units or o), same_type("dense", x, weight, bias))
 
 
-def panel(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
+def _tile(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
     """The tile of sums: its `vectors` are the width of a panel."""
     lanes = target.natural_lanes(dtype)
     if isinstance(rows, int) and rows < 4:  # bound by memory: enough sums in flight
@@ -52,29 +53,43 @@ def panel(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
     return register_tile(target, 1, rows if isinstance(rows, int) else 128, -(-units // lanes), apart=False)
 
 
+def panels(target: Target, rows: Any, units: int, dtype: Any) -> str:
+    """The layout of weights for `rows` and `units` columns."""
+    return f"OI{_tile(target, rows, units, dtype).vectors * target.natural_lanes(dtype)}o"
+
+
 def _packed(types: Types, attrs: Any, target: Target) -> bool:
     return Layout(attrs["kernel_layout"]).block("O") > 1
 
 
 def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
+    """A task is some panels for all rows, or for a band of rows that stays in cache from one task to the next, whichever
+    reads less that does not: all rows for each task, or all panels for each band."""
     f, product = out.func, out.func["dense"]
     *batch, i, j = f.definitions.vars
-    *_, rows, units = out.shape
+    *matrices, rows, units = out.shape
     lanes = target.natural_lanes(out.dtype)
     width = Layout(attrs["kernel_layout"]).block("O")
-    tile = panel(target, rows, units, out.dtype)
+    tile = _tile(target, rows, units, out.dtype)
     bound(f, out)
     assert types[1] is not None
-    panels = max(-(-units // width) // TASKS, 1)
-    stay = panels * width * types[1].shape[1] * out.dtype.dtype.itemsize <= CACHED
-    loops = ("io", "jo") if stay else ("jo", "io")
-    f.split(j, "jo", j, width).split("jo", "jt", "jo", panels)
+    count, line = -(-units // width), types[1].shape[1] * out.dtype.dtype.itemsize
+    some = max(count // TASKS, 1)
+    inner = ("io", "jo") if some * width * line <= CACHED else ("jo", "io")
+    bands = -(-rows * line // (CACHED // 2)) if isinstance(rows, int) else 1
+    above = math.prod(n for n in matrices if isinstance(n, int))
+    banded = bands * above > 1 and bands * count * width < -(-count // some) * rows
+    f.split(j, "jo", j, width).split("jo", "jt", "jo", some)
     for stage, height in by_height(f, out.ndim - 2, rows, tile):
         tiled(stage, i, "io", height, rows)
-        stage.reorder("jt", *batch, *loops, i, j).vectorize(j, lanes).unroll(j).unroll(i).parallel("jt")
+        if banded:
+            stage.split("io", "it", "io", -(-rows // (height * bands)))
+        outer = [*batch, "it", "jt"] if banded else ["jt", *batch]
+        stage.reorder(*outer, *inner, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+        in_parallel(stage, outer if banded else ["jt"])
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
-    product.compute_at(f, loops[1]).vectorize(j, lanes).unroll(j).unroll(i)
+    product.compute_at(f, inner[1]).vectorize(j, lanes).unroll(j).unroll(i)
     product.update(0).reorder("k", jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
 
 
@@ -97,6 +112,5 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layo
 @dense.strategy("plain")
 def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel_layout: str, units: int | None) -> Tensor:
     o = weight.shape[0]
-    width = panel(Target.host(), x.shape[-2], o, x.dtype).vectors * Target.host().natural_lanes(x.dtype)
-    kernel = f"OI{width}o"
+    kernel = panels(Target.host(), x.shape[-2], o, x.dtype)
     return _dense(x, layout_transform(weight, src="OI", dst=kernel), bias, kernel_layout=kernel, units=o)

@@ -20,7 +20,7 @@ import numpy as np
 from halo import nn
 from halo.ir.shapes import DimExpr
 from halo.jit.target import Target
-from halo.nn.matrix import panel
+from halo.nn.matrix import panels
 
 from ..ir import Call, Expr, Function, Global, Module, in_bodies, walk, with_children
 
@@ -182,9 +182,9 @@ class _Run:
         x, weight, bias = e.args
         assert x is not None and weight is not None
         *_, rows, units = e.type.shape
-        width = panel(self.target, rows, units, e.type.dtype).vectors * self.target.natural_lanes(e.type.dtype)
-        packed = nn.layout_transform(self.plain(weight), src="OI", dst=f"OI{width}o")
-        attrs = {**e.attrs, "kernel_layout": f"OI{width}o", "units": units}
+        kernel = panels(self.target, rows, units, e.type.dtype)
+        packed = nn.layout_transform(self.plain(weight), src="OI", dst=kernel)
+        attrs = {**e.attrs, "kernel_layout": kernel, "units": units}
         args = (self.plain(x), packed, None if bias is None else self.plain(bias))
         return replace(e, args=args, attributes=tuple(attrs.items()))
 
