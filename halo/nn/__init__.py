@@ -23,6 +23,7 @@ from .activations import (
     softsign,
     thresholded_relu,
 )
+from .attention import attention
 from .casting import cast, reinterpret
 from .convolution import conv2d, merge_groups
 from .convolution_nd import conv
@@ -155,6 +156,7 @@ __all__ = [
     "asinh",
     "atan",
     "atanh",
+    "attention",
     "average_pool",
     "batch_norm",
     "bitwise_and",

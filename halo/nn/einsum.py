@@ -17,7 +17,7 @@ from .layouts import layout_transform
 from .lines import accumulator, extent
 from .matrix import dense, panels
 from .op import Kind, Types, op
-from .schedule import TASKS, bound, by_height, epilogues, in_parallel, length, points, tiled
+from .schedule import TASKS, bound, by_height, epilogues, in_parallel, length, points, summed_loops, tiled
 from .shapes import broadcast, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 from .tiles import CACHED, Tile, register_tile, registers
@@ -292,9 +292,8 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool =
             task = in_parallel(stage, batch if many else [*batch, outer])
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
-    summed = [v.name for v in sums.definitions.updates[0].rdom or ()]
     sums.compute_at(f, inner).vectorize(j, lanes).unroll(j).unroll(i)
-    sums.update(0).reorder(*summed, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+    sums.update(0).reorder(*summed_loops(sums), i, j).vectorize(j, lanes).unroll(j).unroll(i)
     return outer if many else task
 
 

@@ -19,8 +19,8 @@ from .schedule import bound, in_parallel, is_streamed, tiled
 from .shapes import indices
 from .tensor import Tensor, TensorType
 
-__all__ = ["WIDE", "accumulator", "across", "along", "extent", "few", "in_lanes", "is_last", "line_of", "schedule_across",
-           "schedule_along", "schedule_blocks"]  # fmt: skip
+__all__ = ["WIDE", "accumulator", "across", "along", "extent", "few", "in_lanes", "is_last", "line_of", "line_stages",
+           "schedule_across", "schedule_along", "schedule_blocks"]  # fmt: skip
 
 WIDE = 4  # vectors of lanes, where lines are long: as many sums as hide what one takes
 
@@ -117,15 +117,15 @@ def across(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., Any
 # Schedules ------------------------------------------------------------------------------------------------------------
 
 
-def _stages(f: Func) -> list[Any]:
-    """The stages of a line, of the pipeline that ends in `f`: those that are named so. All else is computed where it is
-    read, and that is once."""
+def line_stages(f: Func, *others: Func) -> list[Any]:
+    """The stages of a line, of the pipeline that ends in `f`: those that are named so. All else but `others` is computed
+    where it is read, and that is once."""
     found = []
     functions: Any = f.program().graph.functions
     for g in functions:
         if g.name.startswith("line"):
             found.append(g)
-        elif g is not f and g.name != "constant":
+        elif g.name != "constant" and not any(g is other for other in (f, *others)):
             g.compute_inline()
     return found
 
@@ -147,7 +147,7 @@ def schedule_along(out: Tensor, first: int, groups: tuple[int, int] | None = Non
     if task is not None and vars[-1] not in rows and is_streamed(out):
         for x in _lines_read(f, out):  # the next line comes from memory while this one is stored
             f.prefetch(x, vars[-1], 1, from_=task)
-    for g in _stages(f):
+    for g in line_stages(f):
         if task is None:
             g.compute_root()
         else:
@@ -193,7 +193,7 @@ def schedule_across(out: Tensor, axes: Sequence[int]) -> None:
         f.split(v, "lines", v, width, "guard")
     f.reorder(*outer, "lines", *(vars[d] for d in axes), v).vectorize(v)
     task = in_parallel(f, [*outer, "lines"])
-    for g in _stages(f):
+    for g in line_stages(f):
         own = g.definitions.vars
         u = own[last if len(own) == out.ndim else last - sum(d < last for d in axes)]
         g.compute_at(f, task)
@@ -213,7 +213,7 @@ def schedule_blocks(out: Tensor, size: int, ranges: Sequence[Any]) -> None:
         outer.append("blocks")
     f.vectorize(v, natural)
     task = in_parallel(f, outer) if outer else None
-    for g in _stages(f):
+    for g in line_stages(f):
         u = g.definitions.vars[-1]
         g.compute_at(f, task) if task is not None else g.compute_root()
         g.vectorize(u, natural)

@@ -15,7 +15,7 @@ from halo.jit.target import Target
 from .layouts import Layout, layout_transform
 from .lines import accumulator
 from .op import Kind, Types, op
-from .schedule import TASKS, bound, by_height, epilogues, in_parallel, tiled
+from .schedule import TASKS, bound, by_height, epilogues, in_parallel, summed_loops, tiled
 from .shapes import same_type
 from .tensor import Tensor, TensorType
 from .tiles import CACHED, Tile, register_tile
@@ -90,7 +90,7 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
     product.compute_at(f, inner[1]).vectorize(j, lanes).unroll(j).unroll(i)
-    product.update(0).reorder("k", jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+    product.update(0).reorder(*summed_loops(product), jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
 
 
 @dense.strategy("packed", when=_packed, schedule=_schedule)

@@ -24,6 +24,7 @@ __all__ = [
     "length",
     "padded_stage",
     "points",
+    "summed_loops",
     "tasks",
     "tiled",
 ]
@@ -125,6 +126,11 @@ def points(out: Tensor, target: Target) -> None:
         f.parallel(v)
         return
     tasks(f, names[0], outer[1:], [*names[1:], v, *few, f"{v}_v"])
+
+
+def summed_loops(f: Func) -> list[str]:
+    """The loops over what `f` adds up: none for one entry."""
+    return [v.name for v in f.definitions.updates[0].rdom or ()]
 
 
 def tasks(f: Any, batch: str, axes: Sequence[tuple[str, Any]], loops: Sequence[str]) -> str:

@@ -2,11 +2,17 @@
 
 matmul(x, w)            ->  dense(x, transpose(w))      where w is a constant matrix, whose panels are packed once
 add(dense(x, w), b)     ->  dense(x, w, b)              where b is a constant, an entry a column
+matmul(softmax(add(multiply(matmul(q, k), c), m)), v)  ->  attention(q, k, v, m, scale=c)
+                                                    where c is a constant number; without it, or m, as well
 mean(x, axes=(2, 3))    ->  global_average_pool(x)      of floats [N, C, H, W], which takes channels in blocks
 """
 
 from __future__ import annotations
 
+import math
+from typing import TypeGuard
+
+import halo
 from halo import nn
 
 from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite_once_read
@@ -20,7 +26,8 @@ def recognise(m: Module) -> Module:
 def _recognised(f: Function) -> Function:
     def change(e: Expr, once: set[int]) -> Expr:
         if isinstance(e, Call) and e.op is nn.matmul:
-            return _dense(e)
+            attention = _attention(e, once)
+            return _dense(e) if attention is None else attention
         if isinstance(e, Call) and e.op is nn.mean:
             return _pooled(e)
         return _biased(e, once) if isinstance(e, Call) and e.op is nn.add else e
@@ -34,6 +41,47 @@ def _dense(e: Call) -> Expr:
         return e
     made = nn.dense(x, nn.transpose(w, axes=(1, 0)))
     return Call(made.op, made.args, made.attributes, e.name)
+
+
+def _attention(e: Call, once: set[int]) -> Expr | None:
+    """Attention that is written out as products and softmax, if `e` is the last of these."""
+    weights, v = e.children
+    if not _is(weights, nn.softmax, once) or weights.attrs["axis"] % weights.type.ndim != weights.type.ndim - 1:
+        return None
+    scores, mask, scale = weights.children[0], None, 1.0
+    if _is(scores, nn.add, once):
+        products = [c for c in scores.children if _is(c, nn.matmul, once) or _scaled(c, once) is not None]
+        if len(products) != 1 or products[0].type.shape != scores.type.shape:
+            return None
+        mask = next(c for c in scores.children if c is not products[0])
+        scores = products[0]
+    scores, scale = _scaled(scores, once) or (scores, scale)
+    if not _is(scores, nn.matmul, once):
+        return None
+    q, k = scores.children
+    if any(t.type.ndim < 2 or t.type.dtype not in (halo.f32, halo.f64) or 0 in t.type.shape for t in (q, k, v)):
+        return None
+    made = nn.attention(q, k, v, mask, scale=scale, k_layout="DT")
+    return Call(made.op, made.args, made.attributes, e.name)
+
+
+def _is(e: Expr, op: nn.Op, once: set[int]) -> TypeGuard[Call]:
+    return isinstance(e, Call) and e.op is op and id(e) in once
+
+
+def _scaled(e: Expr, once: set[int]) -> tuple[Expr, float] | None:
+    """The product of matrices that `e` multiplies with a constant number, or divides by it, and the factor."""
+    for op, sides in ((nn.multiply, (0, 1)), (nn.divide, (0,))):
+        for side in sides:
+            if not _is(e, op, once):
+                continue
+            product, factor = e.children[side], e.children[1 - side]
+            number = isinstance(factor, Constant) and math.prod(factor.type.static) == 1
+            if number and _is(product, nn.matmul, once) and product.type.shape == e.type.shape:
+                assert isinstance(factor, Constant)
+                value = float(factor.data.reshape(()))
+                return product, value if op is nn.multiply else 1 / value
+    return None
 
 
 def _pooled(e: Call) -> Expr:
