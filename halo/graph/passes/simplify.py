@@ -1,5 +1,5 @@
-"""Simplify: equal calls become one, as do small constants; reshapes of reshapes, and reshapes and slices that change
-nothing, go."""
+"""Simplify: equal calls become one, as do small constants; reshapes of reshapes, and reshapes, slices and casts
+that change nothing, go."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _simplified(f: Function) -> Function:
             return e
         if isinstance(e.op, nn.Op) and e.op.view:
             e = reshaped(e.children[0], e.type.shape, e.name)
-        elif _takes_all(e):
+        elif _is_its_argument(e):
             e = e.children[0]
         return seen.setdefault(_key(e), e) if isinstance(e, Call) else e
 
@@ -43,11 +43,11 @@ def reshaped(e: Expr, shape: tuple[Any, ...], name: str = "") -> Expr:
     return e if e.type.shape == shape else Call(nn.reshape, (e,), (("shape", shape),), name)
 
 
-def _takes_all(e: Call) -> bool:
-    """Whether it is its argument: a slice that leaves out nothing."""
-    if e.op is not nn.strided_slice or e.type != e.children[0].type:
+def _is_its_argument(e: Call) -> bool:
+    """Whether it changes nothing: a cast to the type that there is, a slice that leaves out nothing."""
+    if e.op not in (nn.cast, nn.strided_slice) or e.type != e.children[0].type:
         return False
-    return all(step == 1 for step in e.attrs["strides"] or ())
+    return e.op is nn.cast or all(step == 1 for step in e.attrs["strides"] or ())
 
 
 def _key(e: Call) -> Any:
