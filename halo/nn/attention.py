@@ -13,6 +13,7 @@ from halo import Func, RDom
 from halo.errors import ArgumentError, here
 from halo.jit.target import Target
 
+from .convolution import is_narrow, widened
 from .einsum import matmul
 from .elementwise import add, multiply
 from .lines import along, extent, line_stages
@@ -77,6 +78,9 @@ def _factor(q: TensorType, scale: float | None) -> float:
 
 def _of_floats(types: Types, attrs: Any, target: Target) -> bool:
     return all(t is None or (0 not in t.shape and t.dtype in (halo.f32, halo.f64)) for t in types)
+
+
+attention.strategy("wide", when=is_narrow, composed=True)(widened(attention))
 
 
 def _is_by_rows(types: Types, attrs: Any, target: Target) -> bool:

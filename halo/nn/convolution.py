@@ -96,10 +96,10 @@ def is_narrow(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def widened(f: Any) -> Any:
-    """A strategy of the convolution `f`: in f32, of which only the results are rounded."""
+    """A strategy of the operator `f`: in f32, of which only the results are rounded."""
 
-    def compute(x: Any, weight: Any, bias: Any = None, **attrs: Any) -> Any:
-        wide = (None if a is None else cast(a, dtype="f32") for a in (x, weight, bias))
+    def compute(x: Any, *others: Any, **attrs: Any) -> Any:
+        wide = (None if a is None else cast(a, dtype="f32") for a in (x, *others))
         return cast(f(*wide, **attrs), dtype=type_of(x).dtype.name)
 
     return compute

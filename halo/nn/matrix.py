@@ -45,7 +45,7 @@ def dense(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, 
     return TensorType((*x.shape[:-1], units or o), same_type("dense", x, weight, bias))
 
 
-def _tile(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
+def panel(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
     """The tile of sums: its `vectors` are the width of a panel."""
     lanes = target.natural_lanes(dtype)
     if isinstance(rows, int) and rows < 4:  # bound by memory: enough sums in flight
@@ -55,7 +55,7 @@ def _tile(target: Target, rows: Any, units: int, dtype: Any) -> Tile:
 
 def panels(target: Target, rows: Any, units: int, dtype: Any) -> str:
     """The layout of weights for `rows` and `units` columns."""
-    return f"OI{_tile(target, rows, units, dtype).vectors * target.natural_lanes(dtype)}o"
+    return f"OI{panel(target, rows, units, dtype).vectors * target.natural_lanes(dtype)}o"
 
 
 def _packed(types: Types, attrs: Any, target: Target) -> bool:
@@ -70,7 +70,7 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     *matrices, rows, units = out.shape
     lanes = target.natural_lanes(out.dtype)
     width = Layout(attrs["kernel_layout"]).block("O")
-    tile = _tile(target, rows, units, out.dtype)
+    tile = panel(target, rows, units, out.dtype)
     bound(f, out)
     assert types[1] is not None
     count, line = -(-units // width), types[1].shape[1] * out.dtype.dtype.itemsize
