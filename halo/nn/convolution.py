@@ -138,7 +138,7 @@ def _deep(types: Types, attrs: Any, target: Target) -> bool:
     if not _blocked(types, attrs, target) or attrs["groups"] > 1 or inner == 1 or data.block("C") != inner:
         return False
     points = conv2d.infer(types, attrs).shape[2:4]
-    few = all(isinstance(n, int) for n in points) and LEAST <= points[0] * points[1] <= MOST
+    few = all(isinstance(n, int) for n in (*x.shape, *points)) and LEAST <= points[0] * points[1] <= MOST
     return few and weight.bytes > max(CACHED, x.bytes)
 
 
