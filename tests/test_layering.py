@@ -40,8 +40,11 @@ LAZY = {
     "IPython",
     "onnx",
     "onnxruntime",
+    "onnxscript",
     "PIL",
     "rich",
+    "safetensors",
+    "torch",
 }  # imported inside functions
 HEAVY = {
     "halo.jit.python_print": "astunparse",

@@ -12,11 +12,11 @@ from .compile import compile
 from .control import if_, loop
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var
 from .net import Group, Memory, Net
-from .onnx import from_onnx
+from .onnx import from_onnx, from_torch
 from .parse import parse
 from .pieces import Pieces
 from .text import constants
 
 __all__ = ["Call", "Captured", "Comparison", "Constant", "Expr", "Function", "Global", "Group", "If", "Item", "Let",
            "Loop", "Memory", "Module", "Net", "Pieces", "Tuple", "Var", "compare", "compile", "constants", "from_onnx",
-           "function", "if_", "load", "loop", "parse"]  # fmt: skip
+           "from_torch", "function", "if_", "load", "loop", "parse"]  # fmt: skip

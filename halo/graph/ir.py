@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -417,6 +418,34 @@ class Module:
         from .compile import compile
 
         return compile(self, **options)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program as text, and the constants that it names into a file beside it, `.safetensors` in place of the
+        suffix of `path`. See `load`; a net is saved, with its machine code, by `Net.save`. Needs the package `safetensors`
+        (the extra `[onnx]`); raises ArgumentError where it is not there."""
+        from .storage import write
+
+        write(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> Module:
+        """The program that `save` wrote, or a person: nothing in these files is run. Raises ArgumentError for what is no
+        program, and for a file of constants that is damaged or lacks what the text names.
+
+        >>> import tempfile
+        >>> from halo.graph import Module, parse
+        >>> m = parse("def main(%x: f32[2]) -> f32[2] { %0 = add(%x, @w); %0 }", {"w": np.ones(2, np.float32)})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     m.save(f"{folder}/model.halo")
+        ...     print(Module.load(f"{folder}/model.halo"))
+        def main(%x: f32[2]) -> f32[2] {
+          %0 = add(%x, @w);
+          %0
+        }
+        """
+        from .storage import read
+
+        return read(Path(path))
 
     def run_passes(self, observe: Callable[[str, Module], None] | None = None) -> Module:
         """The program after all the passes; `observe(name, module)` sees it after each one."""

@@ -1,5 +1,6 @@
 """ONNX: models in, as graph programs. `adapters` has what each operator means, by the opset since which it means that."""
 
 from .importer import from_onnx
+from .pytorch import from_torch
 
-__all__ = ["from_onnx"]
+__all__ = ["from_onnx", "from_torch"]
