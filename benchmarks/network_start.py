@@ -95,7 +95,9 @@ def run(name: str) -> Iterator[Result]:
         net = graph.load(path)
         model = models.network(name)
         net(**models.samples(name, model))
-        used = net.memory.arena + net.memory.constants  # of what ONNX Runtime is given too: an arena stays as large as it was
+        used = (
+            net.memory.arena + net.memory.constants
+        )  # of what ONNX Runtime is given too: an arena stays as large as it was
         if name in OTHER:
             yield Result(f"{name}: a new extent, to a call after it", new_extent(name, net), "", NEW_EXTENT)
         mine = in_fresh_process(HALO_GROWTH.format(name=name), cache)
