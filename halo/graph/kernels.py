@@ -44,7 +44,7 @@ def pipeline(f: Function) -> nn.Tensor:
             elif e.op.kind is Kind.INJECTIVE:
                 moves.append(e)
     out: nn.Tensor = made[id(f.body)]
-    if anchor is None and [e.op for e in moves] == [nn.transpose]:
+    if anchor is None and len(moves) == 1 and moves[0].op in (nn.transpose, nn.layout_transform):
         (anchor,) = moves
     if anchor is not None:
         types = tuple(None if a is None else a.type for a in anchor.args)

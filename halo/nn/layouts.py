@@ -14,8 +14,10 @@ import numpy as np
 import halo
 from halo import Dim, Func, Input
 from halo.errors import ArgumentError, here
+from halo.jit.target import Target
 
 from .op import Kind, Types, op
+from .schedule import bound, points, tasks, tiled
 from .tensor import Tensor, TensorType
 
 __all__ = ["Layout", "layout_transform"]
@@ -126,7 +128,30 @@ def layout_transform(x: TensorType, *, src: str, dst: str, shape: tuple[int, ...
     return TensorType(_physical(a, b, shape or a.logical(x.shape)), x.dtype)
 
 
-@layout_transform.strategy("direct")
+def _schedule(out: Tensor, target: Target, types: Types, attrs: Mapping[str, Any]) -> None:
+    """From blocks of channels to rows of points: all the channels of a block are read from the lines of the cache that the
+    first of them brings."""
+    (x,) = types
+    assert x is not None
+    a, b = Layout(attrs["src"]), Layout(attrs["dst"])
+    size, lanes = a.block("C") if "C" in a.letters else 1, target.natural_lanes(out.dtype)
+    own = layout_transform.infer(types, attrs).shape
+    whole = all(isinstance(n, int) for n in (*out.shape, *own)) and out.shape == own
+    unfolds = whole and size > 1 and b.text == b.letters and b.letters.startswith("NC") and len(b.letters) > 2
+    if not unfolds or a.axes[-1] != ("C", size) or out.shape[-1] < lanes or out.shape[1] < size:
+        points(out, target)
+        return
+    f = out.func
+    bound(f, out)
+    n, c, *rows, v = f.definitions.vars
+    tiled(f, c, "co", size, out.shape[1])
+    tiled(f, v, "vo", lanes, out.shape[-1])
+    f.vectorize(v)
+    axes = [("co", -(-out.shape[1] // size)), *zip(rows, out.shape[2:-1], strict=True)]
+    tasks(f, n, axes, ("co", *rows, "vo", c, v))
+
+
+@layout_transform.strategy("direct", schedule=_schedule)
 def _(x: Tensor, *, src: str, dst: str, shape: tuple[int, ...] | None = None) -> Tensor:
     a, b = Layout(src), Layout(dst)
     logical = shape or a.logical(x.shape)

@@ -1,0 +1,34 @@
+"""Layouts in compiled nets, against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from halo import nn
+from halo.graph import parse
+
+RNG = np.random.default_rng(7)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_from_blocks_of_channels_to_rows_of_points(data: st.DataObject) -> None:
+    """Channels that fill their blocks and do not; rows of whole vectors, of some more, and short ones."""
+    block, dtype = data.draw(st.sampled_from([4, 8, 16])), data.draw(st.sampled_from(["f32", "f64", "f16", "i8"]))
+    letters = data.draw(st.sampled_from(["NCHW", "NCDHW", "NCW"]))
+    n, c, v = (
+        data.draw(st.integers(1, 3)),
+        data.draw(st.integers(1, 40)),
+        data.draw(st.sampled_from([3, 16, 17, 40, 64, 75])),
+    )
+    shape = (n, c, *(data.draw(st.integers(1, 5)) for _ in letters[2:-1]), v)
+    src, blocked = f"{letters}{block}c", (n, -(-c // block), *shape[2:], block)
+    moved = f'layout_transform(%0, src="{src}", dst="{letters}", shape={shape})'
+    net = parse(
+        f"def main(%x: {dtype}{list(blocked)}) -> {dtype}{list(shape)} {{ %0 = negative(%x); %1 = {moved}; %1 }}"
+    ).compile()
+    kind = {"f32": "float32", "f64": "float64", "f16": "float16", "i8": "int8"}[dtype]
+    x = RNG.integers(-99, 99, blocked).astype(kind)
+    np.testing.assert_array_equal(net(x), nn.layout_transform.reference(-x, src=src, dst=letters, shape=shape))
