@@ -216,7 +216,7 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
         axes = axes[1:]
     elif in_strips and smaller:
         axes = axes[::-1]
-    for nest, width in by_height(f, 3, columns, tile, (tile.columns // 4,)):
+    for nest, width in by_height(f, 3, columns, tile, (-(-tile.columns // 3),)):
         tiled(nest, x, "xo", width, columns)
         tiled(nest, y, "yo", tile.rows, rows)
         tiled(nest, co, "coo", tile.vectors, blocks)
