@@ -18,6 +18,7 @@ from halo.graph.passes.crop_windows import crop_windows
 from halo.graph.passes.fold_batch_norm import fold_batch_norm
 from halo.graph.passes.fold_constants import fold_constants
 from halo.graph.passes.fuse import fuse
+from halo.graph.passes.recognise import recognise
 from halo.graph.passes.simplify import simplify
 from halo.graph.passes.sink_reshapes import sink_reshapes
 from halo.graph.passes.sink_transposes import sink_transposes
@@ -169,6 +170,19 @@ def test_channels_last_take_blocks_as_channels_second_do() -> None:
     calls = [e.op.name for e in walk(m.run_passes().main.body) if isinstance(e, Call)]
     assert [name for name in calls if "transpose" in name or "layout" in name] == ["transpose"]
     assert not any("batch_norm" in name for name in calls)
+
+
+@pytest.mark.parametrize(("power", "dtype", "expected"), [
+    (2, "f32", ["multiply"]), (3, "f64", ["multiply_multiply"]), (-1, "f32", ["reciprocal"]), (2, "f16", ["multiply"]),
+    (3, "f16", ["power"]), (0.5, "f32", ["power"]), (2, "i32", ["power"]),
+])  # fmt: skip
+def test_small_powers_are_products(power: float, dtype: str, expected: list[str]) -> None:
+    number = halo.types.as_type(dtype).dtype.type
+    x = Var("x", TensorType((7,), halo.types.as_type(dtype)))
+    m = Module({"main": Function((x,), nn.power(x, Constant(np.array(number(power)))))})
+    assert groups(recognise(m)) == expected
+    a = np.arange(1, 8).astype(number)
+    np.testing.assert_allclose(m.compile()(a), np.power(a, number(power)), rtol=1e-3 if dtype == "f16" else 1e-6)
 
 
 @pytest.mark.parametrize("keepdims", [True, False])

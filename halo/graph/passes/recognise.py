@@ -5,6 +5,7 @@ add(dense(x, w), b)     ->  dense(x, w, b)              where b is a constant, a
 matmul(softmax(add(multiply(matmul(q, k), c), m)), v)  ->  attention(q, k, v, m, scale=c)
                                                     where c is a constant number; without it, or m, as well
 mean(x, axes=(2, 3))    ->  global_average_pool(x)      of floats [N, C, H, W], which takes channels in blocks
+power(x, 2)             ->  multiply(x, x)              of floats, as are powers of 3 and, with reciprocal, -1
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def _recognised(f: Function) -> Function:
             return _dense(e) if attention is None else attention
         if isinstance(e, Call) and e.op is nn.mean:
             return _pooled(e)
+        if isinstance(e, Call) and e.op is nn.power:
+            return _multiplied(e)
         return _biased(e, once) if isinstance(e, Call) and e.op is nn.add else e
 
     return rewrite_once_read(f, change)
@@ -91,6 +94,20 @@ def _pooled(e: Call) -> Expr:
         return e
     made = nn.global_average_pool(x)
     return reshaped(Call(made.op, made.args, made.attributes, e.name), e.type.shape)
+
+
+def _multiplied(e: Call) -> Expr:
+    x, n = e.children
+    if not isinstance(n, Constant) or n.data.size != 1 or not x.type.dtype.is_float or e.type != x.type:
+        return e
+    factors = float(n.data.item())
+    if factors == 3 and x.type.dtype in (halo.f32, halo.f64):  # of others the square is rounded too soon
+        made = nn.multiply(nn.multiply(x, x), x)
+    elif factors in (2, -1):
+        made = nn.multiply(x, x) if factors == 2 else nn.reciprocal(x)
+    else:
+        return e
+    return Call(made.op, made.args, made.attributes, e.name)
 
 
 def _biased(e: Call, once: set[int]) -> Expr:
