@@ -78,11 +78,11 @@ def length(f: Func, axis: int) -> Any:
 
 def tiled(stage: Any, v: str, tiles: str, size: int, extent: Any) -> None:
     """Cut the loop `v` into `tiles` of `size`. The last one slides back over the one before it, so that all are whole, where
-    there is room for one: if only a call knows that, see `by_height`."""
-    if size == 1 or (isinstance(extent, int) and extent < size):
+    there is room for one: if only a call knows that, see `by_height`. Tiles of one are whole as they are."""
+    if isinstance(extent, int) and extent < size:
         stage.split(v, tiles, v, size)
     else:
-        stage.split(v, tiles, v, size, "shift_inwards").never_partition(tiles)
+        stage.split(v, tiles, v, size, "shift_inwards" if size > 1 else "round_up").never_partition(tiles)
 
 
 def by_height(f: Func, axis: int, rows: Any, tile: Tile, lower: Sequence[int] = (8, 4, 2),
