@@ -11,7 +11,7 @@ import numpy as np
 
 import halo
 from halo import Func, RDom
-from halo.errors import ArgumentError, here
+from halo.errors import ArgumentError, UnknownValueError, here
 from halo.ir.surface import as_expr
 from halo.types import f64
 
@@ -151,8 +151,8 @@ def resize(x: TensorType, *, size: tuple[int, ...], scales: tuple[float | None, 
     if any(len(v) != x.ndim for v in given):
         raise ArgumentError(f"resize of {x} takes a size, a scale and a part of each axis", loc=here())
     if antialias and mode != "nearest" and None in _factors(x.shape, size, scales):
-        raise ArgumentError(f"how many entries of {x} are averaged is known when the program runs, and is wanted before",
-                            loc=here(), hint="antialias=False, or integers: compile(shapes={...})")  # fmt: skip
+        raise UnknownValueError(f"how many entries of {x} are averaged is known when the program runs, and is wanted before",
+                                loc=here(), hint="antialias=False, or integers: compile(shapes={...})")  # fmt: skip
     if 0 in x.shape and 0 not in size:
         raise ArgumentError(f"there is nothing in {x} to resize", loc=here())
     return TensorType(tuple(size), x.dtype)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from halo import nn
+from halo.errors import UnknownValueError
 
 from ..node import Node, adapter
 
@@ -25,9 +26,8 @@ def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
         chosen = {"not_larger": min, "not_smaller": max}.get(n.text("keep_aspect_ratio_policy", "stretch"))
         known = [q for q in quotients if q is not None]
         if chosen is not None and len(known) < len(quotients):
-            raise n.wrong(
-                f"the ratio of {x.type} and its new size is known when the program runs, and is wanted before"
-            )
+            raise n.wrong(f"the ratio of {x.type} and its new size is known when the program runs, and is wanted before",
+                          UnknownValueError)  # fmt: skip
         one = None if chosen is None else chosen(known)
         for a, s, q in zip(axes, size, quotients, strict=True):
             factors[a] = q if one is None else one
