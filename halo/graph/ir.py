@@ -489,7 +489,7 @@ def constant(value: Any) -> Expr:
     if isinstance(value, Expr):
         return value
     array = array_of(value, legal=("arrays", "graph expressions"))
-    if array.dtype == np.float64 and isinstance(value, (float, list, tuple)):
+    if array.dtype == np.float64 and isinstance(value, (float, list, tuple)) and not isinstance(value, np.generic):
         array = array.astype(np.float32)
     return Constant(array)
 

@@ -76,9 +76,10 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     count, line = -(-units // width), types[1].shape[1] * out.dtype.dtype.itemsize
     some = max(count // TASKS, 1)
     inner = ("io", "jo") if some * width * line <= CACHED else ("jo", "io")
-    bands = -(-rows * line // (CACHED // 2)) if isinstance(rows, int) else 1
+    known = isinstance(rows, int)
+    bands = -(-rows * line // (CACHED // 2)) if known else 1
     above = math.prod(n for n in matrices if isinstance(n, int))
-    banded = bands * above > 1 and bands * count * width < -(-count // some) * rows
+    banded = known and bands * above > 1 and bands * count * width < -(-count // some) * rows
     f.split(j, "jo", j, width).split("jo", "jt", "jo", some)
     for stage, height in by_height(f, out.ndim - 2, rows, tile):
         tiled(stage, i, "io", height, rows)

@@ -317,6 +317,15 @@ def test_layouts_are_shared_by_neighbours() -> None:
     assert "out_layout='NCHW16c'" in text or "out_layout='NCHW8c'" in text
 
 
+def test_a_picture_of_one_channel_is_joined_with_others() -> None:
+    x = Var("x", TensorType((1, 16, 5, 6), f32))
+    y = nn.conv2d(x, Constant(weights(1, 16, 3, 3)), padding=1)
+    one = Constant(np.ones(1, np.float32))
+    m = Module({"main": Function((x,), nn.concatenate(nn.group_norm(y, one, one, groups=1), y, axis=2))})
+    a = np.random.default_rng(0).standard_normal((1, 16, 5, 6), np.float32)
+    np.testing.assert_allclose(m.compile()(a), by_reference(m, x=a), rtol=1e-4, atol=1e-5)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from([(4, 17, 17), (3, 20, 5), (2, 8, 24), (4, 6, 28), (8, 4, 4), (2, 16, 32), (5, 1, 3)]), st.booleans()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import halo
 from halo import Dim, graph, nn
 from halo.graph import Constant, Function, Module, Net, Var, constants, parse
+from halo.graph.ir import constant
 from halo.graph.memory import Lifetime, share
 from halo.nn import TensorType
 from halo.types import f32
@@ -210,3 +211,23 @@ def test_what_is_repeated_along_an_axis_of_one_entry_more(n: int, w: int) -> Non
     a = np.random.default_rng(w).standard_normal((n, w), np.float32)
     sums = np.pad(a, ((0, 0), (0, 1))) + np.pad(a, ((0, 0), (1, 0)))
     np.testing.assert_allclose(net(a), np.tile(sums[:, None], (1, 2, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("matrices", [1, 3])
+def test_dense_of_matrices_of_any_height(matrices: int) -> None:
+    x = Var("x", TensorType((matrices, Dim("h"), 20), f32))
+    w = Constant(np.random.default_rng(0).standard_normal((40, 20), np.float32))
+    net = Module({"main": Function((x,), nn.dense(x, w))}).compile()
+    for h in (1, 5, 33):
+        a = np.random.default_rng(h).standard_normal((matrices, h, 20), np.float32)
+        np.testing.assert_allclose(net(a), a @ w.data.T, rtol=1e-4, atol=1e-4)
+
+
+def test_a_number_of_numpy_keeps_its_type_and_one_of_python_is_f32() -> None:
+    assert constant(np.float64(0.5)).type == TensorType((), halo.f64)
+    assert [constant(v).type.dtype for v in (0.5, [0.5], np.array(0.5), np.float16(1))] == [
+        f32,
+        f32,
+        halo.f64,
+        halo.f16,
+    ]

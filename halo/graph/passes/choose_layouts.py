@@ -234,7 +234,8 @@ def _fits(e: Call, blocks: Blocks) -> bool:
 
     match e.op:
         case nn.concatenate:
-            return along() or e.attrs["axis"] % 4 != 1
+            # one channel would be in blocks of one where it is the plain order that a part comes from
+            return along() or (e.attrs["axis"] % 4 != 1 and e.type.shape[1] != 1)
         case nn.depth_to_space:
             return along() and e.attrs["mode"] == "DCR"
         case nn.pad:
