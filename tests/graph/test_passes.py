@@ -317,6 +317,18 @@ def test_layouts_are_shared_by_neighbours() -> None:
     assert "out_layout='NCHW16c'" in text or "out_layout='NCHW8c'" in text
 
 
+@pytest.mark.parametrize("channels", [1, 3, 16, 20])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_picture_of_one_channel_is_broadcast(channels: int, again: bool) -> None:
+    """As spatial attention has it: what a convolution makes of all channels to one weighs each of them."""
+    x = Var("x", TensorType((1, channels, 5, 6), f32))
+    wide = nn.relu(nn.conv2d(x, Constant(weights(channels, channels, 3, 3)), padding=1)) if again else x
+    mask = nn.sigmoid(nn.conv2d(wide, Constant(weights(1, channels, 1, 1))))
+    m = Module({"main": Function((x,), nn.subtract(nn.multiply(wide, mask), nn.tanh(mask)))})
+    a = np.random.default_rng(0).standard_normal((1, channels, 5, 6), np.float32)
+    np.testing.assert_allclose(m.compile()(a), by_reference(m, x=a), rtol=1e-4, atol=1e-5)
+
+
 def test_a_picture_of_one_channel_is_joined_with_others() -> None:
     x = Var("x", TensorType((1, 16, 5, 6), f32))
     y = nn.conv2d(x, Constant(weights(1, 16, 3, 3)), padding=1)

@@ -67,7 +67,7 @@ class Blocks(NamedTuple):
         return nn.reshape(made, shape=(-1, *made.type.shape[2:]))  # type: ignore[no-any-return]  # operators take and give tensors and expressions
 
 
-PLAIN = Blocks(1)
+PLAIN, SPREAD = Blocks(1), Blocks(0)
 
 
 def _transformed(e: Expr, shape: tuple[Any, ...], src: str, dst: str, back: bool) -> Expr:
@@ -105,7 +105,8 @@ class _Run:
             if e.op is nn.dense and e.attrs["kernel_layout"] == "OI":
                 return self._dense(e), PLAIN
             if e.op.follows:
-                blocks = max(self.blocks[id(c)] for c in e.children)
+                many = [c for c in e.children if not _has_one_channel(c)]  # the others are broadcast along channels
+                blocks = max(self.blocks[id(c)] for c in many or e.children)
                 if blocks != PLAIN and len(e.type.shape) == 4 and _fits(e, blocks) and self._fills(e, blocks):
                     return self._following(e, blocks), blocks
         return with_children(e, tuple(self.plain(c) for c in e.children)), PLAIN
@@ -121,16 +122,24 @@ class _Run:
         return found
 
     def blocked(self, e: Expr, blocks: Blocks) -> Expr:
-        """`e`, of at most four axes, in blocks of channels; one that is broadcast along them has blocks of one."""
+        """`e`, of at most four axes, in blocks of channels."""
         found = self.made.get((id(e), blocks))
         if found is None:
-            found, shape = self.plain(e), e.type.shape
-            if len(shape) < 4:
-                shape = (*(1,) * (4 - len(shape)), *shape)
-                found = nn.reshape(found, shape=shape)
-            found = nn.reshape(found, shape=(*shape, 1)) if shape[1] == 1 else blocks.moved(found, shape)
-            self.made[id(e), blocks] = found
+            plain = self._of_four_axes(e)
+            found = self.made[id(e), blocks] = blocks.moved(plain, plain.type.shape)
         return found
+
+    def spread(self, e: Expr) -> Expr:
+        """`e`, of at most four axes and one channel, to be broadcast along channels in blocks: in blocks of one."""
+        found = self.made.get((id(e), SPREAD))
+        if found is None:
+            plain = self._of_four_axes(e)
+            found = self.made[id(e), SPREAD] = nn.reshape(plain, shape=(*plain.type.shape, 1))
+        return found
+
+    def _of_four_axes(self, e: Expr) -> Expr:
+        shape = e.type.shape
+        return self.plain(e) if len(shape) == 4 else nn.reshape(self.plain(e), shape=(*(1,) * (4 - len(shape)), *shape))
 
     # Operators -------------------------------------------------------------------------------------------------------
 
@@ -194,7 +203,12 @@ class _Run:
             attrs["axis"] %= 4  # the block is one axis more
         elif e.op is nn.pad:
             attrs |= {"before": (*attrs["before"], 0), "after": (*attrs["after"], 0)}
-        args = tuple(None if a is None else self.blocked(a, blocks) for a in e.args)
+
+        def moved(a: Expr) -> Expr:
+            broadcast = _has_one_channel(a) and (e.type.shape[1] != 1 or self.blocks[id(a)] == PLAIN)
+            return self.spread(a) if broadcast else self.blocked(a, blocks)
+
+        args = tuple(None if a is None else moved(a) for a in e.args)
         return replace(e, args=args, attributes=tuple(attrs.items()))
 
     def _fills(self, e: Call, blocks: Blocks) -> bool:
@@ -219,6 +233,10 @@ def _with_ones(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_with_ones, value))
     return 1 if isinstance(value, DimExpr) else value
+
+
+def _has_one_channel(e: Expr) -> bool:
+    return e.type.shape[-3:-2] in ((), (1,))
 
 
 def _is_depthwise(e: Call) -> bool:
