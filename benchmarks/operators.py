@@ -1,6 +1,7 @@
 """`python -m benchmarks.operators [NAME ...] [--threads 1|2] [--json FILE]`: operators and their peers.
 
-The peers are ONNX Runtime, and PyTorch where it is installed. Each operator is a small ONNX model, f32, whose weights are
+The peers are ONNX Runtime, PyTorch where it is installed, and of products of matrices NumPy's OpenBLAS where
+OPENBLAS_NUM_THREADS says as many threads. Each operator is a small ONNX model, f32, whose weights are
 constants, as a network has them; halo compiles it as it compiles a network, with the schedules that its operators come
 with. All are checked against NumPy first, and run in one process, turn by turn. The roof is the time of the operations at
 the machine's peak, or of the bytes at the speed of the cache that holds them, whichever is longer. Where they are in memory,
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -85,6 +87,27 @@ def torchs(o: Operator, threads: int) -> Run | None:
     return run
 
 
+def openblas(o: Operator, threads: int) -> Run | None:
+    """NumPy's, of a product of matrices, where it has as many threads: it asks the environment when it is imported."""
+    if (
+        o.nodes[0].kind not in ("Gemm", "MatMul")
+        or len(o.nodes) > 1
+        or os.environ.get("OPENBLAS_NUM_THREADS") != str(threads)
+    ):
+        return None
+    a, b, *bias = (*o.inputs.values(), *o.weights.values())
+    b = b.T if o.nodes[0].kind == "Gemm" else b
+    out = np.empty((*a.shape[:-1], b.shape[-1]), np.float32)
+
+    def run() -> Any:
+        np.matmul(a, b, out=out)
+        for shift in bias:
+            np.add(out, shift, out=out)
+        return out
+
+    return run
+
+
 def moved(o: Operator, out: np.ndarray) -> int:
     """The bytes that it has to read and write."""
     total = sum(a.nbytes for a in (*o.inputs.values(), *o.weights.values(), out))
@@ -113,7 +136,7 @@ def arithmetic(o: Operator) -> float | None:
 def measured(o: Operator, threads: int) -> Row:
     halo.set_num_threads(threads)
     runs: dict[str, Run | None] = {"halo": mine(o), "apart": apart(o), "onnxruntime": theirs(o, threads),
-                                   "torch": torchs(o, threads)}  # fmt: skip
+                                   "torch": torchs(o, threads), "openblas": openblas(o, threads)}  # fmt: skip
     kept = {name: run for name, run in runs.items() if run is not None}
     want = np.asarray(o.reference(*o.inputs.values(), *o.weights.values()))
     for name, run in kept.items():
@@ -132,24 +155,26 @@ def measured(o: Operator, threads: int) -> Row:
         return statistics.median(a / b for a, b in zip(times[of], times[to], strict=True))
 
     return {"name": o.name, "threads": threads, "halo_ms": middle["halo"], "onnxruntime_ms": middle["onnxruntime"],
-            "torch_ms": middle.get("torch"), "ratio": ratio("halo", "onnxruntime"), "to_torch": ratio("halo", "torch"),
+            "torch_ms": middle.get("torch"), "openblas_ms": middle.get("openblas"), "to_openblas": ratio("halo", "openblas"),
+            "ratio": ratio("halo", "onnxruntime"), "to_torch": ratio("halo", "torch"),
             "of_roof": statistics.median(shares), "of_memory": o.name in of_memory() and not o.is_small,
             "arithmetic_ms": None if (alone := arithmetic(o)) is None else alone * 1e3, "apart_ms": middle.get("apart"),
             "apart": ratio("apart", "halo")}  # fmt: skip
 
 
 def line(r: Row) -> str:
-    torch = "" if r["torch_ms"] is None else f"   PyTorch {r['torch_ms']:9.3f} ms ratio {r['to_torch']:6.3f}"
+    peers = "" if r["torch_ms"] is None else f"   PyTorch {r['torch_ms']:9.3f} ms ratio {r['to_torch']:6.3f}"
+    peers += "" if r["openblas_ms"] is None else f"   OpenBLAS {r['openblas_ms']:9.3f} ms ratio {r['to_openblas']:6.3f}"
     fused = "" if r["apart"] is None else f"   apart {r['apart_ms']:9.3f} ms, {r['apart']:.2f} times"
     verdict = "" if not r["of_memory"] else f"   >= {BAR:.0%} {'reached' if r['of_roof'] >= BAR else 'MISSED'}"
     alone = "" if r["arithmetic_ms"] is None else f"   arithmetic {r['arithmetic_ms']:.3f} ms"
     return (f"{r['name']:<30} {r['threads']} threads  halo {r['halo_ms']:9.3f} ms ({r['of_roof']:4.0%} of the roof)   "
-            f"ONNX Runtime {r['onnxruntime_ms']:9.3f} ms   ratio {r['ratio']:6.3f}{torch}{fused}{verdict}{alone}")  # fmt: skip
+            f"ONNX Runtime {r['onnxruntime_ms']:9.3f} ms   ratio {r['ratio']:6.3f}{peers}{fused}{verdict}{alone}")  # fmt: skip
 
 
 def summary(rows: list[Row]) -> Iterator[str]:
     for threads in sorted({r["threads"] for r in rows}):
-        for peer, key in (("ONNX Runtime", "ratio"), ("PyTorch", "to_torch")):
+        for peer, key in (("ONNX Runtime", "ratio"), ("PyTorch", "to_torch"), ("OpenBLAS", "to_openblas")):
             of = [r for r in rows if r["threads"] == threads and r[key] is not None]
             if of:
                 mean = math.exp(statistics.fmean(math.log(r[key]) for r in of))
