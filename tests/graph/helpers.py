@@ -11,6 +11,8 @@ from halo.graph import Constant, Function, Module, Var
 from halo.nn import TensorType
 from halo.types import f32
 
+from .programs import by_numpy
+
 
 def weights(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
@@ -42,14 +44,5 @@ def bottleneck(size: int = 9, channels: int = 32) -> Module:
 
 
 def by_reference(m: Module, **inputs: np.ndarray) -> np.ndarray:
-    """What the operators' NumPy references make of the program."""
-    from halo.graph.ir import Call, walk
-
-    made: dict[int, Any] = {id(p): inputs[p.name] for p in m.main.params}
-    for e in walk(m.main.body):
-        if isinstance(e, Constant):
-            made[id(e)] = e.data
-        elif isinstance(e, Call):
-            attrs = {k: v for k, v in e.attributes if v != e.op.signature.parameters[k].default}
-            made[id(e)] = e.op.reference(*(None if a is None else made[id(a)] for a in e.args), **attrs)
-    return made[id(m.main.body)]
+    """What the operators' NumPy references make of the program, its first output."""
+    return by_numpy(m, inputs)[0]
