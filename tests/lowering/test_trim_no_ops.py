@@ -124,6 +124,6 @@ def test_a_condition_that_reads_what_the_loop_may_store(
         found = f(a=values, shape=(size,))
     except halo.ScheduleError:
         assert how == "vectorize"  # a race
-        assert off < {"t": 0, "t + 1": 1}.get(read, 3)
+        assert off < {"t": 0, "t + 1": 1}.get(read, 3) or n <= off + 1  # where it never holds, it says nothing
     else:
         np.testing.assert_array_equal(found, want[:size])
