@@ -83,11 +83,7 @@ def _of_floats(types: Types, attrs: Any, target: Target) -> bool:
 attention.strategy("wide", when=is_narrow, composed=True)(widened(attention))
 
 
-def _is_by_rows(types: Types, attrs: Any, target: Target) -> bool:
-    return attrs["k_layout"] == "TD" and _of_floats(types, attrs, target)
-
-
-@attention.strategy("transposed", when=_is_by_rows, composed=True)
+@attention.strategy("transposed", when=lambda types, attrs, target: attrs["k_layout"] == "TD", composed=True)
 def _(q: Any, k: Any, v: Any, mask: Any = None, *, scale: float | None, k_layout: str) -> Any:
     axes = tuple(range(type_of(k).ndim))
     return attention(q, transpose(k, axes=(*axes[:-2], axes[-1], axes[-2])), v, mask, scale=scale, k_layout="DT")
@@ -168,8 +164,5 @@ def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: flo
 
 @attention.strategy("apart", composed=True)
 def _(q: Any, k: Any, v: Any, mask: Any = None, *, scale: float | None, k_layout: str) -> Any:
-    dtype, axes = type_of(q).dtype.dtype, tuple(range(type_of(k).ndim))
-    if k_layout == "TD":
-        k = transpose(k, axes=(*axes[:-2], axes[-1], axes[-2]))
-    scores = multiply(matmul(q, k), np.asarray(_factor(type_of(q), scale), dtype))
+    scores = multiply(matmul(q, k), np.asarray(_factor(type_of(q), scale), type_of(q).dtype.dtype))
     return matmul(softmax(scores if mask is None else add(scores, mask)), v)

@@ -15,7 +15,7 @@ from halo.ir.surface import as_expr
 from halo.jit.target import Target
 from halo.types import Type, bf16, f16, f32
 
-from .schedule import bound, in_parallel, is_streamed, tiled
+from .schedule import bound, in_parallel, inline_rest, is_streamed, tiled
 from .shapes import indices
 from .tensor import Tensor, TensorType
 
@@ -120,13 +120,8 @@ def across(name: str, rest: Any, unit: Any, fold: Fold, value: Callable[..., Any
 def line_stages(f: Func, *others: Func) -> list[Any]:
     """The stages of a line, of the pipeline that ends in `f`: those that are named so. All else but `others` is computed
     where it is read, and that is once."""
-    found = []
-    functions: Any = f.program().graph.functions
-    for g in functions:
-        if g.name.startswith("line"):
-            found.append(g)
-        elif g.name != "constant" and not any(g is other for other in (f, *others)):
-            g.compute_inline()
+    found: list[Any] = [g for g in f.program().graph.functions if g.name.startswith("line")]
+    inline_rest(f, *others, *found)
     return found
 
 

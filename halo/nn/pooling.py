@@ -20,7 +20,7 @@ from halo.types import i64
 from .layouts import Layout
 from .lines import accumulator, along, extent, schedule_along
 from .op import Kind, Types, op
-from .schedule import bound, padded_stage
+from .schedule import bound, inline_rest, padded_stage
 from .shapes import Window, takes
 from .tensor import Tensor, TensorType
 
@@ -103,10 +103,7 @@ def _apart(attrs: Mapping[str, Any]) -> bool:
 def _schedule_pool(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     f = out.func
     bound(f, out)
-    functions: Any = f.program().graph.functions
-    for g in functions:  # what is before it is computed where it is read
-        if g is not f and g.name not in ("padded", "folded", "constant"):
-            g.compute_inline()
+    inline_rest(f, *(g for g in f.program().graph.functions if g.name in ("padded", "folded")))
     n, tasks, *_, last = f.definitions.vars
     lanes = target.natural_lanes(out.dtype)
     if isinstance(out.shape[-1], int) and out.shape[-1] >= lanes:
@@ -352,10 +349,7 @@ def _schedule_global(out: Tensor, target: Target, types: Types, attrs: Any) -> N
     of = sums.definitions.vars
     sums.compute_at(f, "tasks").vectorize(of[-1], lanes)
     sums.update(0).reorder("y", "x", *of).vectorize(of[-1], lanes)
-    functions: Any = f.program().graph.functions
-    for g in functions:
-        if g is not f and g is not sums and g.name != "constant":
-            g.compute_inline()
+    inline_rest(f, sums)
 
 
 @global_average_pool.strategy("direct", schedule=_schedule_global)

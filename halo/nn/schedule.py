@@ -20,6 +20,7 @@ __all__ = [
     "by_height",
     "epilogues",
     "in_parallel",
+    "inline_rest",
     "is_streamed",
     "length",
     "padded_stage",
@@ -126,6 +127,14 @@ def points(out: Tensor, target: Target) -> None:
         f.parallel(v)
         return
     tasks(f, names[0], outer[1:], [*names[1:], v, *few, f"{v}_v"])
+
+
+def inline_rest(f: Func, *kept: Func) -> None:
+    """What leads to `f`, but `kept` and constants, is computed where it is read."""
+    functions: Any = f.program().graph.functions
+    for g in functions:
+        if g.name != "constant" and not any(g is other for other in (f, *kept)):
+            g.compute_inline()
 
 
 def summed_loops(f: Func) -> list[str]:

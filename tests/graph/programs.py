@@ -12,7 +12,7 @@ import halo
 from halo import nn
 from halo.graph import Constant, Function, Module, Tuple, Var
 from halo.graph.ir import Call, Item, walk
-from halo.graph.symbolic import evaluated, fixed
+from halo.graph.symbolic import fixed
 from halo.nn import TensorType
 from halo.types import f16, f32, f64
 
@@ -349,10 +349,7 @@ def _fits(small: tuple[Any, ...], big: tuple[Any, ...]) -> bool:
 
 def by_numpy(m: Module, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The outputs, each operator by its reference in NumPy."""
-    dims: dict[str, int] = {}
-    for p in m.main.params:
-        dims |= {str(n): k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if not isinstance(n, int)}
-    m = fixed(m, {p.name: evaluated(p.type.shape, dims) for p in m.main.params})
+    m = fixed(m, {p.name: inputs[p.name].shape for p in m.main.params})
     made: dict[int, Any] = {id(p): inputs[p.name] for p in m.main.params}
     for e in walk(m.main.body):
         if isinstance(e, Constant):
