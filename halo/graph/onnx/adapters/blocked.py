@@ -14,7 +14,7 @@ from halo import nn
 
 from ...ir import Constant
 from ..node import Node, adapter
-from .microsoft import activated, standard
+from .microsoft import activated, channels_last, channels_second, standard
 
 __all__: list[str] = []
 
@@ -22,7 +22,7 @@ __all__: list[str] = []
 @adapter("com.microsoft.nchwc.ReorderInput")
 def _(n: Node) -> Any:
     x = n[0]
-    x = nn.transpose(x, axes=(0, 3, 1, 2)) if n.attrs.get("channels_last") else x
+    x = channels_second(x) if n.attrs.get("channels_last") else x
     more = -x.type.shape[1] % n.block
     if not isinstance(more, int):
         raise n.wrong(f"{x.type} has as many channels as a call says, and blocks are of {n.block}")
@@ -33,7 +33,7 @@ def _(n: Node) -> Any:
 def _(n: Node) -> Any:
     x, channels = n[0], n.attrs["channels"]
     x = x if channels == x.type.shape[1] else nn.strided_slice(x, begin=(0,), end=(channels,), axes=(1,))
-    return nn.transpose(x, axes=(0, 2, 3, 1)) if n.attrs.get("channels_last") else x
+    return channels_last(x) if n.attrs.get("channels_last") else x
 
 
 @adapter("com.microsoft.nchwc.Conv")

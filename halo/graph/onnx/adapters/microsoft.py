@@ -17,12 +17,23 @@ from ...ir import Constant
 from ..node import ADAPTERS, Node, adapter
 from .matrices import scaled
 
-__all__ = ["activated", "standard"]
+__all__ = ["activated", "channels_last", "channels_second", "standard"]
 
 
 def standard(n: Node, op: str, *inputs: Any, outputs: int = 1, **attrs: Any) -> Any:
     """What ONNX's newest `op` makes of these inputs, with the attributes of `n` and `attrs`."""
     return ADAPTERS[op][-1][1](replace(n, op=op, inputs=inputs, outputs=outputs, attrs={**n.attrs, **attrs}))
+
+
+def channels_second(x: Any) -> Any:
+    """[N, H, W, C] as [N, C, H, W], of any number of axes."""
+    rank = x.type.ndim
+    return nn.transpose(x, axes=(0, rank - 1, *range(1, rank - 1)))
+
+
+def channels_last(x: Any) -> Any:
+    """[N, C, H, W] as [N, H, W, C], of any number of axes."""
+    return nn.transpose(x, axes=(0, *range(2, x.type.ndim), 1))
 
 
 # Operators with an activation
@@ -63,9 +74,7 @@ def _(n: Node) -> Any:
 
 @adapter("com.microsoft.NhwcMaxPool")
 def _(n: Node) -> Any:
-    rank = n[0].type.ndim
-    y = standard(n, "MaxPool", nn.transpose(n[0], axes=(0, rank - 1, *range(1, rank - 1))))
-    return nn.transpose(y, axes=(0, *range(2, rank), 1))
+    return channels_last(standard(n, "MaxPool", channels_second(n[0])))
 
 
 # Matrices
@@ -174,11 +183,10 @@ def _(n: Node) -> Any:
 
 def _group_norm(n: Node, x: Any, scale: Any, shift: Any) -> Any:
     last = bool(n.attrs.get("channels_last", 1))
-    rank = x.type.ndim
-    x = nn.transpose(x, axes=(0, rank - 1, *range(1, rank - 1))) if last else x
+    x = channels_second(x) if last else x
     y = nn.group_norm(x, scale, shift, groups=n.attrs["groups"], epsilon=float(n.attrs.get("epsilon", 1e-5)))
     y = nn.multiply(y, nn.sigmoid(y)) if n.attrs["activation"] else y
-    return nn.transpose(y, axes=(0, *range(2, rank), 1)) if last else y
+    return channels_last(y) if last else y
 
 
 @adapter("com.microsoft.GroupNorm")
