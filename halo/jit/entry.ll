@@ -9,7 +9,7 @@
   ptr,    ; 3 arguments %Argument[]
   i64,    ; 4 count     number of output arrays
   ptr,    ; 5 outputs   %Output[]
-  i64,    ; 6 named     the keyword `out` is one array, and `shape` the shape of one
+  i64,    ; 6 named     1: the keyword `out` is one array, and `shape` the shape of one; 2: `out` is a tuple of `count` arrays
   i64,    ; 7 packed    the result is a tuple
   i64,    ; 8 release   bytes of arrays from which on the GIL is released
   i64,    ; 9 positional most arguments and outputs by position
@@ -32,7 +32,8 @@
   i64,    ; 2 ndim
   i64,    ; 3 shift
   ptr,    ; 4 extents   the slot of the extent of each axis, or null where no input gives it
-  i64     ; 5 large     bytes from which on the slow path allocates it
+  i64,    ; 5 large     bytes from which on the slow path allocates it
+  i64     ; 6 like      the slot of the first output of the same tuple, whose shape it has
 }
 ; The head of PyArrayObject_fields, after a PyObject of 16 bytes: part of NumPy's binary interface.
 %PyObject = type { i64, ptr }
@@ -272,8 +273,38 @@ option:
   %is.none = icmp eq ptr %value, @_Py_NoneStruct
   br i1 %is.none, label %next, label %option.given
 option.given:
-  %one.out = icmp ne i64 %named.out, 0
-  br i1 %one.out, label %found, label %no
+  %one.out = icmp eq i64 %named.out, 1
+  br i1 %one.out, label %found, label %several
+several:
+  %is.out = icmp eq i64 %k, %inputs
+  %tuple.out = icmp eq i64 %named.out, 2
+  %may.spread = and i1 %is.out, %tuple.out
+  br i1 %may.spread, label %tuple, label %no
+tuple:
+  %type.at = getelementptr %PyObject, ptr %value, i32 0, i32 1
+  %type = load ptr, ptr %type.at
+  %is.tuple = icmp eq ptr %type, @PyTuple_Type
+  br i1 %is.tuple, label %measure, label %no
+measure:
+  %size = call i64 @PyTuple_Size(ptr %value)
+  %outs = sub i64 %total, %inputs
+  %fits = icmp eq i64 %size, %outs
+  br i1 %fits, label %spread, label %no
+spread:
+  %j = phi i64 [ 0, %measure ], [ %j.next, %spread.set ]
+  %j.done = icmp eq i64 %j, %outs
+  br i1 %j.done, label %next, label %spread.one
+spread.one:
+  %place = add i64 %inputs, %j
+  %spread.at = getelementptr ptr, ptr %objects, i64 %place
+  %taken = load ptr, ptr %spread.at
+  %free = icmp eq ptr %taken, null
+  br i1 %free, label %spread.set, label %no
+spread.set:
+  %item = call ptr @PyTuple_GetItem(ptr %value, i64 %j)
+  store ptr %item, ptr %spread.at
+  %j.next = add i64 %j, 1
+  br label %spread
 found:
   %object.at = getelementptr ptr, ptr %objects, i64 %k
   %before = load ptr, ptr %object.at

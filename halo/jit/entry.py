@@ -66,6 +66,7 @@ class _Output(ctypes.Structure):
         ("shift", ctypes.c_int64),
         ("extents", ctypes.c_void_p),
         ("large", ctypes.c_int64),
+        ("like", ctypes.c_int64),
     )
 
 
@@ -207,7 +208,7 @@ class FastEntry:
             arguments=ctypes.addressof(self._arguments),
             count=len(ports),
             outputs=ctypes.addressof(self._outputs),
-            named=len(ports) == 1 and not binder.several,
+            named=_named(binder),
             packed=len(ports) > 1 or binder.several,
             release=_RELEASE if ahead is None else 0,
             positional=len(binder.order) + (0 if constants or ahead else len(ports)),
@@ -247,12 +248,23 @@ class FastEntry:
     def _output(self, layout: Layout, k: int, places: tuple[int, ...] | None) -> _Output:
         port = layout.ports[k]
         dtype, shift = self._address(port.type.dtype), _shift(port.type)
-        row = _Output(slot=layout.offsets[k], dtype=dtype, ndim=port.ndim, shift=shift, large=LARGE)
+        first = next(group[0] for group in layout.outputs if k in group)
+        row = _Output(
+            slot=layout.offsets[k], dtype=dtype, ndim=port.ndim, shift=shift, large=LARGE, like=layout.offsets[first]
+        )
         if places is not None:
             extents = (ctypes.c_int64 * max(len(places), 1))(*places)
             self._keep.append(extents)
             row.extents = ctypes.addressof(extents)
         return row
+
+
+def _named(binder: Binder) -> int:
+    """What `out` is in a call: 1 for one array, 2 for a tuple of all of them, 0 for what only the slow path takes apart."""
+    groups = binder.layout.outputs
+    if len(groups) == 1 and not binder.several:
+        return 1 if len(groups[0]) == 1 else 2
+    return 2 if all(len(group) == 1 for group in groups) else 0
 
 
 def fast_entry(binder: Binder, address: int, slow: Callable[..., Any], ahead: Ahead | None = None) -> FastEntry | None:

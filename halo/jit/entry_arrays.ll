@@ -78,7 +78,8 @@ odd:
   ret i64 -1
 }
 
-; The same for an output, which must be writable and step over itself: each axis over all of the next. Its origin is 0.
+; The same for an output, which must be writable, of the shape of the others of its tuple, and step over itself: each axis
+; over all of the next. Its origin is 0.
 define internal i64 @unpack_output(ptr %output, ptr %object, ptr %slots, ptr %range) nounwind {
 entry:
   %slot.no = load i64, ptr %output
@@ -97,6 +98,9 @@ flags:
   %all.flags = load i32, ptr %flags.at
   %writable = and i32 %all.flags, 1024
   %locked = icmp eq i32 %writable, 0
+  %like.at = getelementptr %Output, ptr %output, i32 0, i32 6
+  %like.no = load i64, ptr %like.at
+  %like = getelementptr i64, ptr %slots, i64 %like.no
   br i1 %locked, label %odd, label %axis
 axis:
   %d = phi i64 [ %ndim, %flags ], [ %d.less, %axis.next ]
@@ -113,9 +117,13 @@ axis.one:
   %min.no = add i64 %s.no, %ndim
   %min.at = getelementptr i64, ptr %slot, i64 %min.no
   store i64 0, ptr %min.at
+  %first.at = getelementptr i64, ptr %like, i64 %d
+  %first = load i64, ptr %first.at
+  %alike = icmp eq i64 %n, %first
   %clear = icmp sge i64 %s, %reach
   %point = icmp eq i64 %n, 1
-  %ok = or i1 %clear, %point
+  %steps = or i1 %clear, %point
+  %ok = and i1 %steps, %alike
   %over = mul i64 %s, %n
   br i1 %ok, label %axis.next, label %odd
 axis.next:

@@ -29,6 +29,11 @@ def both(x, *, a: halo.i32[:]):
     return a[x] + 1, a[x] * 0.5
 
 
+@halo.func
+def cut(x, *, a: halo.i32[:]):
+    return a[x] // 2
+
+
 @pytest.fixture(scope="module")
 def kernel():
     return scaled.compile(img=halo.u16, k=halo.u16, c=halo.f32)
@@ -180,8 +185,23 @@ def test_tuples(monkeypatch):
     assert got[1] is outs[1]
     got = kernel(a, outs[0])
     assert got[0] is outs[0]
+    got = kernel(a, out=outs)
+    assert type(got) is tuple
+    assert got[0] is outs[0]
+    assert got[1] is outs[1]
+    for odd in ([*outs], outs[:1], (*outs, outs[0]), (outs[0], None), (outs[0], outs[0]), (*outs[:1], a), outs[0]):
+        with pytest.raises(Passed):
+            kernel(a, out=odd)
+    for short, long in ((4, 5), (5, 4)):  # the arrays of a tuple have one shape
+        parts = outs[0][:short], outs[1][:long]
+        with pytest.raises(Passed):
+            kernel(a, out=parts)
+        with pytest.raises(Passed):
+            kernel(a, *parts)
+        with pytest.raises(Passed):
+            kernel(a, parts[0] if short < 5 else np.zeros(6, np.int32))
     with pytest.raises(Passed):
-        kernel(a, out=outs)
+        kernel(a, outs[0], out=outs)
     with pytest.raises(Passed):
         kernel(a, a)
 
@@ -199,12 +219,26 @@ def test_several_outputs(monkeypatch):
     up, down = kernel(A)
     np.testing.assert_array_equal(up, A + 1)
     np.testing.assert_array_equal(down, A - 1)
+    outs = np.zeros_like(A), np.zeros_like(A)
+    got = kernel(A, out=outs)
+    assert got[0] is outs[0]
+    np.testing.assert_array_equal(outs[0], A + 1)
+    np.testing.assert_array_equal(outs[1], A - 1)
     frame = np.zeros((7, 10), np.uint16)
     with pytest.raises(Passed):
         kernel(A, frame[1:], frame[:-1])
+    with pytest.raises(Passed):
+        kernel(A, out=(frame[1:], frame[:-1]))
     one = without_slow_path(halo.Pipeline([plus]).compile(img=halo.u16), monkeypatch)
     (up,) = one(A)
     np.testing.assert_array_equal(up, A + 1)
+    assert one(A, out=outs[:1])[0] is outs[0]
+    nested = without_slow_path(halo.Pipeline([both, cut]).compile(), monkeypatch)
+    a = np.arange(5, dtype=np.int32)
+    first, second = np.zeros(5, np.int32), np.zeros_like(a * 0.5)
+    for out in (((first, second), a.copy()), (first, second, a.copy())):
+        with pytest.raises(Passed):
+            nested(a, out=out)
 
 
 @pytest.mark.parametrize("t", halo.types.ALL, ids=str)
