@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import reduce
 from itertools import repeat
 
@@ -231,6 +231,24 @@ def _of_multiple(i: Expr, slack: Expr) -> tuple[End, End]:
     if k > 0:
         return A.neg(A.floordiv(rest, Const(k, index))), None
     return None, A.floordiv(rest, Const(-k, index))
+
+
+def implied(conditions: tuple[Expr, ...], made: Set[Expr], loops: Set[Expr]) -> Iterator[Expr]:
+    """What `conditions` together say of variables of `loops`, without those of `made`, which are made of several: t < n - 1
+    where t < x and x < n, for x = 8*xo + xi. One by one, these would be eliminated over all of their ranges."""
+    comparisons = [c for c in conditions if isinstance(c, Op) and c.name in ("le", "eq") and c.args[0].type is index]
+    for c in comparisons:
+        for v in free_vars(c) & made:
+            others = (free_vars(c) & loops) - {v}
+            for o in comparisons if others else ():
+                if o is c or v not in free_vars(o) or not others.isdisjoint(free_vars(o)):
+                    continue
+                assert isinstance(v, Var)
+                r = narrow(o, Range(v, None, None))
+                for slack in (s for s in slacks(c) if v in free_vars(s)):
+                    end, rest = upper(slack, r), (free_vars(slack) | free_vars(o)) - {v}
+                    if end is not None and rest <= free_vars(end):  # else it would not be seen what it depends on
+                        yield A.le(Const(0, index), end)
 
 
 def _data_bounds(i: Expr) -> tuple[End, End]:

@@ -21,7 +21,7 @@ from ..ir.interval import Range
 from ..ir.pipeline import Function, Pipeline
 from ..ir.stmt import Block, Extern, For, Hoist, If, Let, Prefetch, Produce, Provide, Realize, Stmt, Stream, block
 from ..types import index
-from .boxes import NOTHING, Box, Boxes, End, boxes_of_exprs, clamped, extent_of, join, last_of, touched
+from .boxes import NOTHING, Box, Boxes, End, boxes_of_exprs, clamped, extent_of, implied, join, last_of, touched
 from .outputs import reads_of
 
 
@@ -41,6 +41,8 @@ class _Inference:
     def __init__(self, p: Pipeline, functions: dict[Array, Function]) -> None:
         self.p, self.functions = p, functions
         self.outputs = {f.array for f in p.functions if f.name in p.outputs}
+        self.loops: set[Expr] = set()  # variables of loops,
+        self.made: set[Expr] = set()  # and those that are made of several
 
     def visit(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Boxes]:
         """`s` with regions defined, and what it touches where the conditions `under` hold."""
@@ -48,19 +50,21 @@ class _Inference:
             case Provide():
                 return s, touched(s, under)
             case For():
+                self.loops.add(s.var)
                 body, boxes = self.visit(s.body, under)
                 mine = boxes_of_exprs((s.lo, s.extent), under)
                 r = Range(s.var, s.lo, A.sub(A.add(s.lo, s.extent), Const(1, index)))
                 return s.replace(body=body), mine.merge(boxes.over(r))
             case Let():
+                self.made.add(s.var)
                 body, boxes = self.visit(s.body, under)
                 mine = boxes_of_exprs((s.value,), under)
                 return s.replace(body=body), mine.merge(boxes.let({s.var: s.value}).where(under, s.value))
             case If():
-                then, boxes = self.visit(s.then, (*under, *A.conjuncts(s.cond)))
+                then, boxes = self.visit(s.then, self._under(under, s.cond))
                 orelse = None
                 if s.orelse is not None:
-                    orelse, other = self.visit(s.orelse, (*under, *A.conjuncts(A.not_(s.cond))))
+                    orelse, other = self.visit(s.orelse, self._under(under, A.not_(s.cond)))
                     boxes.merge(other)
                 return s.replace(then=then, orelse=orelse), boxes.merge(boxes_of_exprs((s.cond,), under))
             case Extern():
@@ -72,6 +76,11 @@ class _Inference:
                 return s, Boxes()
         stmt, lets, boxes = self.site(s, under)
         return wrap(lets, stmt), boxes.let(closed(lets))
+
+    def _under(self, under: tuple[Expr, ...], cond: Expr) -> tuple[Expr, ...]:
+        """The conditions where `cond` holds, too, and what they say together."""
+        all_ = (*under, *A.conjuncts(cond))
+        return (*dict.fromkeys((*all_, *implied(all_, self.made, self.loops | self.made))),)
 
     def site(self, s: Stmt, under: tuple[Expr, ...]) -> tuple[Stmt, Lets, Boxes]:
         """Storage, then productions and what reads them: regions are defined from the last reader to the first producer.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,23 @@ def test_a_guard_says_of_an_index_what_it_says_of_a_multiple(stride: int, dilati
     padded = np.pad(values, padding)
     want = sum(padded[dilation * k :][: stride * n : stride][:n] for k in range(3))
     np.testing.assert_array_equal(f(a=values, shape=(n,)), want)
+
+
+@pytest.mark.parametrize(
+    "loops", [lambda s: s, lambda s: s.vectorize("j", 8), lambda s: s.split("j", "jo", "ji", 5, tail="guard")]
+)
+@pytest.mark.parametrize("n", [1, 7, 16, 50])
+def test_conditions_that_bound_one_another_bound_what_is_read(n: int, loops: Any) -> None:
+    k, source = halo.Var("k"), halo.Input("source", halo.f32, ndim=1)
+    side, total = halo.Func("side"), halo.Func("total")
+    side[k], total[k] = source[k] * 2, source[k]
+    r = halo.rdom(40, source.shape[0], names="t j")
+    r.where(r.t < r.j)  # and j < n: whatever the loops of j are, nothing behind n is asked for
+    total[r.j] += side[r.t]
+    side.compute_root()
+    loops(total.update())
+    lines = total.lower().after("checks").splitlines()
+    assert not [line for line in lines if line.strip().startswith(("check", "side.", "alloc")) and "//" in line]
+    data = np.arange(n, dtype=np.float32)
+    wanted = [data[j] + 2 * data[: min(j, 40)].sum() for j in range(n)]
+    np.testing.assert_array_equal(total(data, shape=(n,)), wanted)
