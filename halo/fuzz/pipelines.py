@@ -12,7 +12,7 @@ import numpy as np
 
 import halo
 
-from .numeric import INTEGERS, STORED, TYPES, Array, counted, random_data
+from .numeric import COMPARISONS, INTEGERS, STORED, TYPES, Array, counted, random_data
 from .stages import Bounded, Element, Stage, TooLarge, Update, View
 from .terms import CLOSE, EXACT, UNKNOWN, Domain, Index, Magnitude, Source, Term, Terms
 
@@ -232,7 +232,7 @@ class _Body:
     def update(self) -> None:
         kinds: list[Callable[[], Update | None]] = [self._accumulate, self._accumulate, self._slice]
         if self.stage.vars:
-            kinds += [self._scan, self._scan, self._scatter, self._scatter]
+            kinds += [self._scan, self._scan, self._scatter, self._scatter, self._behind]
         if len(self.stage.types) > 1:
             kinds += [self._swap] * 3
         self._made(self.rng.choice(kinds)())
@@ -359,6 +359,31 @@ class _Body:
         self.terms.vars, self.terms.domain = vars, ()
         ends = [int(position({r: k})) for k in (lo, lo + n - 1)]
         return self._write(args, values, d, c, {axis: (min(ends) - back, max(ends) + back)})
+
+    def _behind(self) -> Update:
+        """Each value along an axis is folded into those behind it (or before it, or all others), one after the other: the
+        condition keeps what is stored from what is read. Whether one is may depend on what it has become."""
+        axis, n = self.rng.randrange(len(self.stage.vars)), self.rng.randint(1, 9)
+        lo, far, m = self.rng.randint(-1, 2), self.rng.randint(-1, 2), self.rng.randint(1, 12)
+        t, j = f"r{next(self.case.fresh)}", f"r{next(self.case.fresh)}"
+        spans = ((lo, n), (far, m))
+        d = Domain((t, j), tuple(f"({a}, {b})" for a, b in spans), spans)
+        args = tuple(_plain(j) if k == axis else None for k in range(len(self.stage.vars)))
+        read = tuple(_plain(t) if k == axis else None for k in range(len(self.stage.vars)))
+        op = self.rng.choice((">", ">", "<", "!="))
+        compare = COMPARISONS[op]
+        c = Term(f"({j} {op} {t})", lambda env: compare(env[j], env[t]), halo.bool_)
+        vars = self.terms.vars
+        self.terms.vars = tuple(v for k, v in enumerate(vars) if k != axis)
+        self.terms.domain = d.names
+        values = self._folded(args, read)
+        own = self._own(0, read)
+        if self.rng.random() < 0.4:
+            more = own if own.type.is_bool else self.terms.compared(own, self.terms.weak(own.type))
+            c = self.terms.combine("&", c, more)
+        self.terms.vars, self.terms.domain = vars, ()
+        ends = [lo, lo + n - 1, far, far + m - 1]
+        return self._write(args, values, d, c, {axis: (min(ends), max(ends))})
 
     def _scatter(self) -> Update | None:
         """Fold into places that data choose, along one axis or two."""

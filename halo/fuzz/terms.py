@@ -418,7 +418,12 @@ class Terms:
         a = self.term(depth - 1) if depth > 1 else self.leaf()
         if a.type.is_bool:
             return a
-        b = self.weak(a.type)
+        return self.compared(a, self.weak(a.type), op)
+
+    def compared(self, a: Term, b: Term, op: str | None = None) -> Term:
+        """A comparison with what is as it is written. Of rounded numbers nothing is known."""
+        op = op or self.rng.choice(tuple(numeric.COMPARISONS))
+        compare = numeric.COMPARISONS[op]
         trust = a.trust if not a.type.is_float or a.trust == EXACT else UNKNOWN
         return Term(f"({a.text} {op} {b.text})", lambda env: compare(a.value(env), b.value(env)), halo.bool_, trust)
 

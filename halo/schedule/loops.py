@@ -36,7 +36,7 @@ class Dim:
 
     `axis` is what is proven of its iterations: `pure` (a pure variable: any order), `pure_r` (reduction values that
     never touch each other's sites: any order), `apart_r` (those of one iteration of the loops around do not: at once, but
-    in its place among other loops) or `impure_r` (in order, unless the update is associative).
+    in its place among other loops) or `impure_r` (in order, unless the update is associative). No directive sets it.
     """
 
     name: str
