@@ -18,8 +18,8 @@ __all__ = ["Evaluator", "evaluate"]
 Array = np.ndarray[Any, Any]
 
 
-def evaluate(m: Module, inputs: Mapping[str, Array]) -> list[Array]:
-    """The outputs of `main` for arrays by name, at any stage of the passes.
+def evaluate(m: Module, inputs: Mapping[str, Array], by: type[Evaluator] | None = None) -> list[Array]:
+    """The outputs of `main` for arrays by name, at any stage of the passes; `by`: an Evaluator with operators of its own.
 
     >>> from halo.graph import parse
     >>> m = parse("def main(%x: f32[n]) -> f32[n] { %0 = relu(%x); %0 }")
@@ -31,7 +31,7 @@ def evaluate(m: Module, inputs: Mapping[str, Array]) -> list[Array]:
         dims |= {n.name: k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if isinstance(n, Dim)}
     if not any(f.primitive for f in m.functions.values()):
         m = fixed(m, {p.name: inputs[p.name].shape for p in m.main.params})
-    return Evaluator(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])
+    return (by or Evaluator)(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])
 
 
 class Evaluator:
@@ -44,7 +44,7 @@ class Evaluator:
         """What the function gives that `e` calls."""
         assert isinstance(e.op, Global)
         own = {n: k for n, v in e.attributes for k in evaluated((v,), self.dims)}
-        return Evaluator(self.functions, {**self.dims, **own}).function(self.functions[e.op.name], args)
+        return type(self)(self.functions, {**self.dims, **own}).function(self.functions[e.op.name], args)
 
     def computed(self, e: Call, args: tuple[Array | None, ...]) -> Array:
         """What an operator gives."""

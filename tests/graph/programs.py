@@ -11,10 +11,11 @@ import numpy as np
 import halo
 from halo import nn
 from halo.graph import Constant, Function, Module, Tuple, Var
-from halo.graph.ir import Call, Item, walk
-from halo.graph.symbolic import fixed
+from halo.graph.evaluate import Evaluator, evaluate
+from halo.graph.ir import Call, Item
+from halo.graph.symbolic import substituted
 from halo.nn import TensorType
-from halo.types import f16, f32, f64
+from halo.types import bf16, f16, f32, f64
 
 SMOOTH = (
     nn.relu,
@@ -185,8 +186,8 @@ class Maker:
             case 1:
                 return nn.cumsum(nn.multiply(x, self.number(0.2)), axis=d)
             case 2 if isinstance(k, int):
-                found = nn.topk(x, k=1 + self.pick(k), axis=d, largest=bool(self.pick(2)))
-                return found[0] if isinstance(found, tuple | list) else None
+                best = nn.topk(x, k=1 + self.pick(k), axis=d, largest=bool(self.pick(2)))
+                return nn.gather_elements(x, best, axis=d)
             case _:
                 return nn.logsumexp(x, axes=(d,), keepdims=bool(self.pick(2)))
 
@@ -347,14 +348,20 @@ def _fits(small: tuple[Any, ...], big: tuple[Any, ...]) -> bool:
     return len(small) <= len(big) and all(a in (1, b) for a, b in zip(small[::-1], big[::-1], strict=False))
 
 
+class ByNumpy(Evaluator):
+    """Each operator by its reference; those of layouts of our own, which have none, by themselves."""
+
+    def computed(self, e: Call, args: tuple[Any, ...]) -> Any:
+        attrs = {k: substituted(v, self.dims) for k, v in e.attributes}
+        if e.op.reference is None or any("layout" in k and any(c.islower() for c in v) for k, v in e.attributes):
+            return super().computed(e, args)
+        attrs = {k: v for k, v in attrs.items() if v != e.op.signature.parameters[k].default}
+        wide = (a.astype(np.float32) if a is not None and a.dtype == bf16.dtype else a for a in args)
+        found = np.asarray(e.op.reference(*wide, **attrs))
+        return found.astype(bf16.dtype) if e.type.dtype is bf16 else found
+
+
 def by_numpy(m: Module, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The outputs, each operator by its reference in NumPy."""
-    m = fixed(m, {p.name: inputs[p.name].shape for p in m.main.params})
-    made: dict[int, Any] = {id(p): inputs[p.name] for p in m.main.params}
-    for e in walk(m.main.body):
-        if isinstance(e, Constant):
-            made[id(e)] = e.data
-        elif isinstance(e, Call):
-            attrs = {k: v for k, v in e.attributes if v != e.op.signature.parameters[k].default}
-            made[id(e)] = np.asarray(e.op.reference(*(None if a is None else made[id(a)] for a in e.args), **attrs))
-    return [made[id(e)] for e in m.main.outputs]
+    with np.errstate(all="ignore"):
+        return evaluate(m, inputs, ByNumpy)
