@@ -8,6 +8,7 @@ from typing import Any
 
 import halo
 from halo import Func
+from halo.ir.shapes import dims_of
 from halo.jit.results import LARGE, LINE
 from halo.jit.target import Target
 
@@ -35,12 +36,14 @@ TASKS = 16  # parallel pieces that are enough for the threads of any machine of 
 
 
 def bound(f: Func, t: Tensor) -> None:
-    """Promise the extents of `t`, which `f` computes, as far as they are known, and that its array is packed. It is stored
-    past the caches where it is larger than they are."""
+    """Promise the extents of `t`, which `f` computes, as far as they are known, or follow from those that `f` reads anyway, so
+    that what is asked of these need not be asked again; and that its array is packed. It is stored past the caches where it
+    is larger than they are."""
+    known = f.inputs if any(not isinstance(n, int) for n in t.shape) else ()
     stride: int | None = 1
     for d in reversed(range(t.ndim)):
         n = t.shape[d]
-        if isinstance(n, int):
+        if isinstance(n, int) or all(name in known for name in dims_of(n)):
             f.bound(f.definitions.vars[d], 0, n)
         if stride is not None and d < t.ndim - 1:
             f.output_buffer().dim(d).set_stride(stride)

@@ -24,7 +24,7 @@ from halo.jit.target import Target
 
 from .layouts import Layout
 from .op import Kind, Types, op
-from .schedule import bound, epilogues, length, padded_stage, tasks, tiled
+from .schedule import bound, by_height, epilogues, length, padded_stage, tasks, tiled
 from .shapes import Window, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 from .tiles import register_tile
@@ -273,11 +273,17 @@ def winograd_schedule(out: Tensor, target: Target, weight: tuple[int, ...], m: i
     transformed.reorder("n", "k", "ty", "tx", "i", "j", "c")
     columns.compute_at(transformed, "tx").reorder("n", "k", "ty", "tx", "j", "i", "c")
     products.compute_at(f, "coo")
-    tiled(products, "ty", "yo", tile.rows, down)
-    tiled(products, "tx", "xo", tile.columns, wide)
-    products.reorder("n", "i", "j", "yo", "xo", "ty", "tx", "k", "c")
+    many = None if across is not None else (length(f, 3) + (m - 1)) // m
+    for nest, count in by_height(products, 5, across, tile, n=many):
+        tiled(nest, "ty", "yo", tile.rows, down)
+        if across is None:  # whole tiles, past the end, keep their sums in registers: what lies there is 0
+            nest.split("tx", "xo", "tx", count, "round_up")
+        else:
+            tiled(nest, "tx", "xo", count, wide)
+        nest.reorder("n", "i", "j", "yo", "xo", "ty", "tx", "k", "c")
+        nest.unroll("ty").unroll("tx").unroll("k").vectorize("c", lanes)
     sums.compute_at(products, "xo").update(0).reorder("ko", "ki", "n", "i", "j", "ty", "tx", "k", "c")
-    for stage in (products, sums, sums.update(0)):
+    for stage in (sums, sums.update(0)):
         stage.unroll("ty").unroll("tx").unroll("k").vectorize("c", lanes)
     tiles.compute_at(f, "tx").reorder("n", "k", "ty", "tx", "i", "j", "c")
     rows.compute_at(f, "tx").reorder("n", "k", "ty", "tx", "j", "i", "c")
