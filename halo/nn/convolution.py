@@ -158,6 +158,7 @@ def _schedule_deep(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
     sums.compute_at(f, "coo").vectorize(c, lanes)
     sums.update(0).split(x, "xo", x, tile.columns).split(y, "yo", y, tile.rows)
     sums.update(0).reorder("ko", n, "yo", "xo", y, x, co, c).vectorize(c, lanes).unroll(y).unroll(x).unroll(co)
+    sums.update(0).always_partition("yo", "xo")  # sums of the last tile, too, are in registers
     n, _, co, y, x, c = part.definitions.vars
     part.compute_at(sums.update(0), "xo").vectorize(c, lanes)
     part.update(0).reorder("kc", "ky", "kx", "ki", n, y, x, co, c).vectorize(c, lanes)

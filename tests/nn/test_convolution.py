@@ -27,6 +27,7 @@ LANES = halo.Target.host().natural_lanes(halo.f32)
         ((1, 32, 15, 14), (48, 3, 2), {"strides": 2, "padding": (1, 0, 2, 1)}),
         ((1, 160, 5, 5), (16, 2, 2), {"dilation": 2}),
         ((3, 16, 4, 4), (144, 1, 3), {"padding": (0, 1)}),
+        ((1, 32, 5, 19), (32, 1, 1), {}),
     ],
 )
 @pytest.mark.parametrize("biased", [False, True])
@@ -60,6 +61,19 @@ def test_weights_beyond_the_cache_are_read_once() -> None:
 
     assert (chosen(512, 7), chosen(512, 14), chosen(64, 56), chosen(512, 1)) == ("deep", "deep", "direct", "direct")
     assert chosen(768, 32, taps=1) == "direct"  # the picture is the larger one
+
+
+@pytest.mark.parametrize("size", [17, 19, 23])
+def test_sums_of_deep_convolutions_stay_in_registers(size: int) -> None:
+    """Also those of the last tile of a row, which is narrower."""
+    layout, kernel = f"NCHW{LANES}c", f"OIHW{LANES}i{LANES}o"
+    x = Var("x", nn.TensorType(nn.Layout(layout).physical((1, 736, size, size)), halo.f32))
+    weight = Var("weight", nn.TensorType(nn.Layout(kernel).physical((736, 736, 1, 1)), halo.f32))
+    body = nn.conv2d(x, weight, layout=layout, kernel_layout=kernel)
+    lowered = str(scheduled(Function((x, weight), body)).func.lower().after("flatten"))
+    tiles = re.findall(r"alloc f32 part\[(.*?) at most (.*?)\] stack", lowered)
+    assert len(tiles) == 2
+    assert all(n == most for n, most in tiles)
 
 
 @pytest.mark.parametrize(("i", "o", "size"), [(32, 48, 3), (384, 768, 1)])
