@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ir import algebra as A
+from ..ir.expr import Const
 from ..ir.stmt import Fetch
 from .emit_address import Place, address
 from .emit_function import Function, vec
@@ -20,15 +22,19 @@ FENCE = "call void @llvm.x86.sse.sfence()"
 ONE = 4  # the metadata node of the number 1, which marks what passes the caches
 
 LINE = 64
+FEW = 4  # lines that are asked for one by one, without a loop
 PART = 16  # bytes that are stored at a time: neighbours fill a line in the processor's buffers, whatever their width
 
 
 def fetch(f: Function, s: Fetch) -> None:
     """Ask for each line from the first element to the last one."""
-    first, last = address(f, s.buffer, s.first), address(f, s.buffer, s.last)
-    if first == last:
-        _ask(f, first)
+    span = A.sub(s.last, s.first)
+    if isinstance(span, Const) and 0 <= span.value * s.buffer.type.bytes < FEW * LINE:
+        apart = LINE // s.buffer.type.bytes
+        for k in sorted({*range(0, span.value, apart), span.value}):
+            _ask(f, address(f, s.buffer, A.add(s.first, Const(k, s.first.type))))
         return
+    first, last = address(f, s.buffer, s.first), address(f, s.buffer, s.last)
     start = f.new(f"and i64 {f.new(f'ptrtoint ptr {first} to i64')}, {-LINE}")
     end = f.new(f"ptrtoint ptr {last} to i64")
     before, body, done = f.block, f.label(), f.label()

@@ -30,7 +30,7 @@ def fetches(layout: Layout, item: int, box: tuple[tuple[Expr, Expr], ...], strat
         elif strategy == "clamp":
             lo = A.maximum(lo, least)
             n = A.sub(A.minimum(end, most), lo)
-        else:  # an index that is known by its type alone says little
+        elif not (isinstance(n, Const) and n.value <= LINE):  # an index that is known by its type alone says little
             n = A.minimum(n, extent)
         ends.append((lo, n))
     strides, bytes = layout.strides[item], layout.buffers[item].type.bytes

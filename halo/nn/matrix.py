@@ -15,7 +15,7 @@ from halo.jit.target import Target
 from .layouts import Layout, layout_transform
 from .lines import accumulator
 from .op import Kind, Types, op
-from .schedule import TASKS, bound, by_height, epilogues, in_parallel, summed_loops, tiled
+from .schedule import TASKS, bound, by_height, epilogues, fetched, in_parallel, summed_loops, tiled
 from .shapes import same_type
 from .tensor import Tensor, TensorType
 from .tiles import CACHED, Tile, register_tile
@@ -63,8 +63,10 @@ def _packed(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """A task is some panels for all rows, or for a band of rows that stays in cache from one task to the next, whichever
-    reads less that does not: all rows for each task, or all panels for each band."""
+    """A task is some panels for all rows, where these stay in cache; else as many panels as do, for a band of rows: they are
+    read by one band after the other, and each row comes from memory once for all of them. What of a panel is multiplied
+    some steps later is asked for, as it comes from memory for the first tile of rows, and from the second-level cache for
+    the others."""
     f, product = out.func, out.func["dense"]
     *batch, i, j = f.definitions.vars
     *matrices, rows, units = out.shape
@@ -74,24 +76,25 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     bound(f, out)
     assert types[1] is not None
     count, line = -(-units // width), types[1].shape[1] * out.dtype.dtype.itemsize
-    some = max(count // TASKS, 1)
-    inner = ("io", "jo") if some * width * line <= CACHED else ("jo", "io")
-    known = isinstance(rows, int)
-    bands = -(-rows * line // (CACHED // 2)) if known else 1
     above = math.prod(n for n in matrices if isinstance(n, int))
-    banded = known and bands * above > 1 and bands * count * width < -(-count // some) * rows
+    some, bands = max(count // TASKS, 1), 0
+    if isinstance(rows, int) and above * rows * line > CACHED // 2:
+        chunks = -(-count // max(CACHED // (width * line), 1))
+        some, bands = -(-count // chunks), -(-TASKS // (chunks * above))
+    inner = ("io", "jo") if some * width * line <= CACHED else ("jo", "io")
+    outer = ["jt", *batch, "it"] if bands else ["jt", *batch]
     f.split(j, "jo", j, width).split("jo", "jt", "jo", some)
     for stage, height in by_height(f, out.ndim - 2, rows, tile):
         tiled(stage, i, "io", height, rows)
-        if banded:
+        if bands:
             stage.split("io", "it", "io", -(-rows // (height * bands)))
-        outer = [*batch, "it", "jt"] if banded else ["jt", *batch]
         stage.reorder(*outer, *inner, i, j).vectorize(j, lanes).unroll(j).unroll(i)
-        in_parallel(stage, outer if banded else ["jt"])
+        in_parallel(stage, outer if bands else ["jt"])
     epilogues(f, product)
     *_, i, jo, j = product.definitions.vars
     product.compute_at(f, inner[1]).vectorize(j, lanes).unroll(j).unroll(i)
     product.update(0).reorder(*summed_loops(product), jo, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+    fetched(product, types[1])
 
 
 @dense.strategy("packed", when=_packed, schedule=_schedule)

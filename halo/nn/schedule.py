@@ -7,19 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import halo
-from halo import Func
+from halo import Func, Input
 from halo.ir.shapes import dims_of
 from halo.jit.results import LARGE, LINE
 from halo.jit.target import Target
 
 from .shapes import Window, indices
-from .tensor import Tensor
+from .tensor import Tensor, TensorType
 from .tiles import Tile, cycles
 
 __all__ = [
     "bound",
     "by_height",
     "epilogues",
+    "fetched",
     "in_parallel",
     "inline_rest",
     "is_streamed",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
+AHEAD = 32  # steps of a sum, each of some cycles, in which memory answers
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
 
 
@@ -73,11 +75,19 @@ def epilogues(f: Func, anchor: Func) -> None:
                 todo.append(g)
 
 
+def fetched(sums: Func, weight: TensorType) -> None:
+    """What the innermost of the summed loops will read of `weight` is asked for some steps before, if it is in memory."""
+    from halo.frontend.graph import Graph
+
+    for x in Graph((sums,)).uses(sums).inputs:
+        if isinstance(x, Input) and x.extents == weight.shape:
+            for loop in summed_loops(sums)[-1:]:
+                sums.update(0).prefetch(x, loop, AHEAD, strategy="non_faulting")
+
+
 def length(f: Func, axis: int) -> Any:
     """The extent of what `f`, the last stage, computes along an axis, as directives take it."""
-    return halo.Input(f.program().graph.names[f]).shape[
-        axis
-    ]  # other stages may have its name, of which it has a longer one
+    return Input(f.program().graph.names[f]).shape[axis]  # other stages may have its name, of which it has a longer one
 
 
 def tiled(stage: Any, v: str, tiles: str, size: int, extent: Any) -> None:

@@ -203,3 +203,15 @@ def test_loops_show_it() -> None:
     f.vectorize("x", 8).prefetch(g, "y", 2).stream_stores().stream_loads(g)
     assert "  prefetch g[1, f.shape[1] + 1]\n" in f.loops()
     assert "stream f from g:\n" in f.loops()
+
+
+@pytest.mark.parametrize(("width", "asked"), [(16, 2), (32, 3), (64, 5), (80, 1)])
+def test_a_few_lines_are_asked_for_without_a_loop(width: int, asked: int) -> None:
+    """Of so many f32, wherever the first of them lies in its line."""
+    a = halo.Input("a", halo.f32, ndim=2)
+    f = halo.Func("f")
+    f[Y, X] = a[Y, X] + 1
+    f.bound("x", 0, width).vectorize("x", 16).unroll("x").prefetch(a, "y", 8, strategy="non_faulting")
+    data = np.zeros((20, width), np.float32)
+    np.testing.assert_array_equal(f(a=data), data + 1)
+    assert f.inspect_llvm(a=data).count("call void @llvm.prefetch") == asked
