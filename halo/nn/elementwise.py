@@ -11,10 +11,11 @@ import numpy as np
 import halo
 from halo import Expr, Func
 from halo.errors import ArgumentError, here
+from halo.types import Type
 
 from .op import Kind, Op, any_extent, op
 from .shapes import broadcast, indices, same_type, takes
-from .tensor import Tensor, TensorType
+from .tensor import Tensor, TensorType, type_of
 
 __all__ = [
     "absolute",
@@ -260,21 +261,36 @@ def _(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return elementwise("where", halo.select, condition, a, b, dtype=a.dtype)
 
 
-@op(Kind.ELEMENTWISE, reference=lambda x, *, low, high: np.clip(x, low, high), follows=True, general=any_extent)
+def _bounds(t: Type, low: float, high: float) -> tuple[float, float]:
+    """The bounds in the type, which are its own ends where they are further out."""
+    if low > high or (not t.is_float and not (low <= t.max and t.min <= high)):
+        raise ArgumentError(f"clip from {low} to {high} leaves nothing", loc=here())
+    if t.is_float:
+        return low, high
+    low, high = max(low, t.min), min(high, t.max)
+    if low % 1 or high % 1:
+        raise ArgumentError(f"clip of {t.name} is from an integer to another, not from {low} to {high}", loc=here())
+    return int(low), int(high)
+
+
+@op(Kind.ELEMENTWISE, reference=lambda x, *, low, high: np.clip(x, *_bounds(type_of(x).dtype, low, high)), follows=True,
+    general=any_extent)  # fmt: skip
 def clip(x: TensorType, *, low: float, high: float) -> TensorType:
-    """min(max(x, low), high). ONNX Clip with constant bounds. Raises ArgumentError if low > high.
+    """min(max(x, low), high). ONNX Clip with constant bounds. Raises ArgumentError if low > high, and for integers if these
+    are none, or if none of their type is between them.
 
     >>> from halo import nn
     >>> nn.clip(np.array([-1, 3, 9], np.float32), low=0.0, high=6.0)
     array([0., 3., 6.], dtype=float32)
     """
-    if low > high:
-        raise ArgumentError(f"clip from {low} to {high} leaves nothing", loc=here())
+    takes("clip", "number", x)
+    _bounds(x.dtype, low, high)
     return x
 
 
 @clip.strategy("direct")
 def _(x: Tensor, *, low: float, high: float) -> Tensor:
+    low, high = _bounds(x.dtype, low, high)
     return elementwise("clip", lambda v: halo.min(halo.max(v, low), high), x)
 
 

@@ -16,12 +16,14 @@ import enum
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
 
 from halo import Dim, Func, Input
 from halo.errors import ArgumentError, here
+from halo.ir.shapes import DimExpr
 from halo.jit.target import Target
 
 from .tensor import Tensor, TensorType, array_of, tensor, type_of
@@ -43,6 +45,26 @@ class Kind(enum.IntEnum):
 Types = tuple[TensorType | None, ...]
 C = TypeVar("C", bound=Callable[..., Any])
 General = Callable[[Types, Mapping[str, Any], TensorType], tuple[Types, Mapping[str, Any]]]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (Integral, DimExpr))
+
+
+def _are_integers(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(
+        _is_integer(v) or isinstance(v, str) for v in value
+    )  # a name of an extent
+
+
+_ANNOTATED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (_is_integer, "an integer"),
+    "tuple[int, ...]": (_are_integers, "a tuple of integers"),
+    "tuple[int, ...] | None": (lambda v: v is None or _are_integers(v), "a tuple of integers"),
+    "float": (lambda v: isinstance(v, Real), "a number"),
+    "str": (lambda v: isinstance(v, str), "a text"),
+}
+"""What an attribute that is annotated so may be, and how an error says it."""
 
 
 def _always(types: Types, attrs: Mapping[str, Any], target: Target) -> bool:
@@ -82,6 +104,8 @@ class Op:
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.params = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
         self.attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self._annotated = {n: inspect.formatannotation(self.signature.parameters[n].annotation).strip("'")
+                           for n in self.attributes}  # fmt: skip
         self._kernels: dict[Any, Any] = {}
 
     @property
@@ -124,7 +148,13 @@ class Op:
         for name in self.params:
             value = found.arguments[name]
             tensors += value if self.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL else (value,)
-        return tuple(tensors), {name: found.arguments[name] for name in self.attributes}
+        given = {name: found.arguments[name] for name in self.attributes}
+        for name, value in given.items():
+            wanted = _ANNOTATED.get(self._annotated[name])
+            if wanted is not None and not wanted[0](value):
+                raise ArgumentError(f"{self.name}: {name} is {wanted[1]}, not {value!r}", loc=here(),
+                                    hint=f"{self.name}{self.signature}")  # fmt: skip
+        return tuple(tensors), given
 
     def infer(self, types: Types, attrs: Mapping[str, Any]) -> TensorType:
         """The type of the result. Raises ArgumentError where the arguments do not fit."""

@@ -144,6 +144,7 @@ def nested(depth: int) -> Any:
     (model("y = Concat<axis = 9>(x, x)"), "Concat"),
     (model("y = Gather<axis = -7>(x, i)", i=np.array([0])), "Gather"),
     (model("y = Slice(x, s, s, s, s)", s=np.array([0, 0])), "Slice"),
+    (model("y = Slice(x, s, e, s)", s=np.array([0]), e=np.float32([np.nan])), "input 2 is integers"),
     (model('y = Einsum<equation = "ij,jk->"" >(x)'.replace('""', '"')), "Einsum"),
     (model("y = Cast<to = 999>(x)"), "Cast"),
     (model("y = Split<num_outputs = 2, axis = 4>(x)"), "Split"),
@@ -257,7 +258,7 @@ def changed(data: bytes, seed: int) -> bytes:
     g = made.graph
     for _ in range(rng.choice((1, 1, 2, 4))):
         inner = [n for node in g.node for a in node.attribute if a.type == a.GRAPH for n in a.g.node]
-        n, t, v = rng.choice([*g.node, *inner]), rng.choice(g.initializer), rng.choice(g.input).type.tensor_type
+        n, v = rng.choice([*g.node, *inner]), rng.choice(g.input).type.tensor_type
         match rng.randrange(9):
             case 0 if n.attribute:
                 _change(rng.choice(n.attribute), rng)
@@ -276,7 +277,8 @@ def changed(data: bytes, seed: int) -> bytes:
                 n.input[rng.randrange(len(n.input))] = rng.choice(names)
             case 3:
                 n.op_type = rng.choice(sorted(op for op in ADAPTERS if "." not in op))
-            case 4:
+            case 4 if g.initializer:
+                t = rng.choice(g.initializer)
                 t.CopyFrom(_other(t, rng))
             case 5 if v.shape.dim:
                 v.shape.dim[rng.randrange(len(v.shape.dim))].dim_value = rng.choice(FAR)

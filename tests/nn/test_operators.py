@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -276,7 +277,8 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "batch_norm": [((r(2, 6, 4, 4), r(6), r(6), r(6), abs(r(6))), {}),
                    ((r(2, 4, 5, 6), r(6), r(6), r(6), abs(r(6))), {"axis": -1}),
                    ((r(3), r(3), r(3), r(3), abs(r(3))), {"axis": 0})],
-    "clip": [((r(3, 4),), {"low": -0.5, "high": 0.5})],
+    "clip": [((r(3, 4),), {"low": -0.5, "high": 0.5}), ((ints(3, 4).astype(np.uint8),), {"low": -3, "high": 2**40}),
+             ((ints(3, 4),), {"low": -math.inf, "high": 2.0})],
     "concatenate": [((r(2, 3, 4), r(2, 1, 4), r(2, 5, 4)), {"axis": 1}), ((r(3), r(4)), {}),
         ((r(2, 2), r(2, 1)), {"axis": -1})],
     "conv2d": [
@@ -379,6 +381,22 @@ def test_tensors_give_the_same_bits(name: str, args: Any, attrs: Any) -> None:
     out = op(*inputs, **attrs)
     got = out(**{f"a{k}": a for k, a in enumerate(args)})
     assert error(got, op(*args, **attrs)) == 0
+
+
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda x: nn.transpose(x, axes=(0, 1.0)), "transpose: axes is a tuple of integers, not"),
+    (lambda x: nn.strided_slice(x, begin=(0.5,), end=(2,)), "strided_slice: begin is a tuple of integers, not"),
+    (lambda x: nn.concatenate(x, x, axis=0.5), "concatenate: axis is an integer, not 0.5"),
+    (lambda x: nn.softmax(x, axis="a"), "softmax: axis is an integer, not 'a'"),
+    (lambda x: nn.layout_transform(x, src=1, dst="NC"), "layout_transform: src is a text, not 1"),
+    (lambda x: nn.elu(x, alpha="a"), "elu: alpha is a number, not 'a'"),
+    (lambda x: nn.clip(x.astype(np.int8), low=0.5, high=3), "from an integer to another, not from 0.5 to 3"),
+    (lambda x: nn.clip(x.astype(np.int8), low=200, high=300), "leaves nothing"),
+    (lambda x: nn.clip(x > 0, low=0, high=1), "takes numbers"),
+])  # fmt: skip
+def test_attributes_are_of_their_types(call: Any, says: str) -> None:
+    with pytest.raises(halo.ArgumentError, match=says):
+        call(r(3, 4))
 
 
 def test_what_has_no_entries() -> None:

@@ -84,7 +84,7 @@ class Node:
         symbolic axes where shapes do, else one that a Let gives when the program runs."""
         known = values(e)
         if known is None:
-            known = value_of(e, self.given)
+            known = value_of(nn.cast(e, dtype="i64"), self.given)
         if known is not None:
             return dim_max(known.astype(object).item(), 0)
         assert self.let is not None
@@ -109,6 +109,8 @@ class Node:
         known = None if found is None else values(found)
         if found is None or known is not None:
             return known
+        if found.type.dtype.is_float:
+            raise self.wrong(f"input {k} is integers, not {found.type}")
         return self.value(found, f"input {k}").astype(object)
 
     def ints(self, name: str, k: int | None = None, default: Any = None) -> tuple[Any, ...] | Any:
