@@ -43,7 +43,10 @@ def test_the_code_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name)
 def test_a_notebook_runs(notebook: Path) -> None:
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    nbformat, nbclient = (
+        pytest.importorskip("nbformat", reason="extra: notebook"),
+        pytest.importorskip("nbclient", reason="extra: notebook"),
+    )
     content = nbformat.read(notebook, as_version=4)
     assert content.cells[0].source.startswith(f"# {int(notebook.name[:2])}. ")
     assert any("assert" in c.source for c in content.cells if c.cell_type == "code")

@@ -54,7 +54,9 @@ def test_what_turns_a_check_off_says_why(path: Path) -> None:
         if token.type == tokenize.COMMENT and re.match(r"# (ruff: )?noqa|# type: ignore", token.string):
             assert len(OFF.sub("", token.string).strip("# ()")) > 3, f"line {token.start[0]}: {token.string}"
     for call in ast.walk(ast.parse(text)):  # a test that is not run
-        if isinstance(call, ast.Call) and (found := re.search(r"\.(skip|skipif|xfail)$", ast.unparse(call.func))):
+        if isinstance(call, ast.Call) and (
+            found := re.search(r"\.(skip|skipif|xfail|importorskip)$", ast.unparse(call.func))
+        ):
             said = [k for k in call.keywords if k.arg == "reason"]
             assert said or (found[1] == "skip" and call.args), f"line {call.lineno}: {ast.unparse(call)}"
 

@@ -70,7 +70,7 @@ def test_ctrl_c_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_bar_where_somebody_watches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rich")
+    pytest.importorskip("rich", reason="extra: notebook")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     with Progress("watched", 4) as p:

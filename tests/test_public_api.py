@@ -72,7 +72,7 @@ def test_the_docstring_of_a_directive_names_each_parameter(name: str) -> None:
 
 def test_completion_shows_the_directives() -> None:
     """As IPython asks for it: in a cell whose names are there already."""
-    jedi = pytest.importorskip("jedi")
+    jedi = pytest.importorskip("jedi", reason="comes with IPython")
     f = halo.Func("f")
     found = {c.name: c for c in jedi.Interpreter("f.", [{"f": f}]).complete()}
     for name in set(registry) - {"within"}:
@@ -84,7 +84,7 @@ def test_completion_shows_the_directives() -> None:
 
 def test_completion_without_running_anything() -> None:
     """As an editor asks for it: from the text alone."""
-    jedi = pytest.importorskip("jedi")
+    jedi = pytest.importorskip("jedi", reason="comes with IPython")
     text = 'import halo\nf = halo.Func("f")\nf.'
     found = {c.name for c in jedi.Script(text).complete()}
     assert set(registry) - {"within"} <= found

@@ -26,7 +26,7 @@ def chromium() -> str:
 @contextmanager
 def opened(scheme: str = "light") -> Iterator[Any]:
     """A page, in a light or a dark theme: `said` are the errors of its console, `asked` is whom else it asked."""
-    api = pytest.importorskip("playwright.sync_api")
+    api = pytest.importorskip("playwright.sync_api", reason="extra: browser")
     with api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium(), args=QUIET)
         page = browser.new_page(viewport={"width": 1500, "height": 1100}, color_scheme=scheme)

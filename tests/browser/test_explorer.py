@@ -39,8 +39,8 @@ MOST = 200.0  # milliseconds to the first paint, on a machine where a plain cell
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """JupyterLab with the notebooks of BOOKS; the address of one, but for its name."""
-    nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("jupyterlab")
+    nbformat = pytest.importorskip("nbformat", reason="extra: notebook")
+    pytest.importorskip("jupyterlab", reason="extra: browser")
     home = tmp_path_factory.mktemp("lab")
     for name, cells in BOOKS.items():
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.strip()) for c in cells])

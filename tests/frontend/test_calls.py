@@ -192,7 +192,7 @@ def bad_helper(v):
 
 
 def test_numba_functions():
-    numba = pytest.importorskip("numba")
+    import numba
 
     @numba.njit
     def twice(v, k=2):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
 import halo
-
-numba = pytest.importorskip("numba")
 
 RNG = np.random.default_rng(3)
 REALS = (RNG.normal(size=64) * 3).astype(np.float64)

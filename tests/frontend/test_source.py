@@ -148,7 +148,7 @@ def test_a_notebook_cell():
 
 
 def test_ipython_itself():
-    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    shell = pytest.importorskip("IPython.core.interactiveshell", reason="extra: notebook").InteractiveShell()
     shell.run_cell("x = 1\ndef f(y):\n    return y + 41")
     assert returned(load(shell.user_ns["f"])) == "y + 41"
 

@@ -216,6 +216,6 @@ def test_wrong_calls() -> None:
     with pytest.raises(halo.ArgumentError, match="missing a required argument"):
         branches(A)
     with pytest.raises(halo.DefinitionError, match="decorates Python functions"):
-        graph.function(3)  # type: ignore[arg-type]  # on purpose
+        graph.function(3)
     m = powers.module(TensorType((4,), f32), TensorType((), i64))
     assert list(m.inputs) == ["x", "n"]

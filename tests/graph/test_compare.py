@@ -16,8 +16,8 @@ from halo.graph.evaluate import evaluate
 
 from .helpers import bottleneck, by_reference
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
+pytest.importorskip("onnxruntime", reason="extra: dev")
 from onnx import numpy_helper, parser  # noqa: E402  # behind what skips without it
 
 RNG = np.random.default_rng(0)

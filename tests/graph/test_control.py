@@ -372,7 +372,7 @@ def test_what_does_not_fit() -> None:
         loop(X, None, [X], [], lambda i, s: (None, [s], []))
 
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
 from onnx import parser  # noqa: E402  (once it is known to be there)
 
 
@@ -409,7 +409,7 @@ def test_as_onnx_runtime(nodes: str, inputs: str, outputs: str) -> None:
         f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) <int64 five = {{5}}, int32 start = {{0}}, '
         f"int32 unit = {{1}}, int64[1] one = {{1}}, float nought = {{0}}> {{ {nodes} }}"
     )
-    ort = pytest.importorskip("onnxruntime")
+    ort = pytest.importorskip("onnxruntime", reason="extra: dev")
     session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     m = from_onnx(made)
     assert str(parse(str(m), constants(m))) == str(m)

@@ -15,7 +15,7 @@ from halo.graph.shape_arithmetic import entries, shape_vector
 from halo.nn import TensorType
 from halo.types import f32, i64
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
 
 X = Var("x", TensorType((5,), f32))
 N = Dim("n")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import halo
 from halo import graph
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
 from onnx import TensorProto, helper, numpy_helper, parser  # noqa: E402  (once it is known to be there)
 
 from halo.graph.onnx import files  # noqa: E402  (once it is known to be there)

@@ -11,8 +11,8 @@ import pytest
 import halo
 from halo.graph import from_onnx
 
-onnx = pytest.importorskip("onnx")
-ort = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
+ort = pytest.importorskip("onnxruntime", reason="extra: dev")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
 
 RNG = np.random.default_rng(0)

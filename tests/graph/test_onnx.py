@@ -10,7 +10,7 @@ import pytest
 import halo
 from halo import graph
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
 from onnx import numpy_helper, parser  # noqa: E402  (once it is known to be there)
 from onnx.reference import ReferenceEvaluator  # noqa: E402  (once it is known to be there)
 
@@ -148,7 +148,7 @@ def test_a_wrong_graph_is_refused(nodes: str) -> None:
 
 @pytest.mark.slow
 def test_resnet50_is_right() -> None:
-    ort = pytest.importorskip("onnxruntime")
+    ort = pytest.importorskip("onnxruntime", reason="extra: dev")
     from benchmarks.models import light
 
     made = light("resnet50")

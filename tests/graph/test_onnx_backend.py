@@ -10,7 +10,7 @@ import pytest
 
 import halo
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
 from onnx import parser  # noqa: E402  (once it is known to be there)
 
 from halo.graph import onnx_backend  # noqa: E402  (once it is known to be there)

@@ -10,8 +10,8 @@ import pytest
 import halo
 from halo.graph import from_onnx
 
-onnx = pytest.importorskip("onnx")
-ort = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
+ort = pytest.importorskip("onnxruntime", reason="extra: dev")
 
 RNG = np.random.default_rng(0)
 EXTENTS = [{"b": 1, "h": 11, "w": 8}, {"b": 3, "h": 6, "w": 9}, {"b": 2, "h": 5, "w": 5}]

@@ -15,7 +15,7 @@ from halo.graph import Call, Constant, Module
 from halo.graph.ir import walk
 from halo.graph.shape_arithmetic import shape_vector, values
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="extra: onnx")
 
 N, H = Dim("n"), Dim("h")
 CONSTANTS = {"zero": 0, "one": 1}

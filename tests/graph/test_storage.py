@@ -19,7 +19,7 @@ from halo.nn import TensorType
 
 from .helpers import bottleneck
 
-pytest.importorskip("safetensors")
+pytest.importorskip("safetensors", reason="extra: onnx")
 TYPES = [
     np.float32, np.float64, np.float16, np.int8, np.uint16, np.int64, np.uint64, np.bool_, ml_dtypes.bfloat16,
     ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e8m0fnu, ml_dtypes.int4,

@@ -139,7 +139,7 @@ def test_results_that_do_not_fit_are_refused() -> None:
 
 
 def test_torch() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="extra: torch")
     f, x = net(), torch.from_numpy(X.copy())
     out = torch.zeros(2, 3)
     assert f(x, out=out) is out
@@ -153,7 +153,7 @@ def test_torch() -> None:
 
 
 def test_jax() -> None:
-    jax = pytest.importorskip("jax")
+    jax = pytest.importorskip("jax", reason="no extra has it")
     f, x = net(), jax.numpy.asarray(X)
     np.testing.assert_array_equal(f(x), RELU)
     np.testing.assert_array_equal(jax.dlpack.from_dlpack(nn.relu(x)), RELU)

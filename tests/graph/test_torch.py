@@ -22,8 +22,8 @@ def test_without_pytorch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_a_module_is_what_pytorch_computes() -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("onnxscript")
+    torch = pytest.importorskip("torch", reason="extra: torch")
+    pytest.importorskip("onnxscript", reason="extra: torch")
 
     class Net(torch.nn.Module):
         def __init__(self) -> None:

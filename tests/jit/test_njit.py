@@ -1,5 +1,6 @@
 """Kernels inside jitted functions: served by machine code, and everything else by the slow path or a typing error."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -7,7 +8,6 @@ import halo
 from halo.jit.binding import Binder
 from halo.jit.kernel import Kernel
 
-numba = pytest.importorskip("numba")
 A = np.arange(60, dtype=np.uint8).reshape(6, 10)
 
 

@@ -370,7 +370,7 @@ def test_a_python_function_is_inlined_with_its_ifs() -> None:
 
 
 def test_an_njit_function_is_translated() -> None:
-    numba = pytest.importorskip("numba")
+    import numba
 
     @numba.njit
     def curve(v):
@@ -407,7 +407,7 @@ def test_an_njit_function_that_is_not_translated_is_called_lane_by_lane() -> Non
 
 
 def test_an_njit_function_that_can_raise_is_refused() -> None:
-    numba = pytest.importorskip("numba")
+    import numba
 
     @numba.njit
     def strict(v):

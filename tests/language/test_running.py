@@ -346,7 +346,8 @@ assert (thrice(a=np.arange(5)) == np.arange(5) * 3).all()
 
 
 def test_a_call_inside_an_njit_function() -> None:
-    numba = pytest.importorskip("numba")
+    import numba
+
     kernel = twice.compile(img=IMG)
 
     @numba.njit

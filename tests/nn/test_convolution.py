@@ -146,7 +146,7 @@ def wide(arrays: list[np.ndarray], dtype: str) -> list[np.ndarray]:
 def test_of_every_type_on_arrays_and_in_a_graph(case: int, dtype: str) -> None:
     name, shapes, attrs = FAMILY[case]
     op, args = nn.OPS[name], arrays(shapes, dtype)
-    want = op.reference(*wide(args, dtype), **attrs)  # type: ignore[misc]  # it has one
+    want = op.reference(*wide(args, dtype), **attrs)
     check(op(*args, **attrs), want, dtype)
     if dtype in ("float32", "bfloat16") or case in (0, 5, 13):
         x = Var("x", type_of(args[0]))
@@ -183,8 +183,8 @@ def test_batch_norms_go_into_all_of_them(name: str, shape: Any, kernel: Any, att
     rest = (scale, shift, mean, abs(variance) + np.float32(0.5))
     v, op = Var("x", type_of(x)), nn.OPS[name]
     m = Module({"main": Function((v,), nn.relu(nn.batch_norm(op(v, w, b if biased else None, **attrs), *rest)))})
-    before = op.reference(x, w, b if biased else None, **attrs)  # type: ignore[misc]  # it has one
-    want = np.maximum(nn.batch_norm.reference(before, *rest), 0)  # type: ignore[misc]  # it has one
+    before = op.reference(x, w, b if biased else None, **attrs)
+    want = np.maximum(nn.batch_norm.reference(before, *rest), 0)
     np.testing.assert_allclose(m.compile()(x), want, rtol=1e-4, atol=1e-4)
     assert not any("multiply" in f for f in m.run_passes().functions)
 
@@ -204,7 +204,7 @@ def test_batch_norms_go_into_all_of_them(name: str, shape: Any, kernel: Any, att
 def test_pools_of_every_float(name: str, attrs: Any, layout: str, dtype: str) -> None:
     (x,) = arrays(((1, 15, 16, 17),), dtype)
     op = nn.OPS[name]
-    want = op.reference(x.astype(np.float64), layout=layout, **attrs)  # type: ignore[misc]  # it has one
+    want = op.reference(x.astype(np.float64), layout=layout, **attrs)
     check(op(x, layout=layout, **attrs), want, dtype)
 
 
@@ -212,7 +212,7 @@ def test_pools_of_every_float(name: str, attrs: Any, layout: str, dtype: str) ->
 def test_largest_of_integers(dtype: str) -> None:
     (x,) = arrays(((1, 9, 8, 17),), dtype)
     attrs = {"kernel": 3, "strides": 2, "padding": 1, "layout": "NHWC"}
-    np.testing.assert_array_equal(nn.max_pool(x, **attrs), nn.max_pool.reference(x, **attrs))  # type: ignore[misc]  # it has one
+    np.testing.assert_array_equal(nn.max_pool(x, **attrs), nn.max_pool.reference(x, **attrs))
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_a_report_is_numbers(blur: halo.Func) -> None:
     assert rows.times == 64
     assert {s["name"] for s in r.to_dict()["stages"]} >= {"rows", "out"}
     assert repr(r).splitlines()[0].split()[:6] == ["stage", "ms", "%", "times", "redundancy", "loads"]
-    frame = pytest.importorskip("pandas") and r.to_frame()
+    frame = pytest.importorskip("pandas", reason="no extra has it") and r.to_frame()
     assert frame.loc["rows", "redundancy"] == rows.redundancy
 
 
@@ -146,7 +146,7 @@ def test_text_and_snapshot_say_it_all(blur: halo.Func) -> None:
 
 
 def test_the_widget_does_what_the_page_asks(blur: halo.Func) -> None:
-    pytest.importorskip("anywidget")
+    pytest.importorskip("anywidget", reason="extra: notebook")
     from halo.show.widget import ExplorerWidget
 
     w = ExplorerWidget(blur.explore(img=IMG, shape=SHAPE))
@@ -198,8 +198,11 @@ def test_the_page_asks_nothing_that_anywidget_does_not_have() -> None:
 
 
 def test_a_saved_notebook_keeps_a_snapshot() -> None:
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    pytest.importorskip("anywidget")
+    nbformat, nbclient = (
+        pytest.importorskip("nbformat", reason="extra: notebook"),
+        pytest.importorskip("nbclient", reason="extra: notebook"),
+    )
+    pytest.importorskip("anywidget", reason="extra: notebook")
     cell = """import numpy as np, halo
 y, x = halo.vars("y x")
 f = halo.Func("f")

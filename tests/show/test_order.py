@@ -124,7 +124,7 @@ def test_html_and_animation(blur: tuple[halo.Func, halo.Func]) -> None:
 
 
 def test_a_figure(blur: tuple[halo.Func, halo.Func]) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="extra: notebook")
     a, b = blur
     a.compute_at(b, "y")
     figure = halo.show.order(b, (4, 4), of=(a, b)).plot()

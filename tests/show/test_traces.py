@@ -116,7 +116,7 @@ def test_what_is_long_is_sampled_and_stays_light() -> None:
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="extra: image")
     view = traced().show()
     view.save(tmp_path / "a.gif")
     with image.open(tmp_path / "a.gif") as gif:
