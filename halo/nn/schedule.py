@@ -9,6 +9,7 @@ from typing import Any
 import halo
 from halo import Func, Input
 from halo.ir.shapes import dims_of
+from halo.ir.surface import Literal
 from halo.jit.results import LARGE, LINE
 from halo.jit.target import Target
 
@@ -34,6 +35,7 @@ __all__ = [
 
 FEW = 5  # entries of an innermost axis, as the colours of a picture, that are no vector
 AHEAD = 32  # steps of a sum, each of some cycles, in which memory answers
+LINES = 32  # of memory, that are asked for before what is elementwise reads them
 TASKS = 16  # parallel pieces that are enough for the threads of any machine of a few cores to end together
 
 
@@ -135,11 +137,39 @@ def points(out: Tensor, target: Target) -> None:
         few, (*outer, (v, _)) = [v], outer
         f.unroll(few[0])
     f.vectorize(v, lanes)
+    if is_streamed(out):  # a processor sees few iterations ahead, of long ones too few to wait for memory
+        for x in _read_alongside(out):
+            f.prefetch(x, v, LINES, strategy="non_faulting")
     names = [name for name, _ in outer]
     if not outer:
         f.parallel(v)
         return
     tasks(f, names[0], outer[1:], [*names[1:], v, *few, f"{v}_v"])
+
+
+def _read_alongside(out: Tensor) -> list[Input]:
+    """The inputs of which `out`, whatever is computed where it is read, takes the entry at its own place."""
+    from halo.frontend.graph import reads
+
+    found, left = dict[Input, None](), [out.func]
+    for f in left:
+        at = list(zip(f.definitions.vars, out.shape, strict=True))
+        for access in reads(f):
+            if len(access.indices) != len(at) or not all(map(_is_own, access.indices, at)):
+                continue
+            if isinstance(access.target, Input):
+                found[access.target] = None
+            elif isinstance(access.target, Func) and access.target not in left:
+                left.append(access.target)
+    return list(found)
+
+
+def _is_own(index: Any, axis: tuple[str, Any]) -> bool:
+    """Whether an index is that of an axis: its name and how many entries it has."""
+    name, n = axis
+    return (
+        index.name == name if isinstance(index, halo.Var) else n == 1 and isinstance(index, Literal) and not index.value
+    )
 
 
 def inline_rest(f: Func, *kept: Func) -> None:

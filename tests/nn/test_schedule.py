@@ -1,0 +1,67 @@
+"""What is larger than the caches: its inputs are asked for ahead, its results pass the caches, and it is what NumPy has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from halo.graph import parse
+
+RNG = np.random.default_rng(7)
+
+
+def floats(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return RNG.standard_normal(shape, np.float32).astype(dtype)
+
+
+Made = tuple[str, list[np.ndarray], Callable[..., np.ndarray], list[str]]
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(x.dtype)
+
+
+CASES: dict[str, Made] = {
+    "one axis": ("(%x: f32[4194304]) -> f32[4194304] { %0 = sigmoid(%x); %0 }", [floats(1 << 22)], sigmoid, ["x"]),
+    "some axes, the first of one entry": (
+        "(%x: f32[1, 64, 256, 272], %y: f32[1, 64, 256, 272]) -> f32[1, 64, 256, 272] { %0 = add(%x, %y); %1 = relu(%0); %1 }",
+        [floats(1, 64, 256, 272), floats(1, 64, 256, 272)],
+        lambda x, y: np.maximum(x + y, 0),
+        ["x", "y"],
+    ),
+    "what is broadcast is not": (
+        "(%x: f32[4096, 1040], %y: f32[1040], %z: f32[4096, 1]) -> f32[4096, 1040] { %0 = add(%x, %y); %1 = multiply(%0, %z); %1 }",
+        [floats(4096, 1040), floats(1040), floats(4096, 1)],
+        lambda x, y, z: (x + y) * z,
+        ["x"],
+    ),
+    "rows that end inside a vector": (
+        "(%x: f32[65536, 80]) -> f32[65536, 80] { %0 = sigmoid(%x); %0 }", [floats(65536, 80)], sigmoid, ["x"]
+    ),
+    "colours": (
+        "(%x: f32[4194304, 2]) -> f32[4194304, 2] { %0 = sigmoid(%x); %0 }", [floats(1 << 22, 2)], sigmoid, []
+    ),
+    "a narrower type": (
+        "(%x: f16[2048, 4096]) -> f16[2048, 4096] { %0 = relu(%x); %0 }",
+        [floats(2048, 4096, dtype=np.float16)],
+        lambda x: np.maximum(x, 0),
+        ["x"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_elementwise_asks_for_its_inputs_ahead(name: str) -> None:
+    text, arrays, want, asked = CASES[name]
+    net = parse(f"def main{text}").compile()
+    (group,) = net.groups
+    schedule = str(group.schedule())
+    assert "stream_stores" in schedule or not asked
+    assert schedule.count(".prefetch(") == len(asked)
+    got = net(*arrays)
+    np.testing.assert_allclose(got, want(*arrays), rtol=1e-6, atol=1e-6)
+    plain = parse(f"def main{text}").compile(schedules={group.name: lambda f: f.unschedule()})
+    np.testing.assert_array_equal(plain(*arrays), got)
