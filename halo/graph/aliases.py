@@ -1,7 +1,7 @@
 """Aliases: values that are memory of other values, so that no kernel computes them.
 
-A reshape is the memory of its argument. A concatenation whose parts follow each other in memory is where its parts are
-computed: they are memory of it.
+A reshape is the memory of its argument, or where it is a result that is computed in its memory. A concatenation whose parts
+follow each other in memory is where its parts are computed: they are memory of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from halo import nn
 
-from .ir import Call, Expr, Function, walk
+from .ir import Call, Expr, Function, Var, walk
 
 __all__ = ["Aliases"]
 
@@ -27,8 +27,7 @@ class Aliases:
         self.free: set[int] = set()
         for e in walk(f.body):
             if isinstance(e, Call):
-                if id(e) not in self.fixed:
-                    self._view(e)
+                self._view(e)
                 self._concatenation(e)
 
     def owner(self, e: Expr) -> tuple[Expr, Any]:
@@ -42,9 +41,13 @@ class Aliases:
     def _view(self, e: Call) -> None:
         calls = _calls(self.primitive[e.op.name])
         source = e.args[0] if e.args else None
-        if not all(isinstance(c.op, nn.Op) and c.op.view for c in calls) or not isinstance(source, Call):
+        if not all(isinstance(c.op, nn.Op) and c.op.view for c in calls) or not isinstance(source, (Call, Var)):
             return
-        if id(self.owner(source)[0]) not in self.fixed:
+        if id(e) in self.fixed:  # a result: what it is a view of is computed there
+            if isinstance(source, Call) and id(source) not in self.fixed | self.inside.keys():
+                self.inside[id(source)] = e, 0
+                self.free.add(id(e))
+        elif id(self.owner(source)[0]) not in self.fixed:
             self.inside[id(e)] = source, 0
             self.free.add(id(e))
 

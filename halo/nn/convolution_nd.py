@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.types import f32, f64
 
 from .convolution import conv2d, is_narrow, of_rows, widened
+from .einsum import matmul
 from .elementwise import add
 from .lines import accumulator
 from .op import Kind, Types, op
@@ -91,6 +94,24 @@ def _(x: Any, weight: Any, bias: Any, *, strides: Any, padding: Any, dilation: A
 )
 def _(x: Any, weight: Any, bias: Any, **attrs: Any) -> Any:
     return conv2d(x, weight, bias, **attrs)
+
+
+def _is_product(types: Types, attrs: Any, target: Any) -> bool:
+    x, weight, _ = types
+    assert x is not None and weight is not None
+    if x.ndim < 5 or attrs["groups"] > 1 or x.dtype not in (f32, f64) or not _has_entries(types, attrs):
+        return False
+    w = Window.of(weight.shape[2:], attrs["strides"], attrs["padding"], attrs["dilation"], x.ndim - 2)
+    return all(isinstance(n, int) for n in x.shape) and {*w.kernel, *w.strides} == {1} and not any(w.padding)
+
+
+@conv.strategy("product", when=_is_product, composed=True)
+def _(x: Any, weight: Any, bias: Any, **attrs: Any) -> Any:
+    """A window of one entry: the weights times a matrix whose rows are channels, as they lie."""
+    (batch, c, *extents), o = type_of(x).static, type_of(weight).static[0]
+    y = matmul(reshape(weight, shape=(o, c)), reshape(x, shape=(batch, c, math.prod(extents))))
+    y = y if bias is None else add(y, reshape(bias, shape=(o, 1)))
+    return reshape(y, shape=(batch, o, *extents))
 
 
 def _untouched(w: Window) -> int | None:

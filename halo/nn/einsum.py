@@ -256,16 +256,17 @@ def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> No
     known, size = isinstance(n, int) and isinstance(k, int), b.dtype.dtype.itemsize
     stays = known and n * k * size <= CACHED // 2
     by_rows = stays and isinstance(rows, int) and rows * n * size > CACHED
-    loop = _in_tiles(out, out.func["sums"], out.ndim - 2, target, by_rows)
+    loop = _in_tiles(out, out.func["sums"], out.ndim - 2, target, by_rows, k if known else 0)
     if known and not stays and k >= MANY and (not isinstance(rows, int) or rows >= MANY):
         panel = out.func["panel"]
         j = panel.definitions.vars[-1]
-        panel.compute_at(out.func, loop).vectorize(j, target.natural_lanes(b.dtype)).unroll(j)
+        panel.compute_at(out.func, loop).vectorize(j, target.natural_lanes(b.dtype))
 
 
-def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool = False) -> str:
-    """Sums of a tile of rows, along axis `row`, and columns, the last axis, in registers; a panel of columns is read from
-    cache for all rows, or `by_rows` all columns for each tile of rows. The outer of the two loops."""
+def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool = False, depth: int = 0) -> str:
+    """Sums of a tile of rows, along axis `row`, and columns, the last axis, in registers; some panels of columns are read
+    from cache for all rows, or `by_rows` all columns for each tile of rows. The outermost of these loops. `depth`: how many
+    products are summed, where that is known."""
     f = out.func
     *batch, j = f.definitions.vars
     i, rows, columns = batch.pop(row), out.shape[row], out.shape[-1]
@@ -276,8 +277,11 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool =
     vectors = 2 if not known or columns >= 2 * lanes else 1
     width, most = lanes * vectors, (registers(target) - 1 - vectors) // vectors
     height = register_tile(target, 1, rows, 1).columns if isinstance(rows, int) and rows < most else most
-    outer, inner = ("io", "jo") if by_rows else ("jo", "io")
     many = all(isinstance(n, int) for n in out.shape[:-2]) and math.prod(out.shape[:-2]) >= TASKS
+    some = 1
+    if known and depth and not many and not by_rows:  # of a row, pieces that are longer than a panel is wide
+        some = max(min(-(-columns // width) // TASKS, CACHED // 2 // (depth * width * out.dtype.bytes)), 1)
+    *outer, inner = ("jt", "io", "jo") if some > 1 else ("io", "jo") if by_rows else ("jo", "io")
     for nest, high in by_height(f, row, rows, Tile(1, height, vectors), (height // 2,)):
         stages = [(nest, width)]
         if not known:  # where there is no tile of them, vectors, of which the last is cut
@@ -288,13 +292,15 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool =
             else:
                 stage.split(j, "jo", j, wide).never_partition("jo")
             tiled(stage, i, "io", high, rows)
-            stage.reorder(*batch, outer, inner, i, j).vectorize(j, lanes).unroll(j).unroll(i)
-            task = in_parallel(stage, batch if many else [*batch, outer])
+            if some > 1:
+                stage.split("jo", "jt", "jo", some)
+            stage.reorder(*batch, *outer, inner, i, j).vectorize(j, lanes).unroll(j).unroll(i)
+            task = in_parallel(stage, batch if many else [*batch, outer[0]])
     epilogues(f, sums)
     *_, i, j = sums.definitions.vars
     sums.compute_at(f, inner).vectorize(j, lanes).unroll(j).unroll(i)
     sums.update(0).reorder(*summed_loops(sums), i, j).vectorize(j, lanes).unroll(j).unroll(i)
-    return outer if many else task
+    return outer[0] if many else task
 
 
 def _is_large(types: Types, attrs: Any, target: Target) -> bool:

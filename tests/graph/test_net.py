@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import halo
-from halo import nn
-from halo.graph import Function, Module, Net, Var, kernels, parse
+from halo import Dim, nn
+from halo.graph import Function, Module, Net, Tuple, Var, kernels, parse
 
 from .helpers import bottleneck, by_reference
 
@@ -250,3 +250,22 @@ def test_the_code_of_an_operator_from_outside_is_its_own() -> None:
         nn.relu.strategies.append(nn.Strategy("outside", outside))
         assert not nn.relu.built_in
         nn.relu.strategies.pop()
+
+
+@pytest.mark.parametrize("rows", [6, "n"])
+def test_a_reshape_of_an_argument_or_of_a_result_takes_no_kernel(rows: int | str) -> None:
+    n = Dim(rows) if isinstance(rows, str) else rows
+    x, w = Var("x", nn.TensorType((n, 4, 5), halo.f32)), np.ones((20, 8), np.float32)
+    product = nn.matmul(nn.reshape(x, shape=(n, 20)), w)
+    results = nn.reshape(product, shape=(n, 2, 4)), nn.reshape(product, shape=(1, n, 8)), nn.exp(product)
+    net = Module({"main": Function((x,), results[0])}).compile()
+    assert [g.operators for g in net.groups] == [("dense",)]
+    many = Module({"main": Function((x,), Tuple(results))}, ("a", "b", "c")).compile()
+    a = np.random.default_rng(0).standard_normal((6, 4, 5), np.float32)
+    want = a.reshape(6, 20) @ w
+    into = np.empty((6, 2, 8), np.float32)[:, :, ::2]
+    for data, out in ((a, None), (np.asfortranarray(a), None), (a, into)):
+        np.testing.assert_allclose(net(data, out=out), want.reshape(6, 2, 4), rtol=1e-5)
+    for got, shape in zip(many(a), ((6, 2, 4), (1, 6, 8)), strict=False):
+        np.testing.assert_allclose(got, want.reshape(shape), rtol=1e-5)
+    np.testing.assert_allclose(many(a)[2], np.exp(want), rtol=1e-4)

@@ -109,6 +109,8 @@ FAMILY: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("conv_transpose", ((1, 3, 3, 4), (3, 2, 3, 3), (2,)), {"strides": 4, "dilation": 3, "padding": (0, 3)}),
     ("conv_transpose", ((2, 4, 2, 2, 3), (4, 3, 2, 3, 2), (3,)), {"strides": (2, 1, 2), "padding": (0, 1, 0, 1, 1, 0)}),
     ("conv_transpose", ((1, 4, 2, 2, 3), (4, 1, 3, 3, 3)), {"groups": 4, "strides": 2, "padding": 1, "output_padding": 1}),
+    ("conv", ((2, 37, 5, 17, 30), (45, 37, 1, 1, 1), (45,)), {}),
+    ("conv", ((1, 3, 2, 2, 3, 4), (5, 3, 1, 1, 1, 1)), {}),
 ]  # fmt: skip
 TYPES = ("float32", "float64", "float16", "bfloat16", "int32", "int64", "int8", "uint8")
 

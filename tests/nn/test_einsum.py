@@ -61,7 +61,8 @@ def test_several_operands_are_multiplied_in_the_order_that_costs_least() -> None
     ((2, 20, 9), (2, 9, 24), np.float32), ((3, 7, 5), (3, 5, 12), np.float64), ((30, 6), (6, 3), np.float32),
     ((2, 70, 300), (1, 300, 500), np.float32), ((17, 65, 70), (17, 70, 2000), np.float32), ((64, 513), (513, 333), np.float64),
     ((70, 2), (2, 70000), np.float32), ((2, 600, 8), (2, 8, 500), np.float32), ((17, 600, 3), (3, 500), np.float32),
-    ((1, 1), (1, 1), np.float32),
+    ((1, 1), (1, 1), np.float32), ((1, 70, 90), (2, 90, 1500), np.float32), ((3, 30, 7), (3, 7, 1100), np.float64),
+    ((128, 66), (1, 66, 5001), np.float32), ((90, 1100), (1, 1100, 1040), np.float32),
 ])  # fmt: skip
 def test_matrices_that_stay_in_cache_or_do_not(a: tuple[int, ...], b: tuple[int, ...], dtype: type) -> None:
     """Fewer columns than two vectors; copies of columns; results that are written row by row; batches that are broadcast."""
