@@ -204,6 +204,19 @@ CASES = {
         1,
         {"num_heads": 3},
     ),
+    "MultiHeadAttention, causal": (
+        "MultiHeadAttention",
+        [
+            Q,
+            f32(2, 5, 12),
+            f32(2, 5, 12),
+            f32(36),
+            np.array([[1, 1, 0, 1, 1], [1, 0, 1, 1, 0]], np.int32),
+            f32(1, 3, 5, 5),
+        ],
+        1,
+        {"num_heads": 3, "unidirectional": 1},
+    ),
     "MultiHeadAttention, past": (
         "MultiHeadAttention",
         [Q, f32(2, 5, 12), f32(2, 5, 12), None, None, None, f32(2, 3, 4, 4), f32(2, 3, 4, 4)],
@@ -251,6 +264,27 @@ def test_an_operator_is_that_of_onnx_runtime(name: str) -> None:
     m = model(op, inputs, outputs, attrs, *more)
     held = more[0] if more else ()
     check(m, {f"x{k}": a for k, a in enumerate(inputs) if a is not None and k not in held})
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("which", ["all", "keys and values"])
+def test_attention_of_what_is_packed(which: str, biased: bool) -> None:
+    """ONNX Runtime takes it on some devices only: it is the same as of its parts."""
+    apart, bias = [f32(2, 5, 3, 4) for _ in range(3)], f32(36) if biased else None
+    flat = [a.reshape(2, 5, 12) for a in apart]
+    packed: list[Any] = [np.stack(apart, 3), None, None] if which == "all" else [flat[0], np.stack(apart[1:], 3), None]
+    attrs = {"num_heads": 3, "unidirectional": 1}
+    nets = [from_onnx(model("MultiHeadAttention", [*given, bias], 1, attrs)).compile() for given in (packed, flat)]
+    values = [{f"x{k}": a for k, a in enumerate([*given, bias]) if a is not None} for given in (packed, flat)]
+    np.testing.assert_array_equal(*(net(**given) for net, given in zip(nets, values, strict=True)))
+
+
+@pytest.mark.parametrize("name", ["Attention", "Attention, causal", "Attention, a mask", "MultiHeadAttention, all"])
+def test_attention_is_one_kernel(name: str) -> None:
+    op, inputs, outputs, attrs, *_ = CASES[name]
+    net = from_onnx(model(op, inputs, outputs, attrs)).compile()
+    assert sum("attention" in g.operators for g in net.groups) == 1
+    assert not any("softmax" in g.operators for g in net.groups)
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
@@ -322,7 +356,7 @@ def test_what_the_optimiser_writes(level: str, tmp_path: Path) -> None:
     held = [numpy_helper.from_array((rng.standard_normal(s) * 0.3).astype(np.float32), n) for n, s in WEIGHTS.items()]
     m.graph.initializer.extend(held)
     path = tmp_path / "optimised.onnx"
-    x = f32(1, 3, 20, 20)
+    x = rng.standard_normal((1, 3, 20, 20), np.float32)
     want = session(m, f"ORT_ENABLE_{level}", path).run(None, {"x": x})
     domains = {n.domain for n in onnx.load(path).graph.node}
     assert level != "EXTENDED" or "com.microsoft" in domains
@@ -348,4 +382,4 @@ def test_what_is_not_there_is_said() -> None:
     with pytest.raises(halo.ArgumentError, match="there is no activation 'Blur'"):
         from_onnx(model("FusedConv", [X, W], 1, {"activation": "Blur"}))
     with pytest.raises(halo.ArgumentError, match="the MultiHeadAttention node node"):
-        from_onnx(model("MultiHeadAttention", [f32(2, 5, 3, 3, 4)], 1, {"num_heads": 3}))
+        from_onnx(model("MultiHeadAttention", [Q], 1, {"num_heads": 3}))

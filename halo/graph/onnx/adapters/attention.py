@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from halo import nn
 
 from ...ir import Constant
 from ..node import Node, adapter
-from .matrices import scaled
 
 __all__: list[str] = []
 
@@ -47,26 +46,32 @@ def _places(count: Any) -> Any:
     return nn.arange(Constant(np.array(0)), Constant(np.array(1)), length=count)
 
 
-def _causal(queries: Any, keys: Any, dtype: Any) -> Any:
-    """What is added to the scores of keys that come after their query; the last query is at the last key."""
-    places = _places(keys)
-    own = places if queries == keys else nn.strided_slice(places, begin=(keys - queries,), end=(keys,))
-    later = nn.greater(places, nn.reshape(own, shape=(queries, 1)))
+def _causal(past: Any, queries: Any, keys: Any, dtype: Any) -> Any:
+    """What is added to the scores of keys that come after their query; the first query is at the first key that is not past."""
+    own = nn.strided_slice(_places(past + queries), begin=(past,), end=(past + queries,))
+    later = nn.greater(_places(keys), nn.reshape(own, shape=(queries, 1)))
     return nn.where(later, np.asarray(np.finfo(dtype).min, dtype), np.zeros((), dtype))
 
 
-def _attention(n: Node, q: Any, k: Any, v: Any, mask: Any, bias: Any) -> Any:
-    """softmax(q k' scale + what is added) v, of [B, heads, S, H] and as [B, S, heads * H]."""
-    scale = float(n.attrs.get("scale", 0)) or 1 / math.sqrt(q.type.shape[3])
+def _attention(n: Node, q: Any, k: Any, v: Any, mask: Any, bias: Any, past: Any) -> Any:
+    """softmax(q k' scale + what is added) v, of [B, heads, S, H] and as [B, S, heads * H]; the first `past` keys are."""
     queries, keys = q.type.shape[2], k.type.shape[2]
-    scores = scaled(nn.matmul(q, nn.transpose(k, axes=(0, 1, 3, 2))), scale)
     more = [_masked(n, mask, keys), bias]
     if n.attrs.get("unidirectional"):
-        more.append(_causal(queries, keys, q.type.dtype.dtype))
-    for m in more:
-        scores = scores if m is None else nn.add(scores, m)
-    found = nn.transpose(nn.matmul(nn.softmax(scores), v), axes=(0, 2, 1, 3))
+        more.append(_causal(past, queries, keys, q.type.dtype.dtype))
+    added = [m for m in more if m is not None]
+    found = nn.attention(
+        q, k, v, functools.reduce(nn.add, added) if added else None, scale=n.attrs.get("scale") or None
+    )
+    found = nn.transpose(found, axes=(0, 2, 1, 3))
     return nn.reshape(found, shape=(*found.type.shape[:2], -1))
+
+
+def _packed(x: Any, count: int) -> list[Any]:
+    """The parts of [B, S, heads, count, H], each as [B, S, heads * H]."""
+    b, s, heads, _, size = x.type.shape
+    parts = (nn.strided_slice(x, begin=(k,), end=(k + 1,), axes=(3,)) for k in range(count))
+    return [nn.reshape(p, shape=(b, s, heads * size)) for p in parts]
 
 
 @adapter("com.microsoft.Attention")
@@ -82,7 +87,7 @@ def _(n: Node) -> Any:
     q, k, v = (_heads(_part(both, a, b), heads) for a, b in itertools.pairwise(ends))
     if (past := n.get(4)) is not None:  # keys and values, [2, B, heads, P, H]
         k, v = (nn.concatenate(nn.take(past, Constant(np.array(i))), new, axis=2) for i, new in enumerate((k, v)))
-    y = _attention(n, q, k, v, n.get(3), n.get(5))
+    y = _attention(n, q, k, v, n.get(3), n.get(5), 0 if past is None else past.type.shape[3])
     if n.outputs == 1:
         return y
     return y, nn.concatenate(*(nn.reshape(a, shape=(1, *a.type.shape)) for a in (k, v)), axis=0)
@@ -91,11 +96,19 @@ def _(n: Node) -> Any:
 @adapter("com.microsoft.MultiHeadAttention")
 def _(n: Node) -> Any:
     heads, bias = n.attrs["num_heads"], n.get(3)
-    if n[0].type.ndim != 3 or any(n.get(k) is None for k in (1, 2)) or any(n.get(k) is not None for k in (8, 9)):
-        raise n.wrong("query, key and value are three tensors, and what is past is as long as it is")
-    parts = [n[0], n[1], n[2]]
+    query, key, value = n[0], n.get(1), n.get(2)
+    if any(n.get(k) is not None for k in (8, 9)):
+        raise n.wrong("what is past is as long as it is")
+    if key is None and value is None and query.type.ndim == 5:
+        parts = _packed(query, 3)
+    elif key is not None and value is None and key.type.ndim == 5:
+        parts = [query, *_packed(key, 2)]
+    elif key is not None and value is not None and query.type.ndim == 3:
+        parts = [query, key, value]
+    else:
+        raise n.wrong("query, key and value are three tensors, or one of five axes, or the last two are")
     if bias is not None:
-        width, whole = n[0].type.static[2], bias.type.static[0]
+        width, whole = parts[0].type.static[2], bias.type.static[0]
         ends = (0, width, 2 * width, whole)
         parts = [
             p if p.type.ndim == 4 else nn.add(p, _part(bias, a, b))
@@ -104,7 +117,7 @@ def _(n: Node) -> Any:
     q, k, v = (p if p.type.ndim == 4 else _heads(p, heads) for p in parts)
     if n.get(6) is not None:
         k, v = nn.concatenate(n[6], k, axis=2), nn.concatenate(n[7], v, axis=2)
-    y = _attention(n, q, k, v, n.get(4), n.get(5))
+    y = _attention(n, q, k, v, n.get(4), n.get(5), 0 if n.get(6) is None else n[6].type.shape[2])
     return (y, k, v)[: 3 if n.outputs > 1 else 1]
 
 
