@@ -4,10 +4,10 @@ The peers are ONNX Runtime, PyTorch where it is installed, and of products of ma
 OPENBLAS_NUM_THREADS says as many threads. Each operator is a small ONNX model, f32, whose weights are
 constants, as a network has them; halo compiles it as it compiles a network, with the schedules that its operators come
 with. All are checked against NumPy first, and run in one process, turn by turn. The roof is the time of the operations at
-the machine's peak, or of the bytes at the speed of the cache that holds them, whichever is longer. Where they are in memory,
-it is the speed that STREAM's triad has in the same rounds, and softmax, norms, pools and what is elementwise of 64 MB are to
-reach 75 % of it; `arithmetic` is what one of these takes for as many entries in the cache of a core. `apart` is the time
-that the nodes take one by one, as nets of their own. NAME is part of a name.
+the peak that multiply-adds in registers have in the same rounds, or of the bytes at the speed of the cache that holds them,
+whichever is longer. Where they are in memory, it is the speed that STREAM's triad has in the same rounds, and softmax, norms,
+pools and what is elementwise of 64 MB are to reach 75 % of it; `arithmetic` is what one of these takes for as many entries in
+the cache of a core. `apart` is the time that the nodes take one by one, as nets of their own. NAME is part of a name.
 """
 
 from __future__ import annotations
@@ -116,13 +116,13 @@ def moved(o: Operator, out: np.ndarray) -> int:
     )
 
 
-def roof(o: Operator, bytes: int, memory: float) -> float:
+def roof(o: Operator, bytes: int, memory: float, peak: float) -> float:
     """The seconds that its operations take at the machine's peak, or its bytes from where they fit, whichever are more.
-    `memory`: the bytes a second of memory."""
+    `memory`: the bytes a second of memory. `peak`: operations a second."""
     machine = peaks.machine()
     level = "memory" if bytes >= FAR else machine.fits(bytes)
     speed = memory if level in ("memory", "no cache") else machine.bandwidth(level)
-    return max(o.flops / peaks.ops_per_second(), bytes / speed)
+    return max(o.flops / peak, bytes / speed)
 
 
 def arithmetic(o: Operator) -> float | None:
@@ -145,8 +145,10 @@ def measured(o: Operator, threads: int) -> Row:
         error = np.abs(got.astype(np.float64) - want).max() / max(np.abs(want).max(), 1e-30)
         assert error <= TOLERANCE, (o.name, name, error)
     bytes, (stream, kept["triad"]) = moved(o, np.asarray(kept["halo"]())), peaks.triad()
+    ops, kept["peak"] = peaks.multiply_adds()
     times = interleaved(kept, ROUNDS)
-    shares = [roof(o, bytes, stream / triad) / t for t, triad in zip(times["halo"], times["triad"], strict=True)]
+    rounds = zip(times["halo"], times["triad"], times["peak"], strict=True)
+    shares = [roof(o, bytes, stream / triad, ops / peak) / t for t, triad, peak in rounds]
     middle = {name: statistics.median(t) * 1e3 for name, t in times.items()}
 
     def ratio(of: str, to: str) -> float | None:

@@ -27,7 +27,7 @@ from ..jit import cache
 from ..jit.target import Target
 from ..jit.threads import get_num_threads
 
-__all__ = ["KINDS", "Machine", "bytes_per_second", "caches", "machine", "ops_per_second", "triad"]
+__all__ = ["KINDS", "Machine", "bytes_per_second", "caches", "machine", "multiply_adds", "ops_per_second", "triad"]
 
 KINDS: dict[str, Any] = {
     "f32": halo.f32, "f64": halo.f64,  # multiply-adds, two each; f16 and bf16 are computed in f32
@@ -147,6 +147,11 @@ def triad() -> tuple[int, Callable[[], object]]:
     return 12 * FAR, _triad_of(FAR)
 
 
+def multiply_adds() -> tuple[int, Callable[[], object]]:
+    """What `ops_per_second("f32")` times, to be run beside something else, and the operations of it."""
+    return _power_of("f32", STEPS)
+
+
 def _triad_of(n: int) -> Callable[[], object]:
     @halo.func
     def triad(i, *, b: halo.f32[::1], c: halo.f32[::1]):
@@ -180,6 +185,11 @@ def _cached(n: int) -> float:
 
 
 def _power(kind: str, steps: int) -> float:
+    ops, run = _power_of(kind, steps)
+    return ops / _best(run)
+
+
+def _power_of(kind: str, steps: int) -> tuple[int, Callable[[], object]]:
     t, floats = KINDS[kind], kind.startswith("f")
     lanes = LANES * 32 // t.bits
 
@@ -201,7 +211,7 @@ def _power(kind: str, steps: int) -> float:
     power.update(0).reorder("row", "_k", "way", "lane").unroll("way").vectorize("lane", lanes)
     kernel, out = result.compile(), np.zeros((ROWS, WAYS, lanes), t.dtype)
     a, b = (0.5, 1.0) if floats else (3, 5)
-    return 2 * out.size * steps / _best(lambda: kernel(a=a, b=b, out=out))
+    return 2 * out.size * steps, lambda: kernel(a=a, b=b, out=out)
 
 
 def _dots(kind: str, steps: int) -> float:
