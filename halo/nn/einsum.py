@@ -11,6 +11,7 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
+from halo.ir.surface import Literal
 from halo.jit.target import Target
 
 from .layouts import layout_transform
@@ -174,8 +175,9 @@ def _multiplied(name: str, sums_name: str, s: str, a: Tensor, t: str, b: Tensor,
     f, sums = Func(name), Func(sums_name)
     at = tuple(i[c] for c in (*(c for c in result if c not in (row, column)), row, column))
     over = i | dict(zip(summed, r, strict=True))
+    panel = _panel(sums_name.replace("sums", "panel"), b, of[row], math.prod(of[c] for c in summed), of[column])
     sums[at] = a.dtype(0)
-    sums[at] += a.func[tuple(over[c] for c in s)] * b.func[tuple(over[c] for c in t)]
+    sums[at] += a.func[tuple(over[c] for c in s)] * panel[tuple(over[c] for c in t)]
     f[tuple(i[c] for c in result)] = sums[at]
     return Tensor(f, tuple(of[c] for c in result), a.dtype)
 
@@ -186,6 +188,18 @@ def _packed(term: str, x: Tensor, order: list[str]) -> tuple[str, Tensor]:
     i = {c: halo.Var(f"i_{c}") for c in order}
     f[tuple(i.values())] = x.func[tuple(i[c] for c in term)]
     return "".join(order), _stored(Tensor(f, tuple(x.shape[term.index(c)] for c in order), x.dtype))
+
+
+def _panel(name: str, x: Tensor, rows: Any, depth: Any, columns: Any) -> Any:
+    """`x`, whose columns are multiplied with rows: where it does not stay in cache a stage for copies of those that many rows
+    read, as they lie on too many pages."""
+    if not isinstance(depth, int) or not isinstance(columns, int) or depth * columns * x.dtype.bytes <= CACHED // 2:
+        return x.func
+    if depth < MANY or (isinstance(rows, int) and rows < MANY):
+        return x.func
+    panel, at = Func(name), indices(x.ndim, "p")
+    panel[at] = x.func[at]
+    return panel
 
 
 @einsum.strategy("direct")
@@ -246,27 +260,20 @@ def _of_floats(types: Types, attrs: Any, target: Target) -> bool:
 
 
 def _schedule_tiled(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
-    """Columns are outside, and where the right matrix does not stay in cache those that many rows read are copied, as they
-    lie on too many pages. Rows are outside where the right matrix stays and the result does not: each is written from end
+    """Columns are outside. Rows are where the right matrix stays in cache and the result does not: each is written from end
     to end."""
     bound(out.func, out)
     b, rows = types[1], out.shape[-2]
     assert b is not None
-    n, k = b.shape[-1], b.shape[-2]
-    known, size = isinstance(n, int) and isinstance(k, int), b.dtype.dtype.itemsize
-    stays = known and n * k * size <= CACHED // 2
+    (k, n), size = b.shape[-2:], b.dtype.bytes
+    stays = isinstance(n, int) and isinstance(k, int) and n * k * size <= CACHED // 2
     by_rows = stays and isinstance(rows, int) and rows * n * size > CACHED
-    loop = _in_tiles(out, out.func["sums"], out.ndim - 2, target, by_rows, k if known else 0)
-    if known and not stays and k >= MANY and (not isinstance(rows, int) or rows >= MANY):
-        panel = out.func["panel"]
-        j = panel.definitions.vars[-1]
-        panel.compute_at(out.func, loop).vectorize(j, target.natural_lanes(b.dtype))
+    _in_tiles(out, out.func["sums"], out.ndim - 2, target, by_rows)
 
 
-def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool = False, depth: int = 0) -> str:
+def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool = False) -> None:
     """Sums of a tile of rows, along axis `row`, and columns, the last axis, in registers; some panels of columns are read
-    from cache for all rows, or `by_rows` all columns for each tile of rows. The outermost of these loops. `depth`: how many
-    products are summed, where that is known."""
+    from cache for all rows, or `by_rows` all columns for each tile of rows."""
     f = out.func
     *batch, j = f.definitions.vars
     i, rows, columns = batch.pop(row), out.shape[row], out.shape[-1]
@@ -278,7 +285,7 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool =
     width, most = lanes * vectors, (registers(target) - 1 - vectors) // vectors
     height = register_tile(target, 1, rows, 1).columns if isinstance(rows, int) and rows < most else most
     many = all(isinstance(n, int) for n in out.shape[:-2]) and math.prod(out.shape[:-2]) >= TASKS
-    some = 1
+    some, depth = 1, _depth(sums)
     if known and depth and not many and not by_rows:  # of a row, pieces that are longer than a panel is wide
         some = max(min(-(-columns // width) // TASKS, CACHED // 2 // (depth * width * out.dtype.bytes)), 1)
     *outer, inner = ("jt", "io", "jo") if some > 1 else ("io", "jo") if by_rows else ("jo", "io")
@@ -300,7 +307,16 @@ def _in_tiles(out: Tensor, sums: Func, row: int, target: Target, by_rows: bool =
     *_, i, j = sums.definitions.vars
     sums.compute_at(f, inner).vectorize(j, lanes).unroll(j).unroll(i)
     sums.update(0).reorder(*summed_loops(sums), i, j).vectorize(j, lanes).unroll(j).unroll(i)
-    return outer[0] if many else task
+    for panel in f.program().graph.functions:
+        if panel.name == sums.name.replace("sums", "panel"):
+            panel.compute_at(f, outer[0] if many else task).vectorize(panel.definitions.vars[-1], lanes)
+
+
+def _depth(sums: Func) -> int:
+    """How many products are summed, or 0 where only a call knows."""
+    domain: RDom | None = sums.definitions.updates[0].rdom
+    extents = [int(n.value) if isinstance(n, Literal) else 0 for _, n in domain.axes] if domain else []
+    return math.prod(extents)
 
 
 def _is_large(types: Types, attrs: Any, target: Target) -> bool:
@@ -323,16 +339,15 @@ def _(a: Tensor, b: Tensor) -> Tensor:
     shape = matmul.infer((a.type, b.type), {}).shape
     *batch, i, j = indices(len(shape))
     r: RDom = halo.rdom(extent(a, a.ndim - 1), names="k")
-    panel, sums, f = Func("panel"), Func("sums"), Func("matmul")
+    sums, f = Func("sums"), Func("matmul")
 
     def at(x: Tensor, *last: Any) -> Any:
         own = batch[len(batch) - (x.ndim - 2) :]
-        return x.func[(*(0 if n == 1 else v for v, n in zip(own, x.shape, strict=False)), *last)]
+        return (*(0 if n == 1 else v for v, n in zip(own, x.shape, strict=False)), *last)
 
-    own = indices(b.ndim, "p")
-    panel[own] = b.func[own]
+    panel = _panel("panel", b, shape[-2], b.shape[-2], b.shape[-1])
     sums[(*batch, i, j)] = a.dtype(0)
-    sums[(*batch, i, j)] += at(a, i, r.k) * at(Tensor(panel, b.shape, b.dtype), r.k, j)
+    sums[(*batch, i, j)] += a.func[at(a, i, r.k)] * panel[at(b, r.k, j)]
     f[(*batch, i, j)] = sums[(*batch, i, j)]
     return Tensor(f, shape, a.dtype)
 

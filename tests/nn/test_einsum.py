@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +33,17 @@ def agrees(equation: str, *arrays: np.ndarray) -> None:
 def test_two_operands(equation: str, dtype: type) -> None:
     terms = equation.split("->")[0].split(",")
     agrees(equation, *(RNG.standard_normal([EXTENTS[c] for c in term]).astype(dtype) for term in terms))
+
+
+@pytest.mark.parametrize(("equation", "shapes", "dtype"), [
+    ("ij,jk->ik", ((100, 300), (300, 600)), np.float32), ("aij,jk->aik", ((3, 70, 70), (70, 2000)), np.float32),
+    ("aij,ajk->aik", ((17, 65, 130), (17, 130, 530)), np.float64), ("kj,ji->ik", ((530, 129), (129, 1100)), np.float32),
+    ("iab,abk->ik", ((90, 20, 17), (20, 17, 401)), np.float32), ("abi,abk->ik", ((20, 17, 90), (20, 17, 1100)), np.float64),
+    ("bhqd,bkhd->bhqk", ((2, 3, 70, 66), (2, 1100, 3, 66)), np.float32), ("ij,jk,kl->il", ((80, 90), (90, 1500), (1500, 97)),
+                                                                          np.float32),
+])  # fmt: skip
+def test_columns_that_do_not_stay_in_cache_are_copied(equation: str, shapes: Any, dtype: type) -> None:
+    agrees(equation, *(RNG.standard_normal(shape).astype(dtype) / 8 for shape in shapes))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
