@@ -53,6 +53,8 @@ class _Prefetch:
             raise ScheduleError(f"prefetch: {s.what.name} is not in memory yet where that loop begins: it is kept inside it",
                                 loc=s.loc, legal=("store_root()", "store_at(f, v), outside of that loop"))  # fmt: skip
         inner = _inside(around, s.loop)
+        if s.strategy == "non_faulting":  # beyond the end of a row is the next one
+            inner, rest = tuple(t for t in inner if not (isinstance(t, If) and t.likely)), _whole(rest)
         conditions = tuple(c for t in inner if isinstance(t, If) for c in A.conjuncts(t.cond))
         found = Boxes()
         inside = boxes_inside(rest, s.what, conditions)
@@ -87,6 +89,11 @@ def _inside(around: Around, loop: Var | None) -> Around:
     """Those of `around` from `loop` on, or from the outermost vectorised loop, whose lanes ask as one."""
     at = (k for k, t in enumerate(around) if isinstance(t, For) and (t.var is loop or t.kind == "vectorize"))
     return around[next(at) :]
+
+
+def _whole(s: Stmt) -> Stmt:
+    """`s` with all the iterations of loops that are cut into parts, those that the last part is not to have too."""
+    return map_stmt(s.then if isinstance(s, If) and s.likely and s.orelse is None else s, _whole)
 
 
 def _all(s: Stmt) -> Iterator[Stmt]:

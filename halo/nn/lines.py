@@ -6,6 +6,7 @@ it is, is computed when the line is: it comes from memory once, and stays in cac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from .tensor import Tensor, TensorType
 __all__ = ["WIDE", "accumulator", "across", "along", "extent", "few", "in_lanes", "is_last", "line_of", "line_stages",
            "schedule_across", "schedule_along", "schedule_blocks"]  # fmt: skip
 
+AHEAD = 16  # steps along lines that lie across memory
 WIDE = 4  # vectors of lanes, where lines are long: as many sums as hide what one takes
 
 
@@ -139,17 +141,28 @@ def schedule_along(out: Tensor, first: int, groups: tuple[int, int] | None = Non
     if groups is not None or inner:
         f.vectorize(vars[-1], _width(out.shape[-1], out.dtype))
     task = in_parallel(f, rows) if rows else None
+    stages = line_stages(f)
     if task is not None and vars[-1] not in rows and is_streamed(out):
-        for x in _lines_read(f, out):  # the next line comes from memory while this one is stored
+        kept = [g for g in stages if _is_kept(g, out) and _lines_read(g, out)]
+        # the next line comes from memory while what is kept of this one is computed, or while it is stored
+        for x in [] if kept else _lines_read(f, out):
             f.prefetch(x, vars[-1], 1, from_=task)
-    for g in line_stages(f):
+        size = math.prod(out.shape[first:]) * (1 if groups is None else groups[1])
+        for g in kept:
+            for x in _lines_read(g, out):
+                g.prefetch(x, g.definitions.vars[-1], size // _width(out.shape[-1], out.dtype), strategy="non_faulting")
+    for g in stages:
         if task is None:
             g.compute_root()
         else:
             g.compute_at(f, task)
-        own = g.definitions.vars
-        if inner and len(own) == out.ndim and own[-1] != "l":
-            g.vectorize(own[-1], _width(out.shape[-1], out.dtype))
+        if inner and _is_kept(g, out):
+            g.vectorize(g.definitions.vars[-1], _width(out.shape[-1], out.dtype))
+
+
+def _is_kept(g: Func, out: Tensor) -> bool:
+    """Whether the stage of a line has an entry for each one of `out`."""
+    return len(g.definitions.vars) == out.ndim and g.definitions.vars[-1] != "l"
 
 
 def _lines_read(f: Func, out: Tensor) -> list[Input]:
@@ -192,8 +205,15 @@ def schedule_across(out: Tensor, axes: Sequence[int]) -> None:
         own = g.definitions.vars
         u = own[last if len(own) == out.ndim else last - sum(d < last for d in axes)]
         g.compute_at(f, task)
-        for stage in (g, *(g.update(k) for k in range(len(g.definitions.updates)))):
+        updates = [g.update(k) for k in range(len(g.definitions.updates))]
+        for stage in (g, *updates):
             stage.vectorize(u, width)
+        if is_streamed(out) and isinstance(n, int) and n > width:  # as `schedule_along`; and the first of these lines
+            for x in _lines_read(g, out):
+                if updates:
+                    updates[0].prefetch(x, "s0", AHEAD, strategy="non_faulting")
+                else:
+                    g.prefetch(x, u, 1, strategy="non_faulting")
 
 
 def schedule_blocks(out: Tensor, size: int, ranges: Sequence[Any]) -> None:

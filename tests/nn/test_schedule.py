@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import halo
+from halo import nn
 from halo.graph import parse
 
 RNG = np.random.default_rng(7)
@@ -65,3 +67,32 @@ def test_what_is_elementwise_asks_for_its_inputs_ahead(name: str) -> None:
     np.testing.assert_allclose(got, want(*arrays), rtol=1e-6, atol=1e-6)
     plain = parse(f"def main{text}").compile(schedules={group.name: lambda f: f.unschedule()})
     np.testing.assert_array_equal(plain(*arrays), got)
+
+
+LINES: dict[str, tuple[str, np.ndarray, Callable[..., np.ndarray], int]] = {
+    "rows": ("f32[8192, 528]", floats(8192, 528), lambda x: nn.softmax.reference(x), 1),
+    "rows of a narrower type": (
+        "f16[8192, 1056]",
+        floats(8192, 1056, dtype=np.float16),
+        lambda x: nn.softmax.reference(x),
+        1,
+    ),
+    "columns": ("f32[16, 300, 1040]", floats(16, 300, 1040), lambda x: nn.softmax.reference(x, axis=1), 2),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_ask_for_the_next_ones(name: str) -> None:
+    type, x, want, asked = LINES[name]
+    text = f"def main(%x: {type}) -> {type} {{ %0 = softmax(%x, axis={1 if name == 'columns' else -1}); %0 }}"
+    net = parse(text).compile()
+    (group,) = net.groups
+    assert str(group.schedule()).count(".prefetch(") == asked
+    got = net(x)
+    np.testing.assert_allclose(got, want(x), rtol=1e-3 if x.dtype == np.float16 else 1e-5, atol=1e-7)
+    threads = halo.get_num_threads()
+    halo.set_num_threads(1)
+    try:
+        np.testing.assert_array_equal(net(x), got)
+    finally:
+        halo.set_num_threads(threads)
