@@ -10,7 +10,7 @@ from ..types import f32, f64
 from .math_core import Value, copysign, fma, horner, select
 
 FUNCTIONS = ("exp", "exp2", "expm1", "sinh", "cosh", "tanh")
-__all__ = ["FUNCTIONS", *FUNCTIONS, "exponential", "power_of_two"]
+__all__ = ["EXP2_32", "FUNCTIONS", *FUNCTIONS, "exponential", "power_of_two"]
 
 # e**r = 1 + r + r*r*Q(r): relative errors 2**-28.2 and 2**-57.9
 _EXP_32 = (0.49999994, 0.16666515, 0.041668084, 0.008369349, 0.0013840391)
@@ -25,7 +25,7 @@ _EXPM1_64 = (
     2.4801587171064786e-05, 2.7557243803755093e-06, 2.7557403274937644e-07, 2.5109195274323028e-08, 2.0875325625608544e-09,
 )  # fmt: skip
 # 2**r = 1 + r*Q(r), |r| <= 1/2: 2**-26.3 and 2**-57.8
-_EXP2_32 = (0.6931472, 0.24022594, 0.055503663, 0.00962542, 0.0013387976, 0.00013346976)
+EXP2_32 = (0.6931472, 0.24022594, 0.055503663, 0.00962542, 0.0013387976, 0.00013346976)
 _EXP2_64 = (
     0.6931471805599453, 0.2402265069591, 0.05550410866482377, 0.009618129107669068, 0.0013333558145897078,
     0.00015403530318406283, 1.5252734322372192e-05, 1.321554712870731e-06, 1.0177860997955467e-07, 7.032893441628435e-09,
@@ -94,7 +94,7 @@ def power_of_two(x: Value, rest: Value | None) -> Value:
     sum = x + magic
     r = x - (sum - magic)
     r = r if rest is None else r + rest
-    return raised(horner(r, (1.0, *(_EXP2_32 if x.single else _EXP2_64))), sum.bits)
+    return raised(horner(r, (1.0, *(EXP2_32 if x.single else _EXP2_64))), sum.bits)
 
 
 def _expm1_reduced(r: Value) -> Value:

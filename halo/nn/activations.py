@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import halo
 from halo.errors import ArgumentError, here
+from halo.lowering.math_exp import EXP2_32
+from halo.types import f32, f64, i32
 
 from .elementwise import elementwise, unary
 from .op import Kind, any_extent, op
@@ -112,6 +116,30 @@ def _gelu(x: Any, *, approximate: str = "none") -> Any:
     return (v / 2 * (1 + np.vectorize(math.erf, otypes=[np.float64])(v / math.sqrt(2)))).astype(x.dtype)
 
 
+# log2 of the share of a normal distribution below -a, as a polynomial in a: up to 5.75 the share is right to 1e-8
+_TAIL = (
+    -1.0, -1.1511054, -0.45920733, -0.052494902, 0.0070498628, -0.00010934795,
+    -0.00021153924, 5.1206232e-05, -5.543247e-06, 2.4019542e-07,
+)  # fmt: skip
+_END = 5.75
+
+
+def _share_below(v: Any) -> Any:
+    """The share of a normal distribution below `v`, in f32: 2**p of -|v|, whose last bits hold the exponent once it is
+    rounded by adding 1.5 * 2**23 (as in `lowering.math_exp`), and from 0 on what that leaves of 1."""
+    magic, a = f32(1.5 * 2.0**23 + 127), halo.abs(v)
+    p = _polynomial(a, _TAIL)
+    sum = p + magic
+    scale = halo.reinterpret(f32, halo.reinterpret(i32, sum) << 23)
+    tail = halo.select(a < _END, _polynomial(p - (sum - magic), (1.0, *EXP2_32)) * scale, f32(0))
+    return halo.select(v < 0, tail, 1 - tail)
+
+
+def _polynomial(x: Any, terms: Sequence[float]) -> Any:
+    *rest, total = map(f32, terms)
+    return functools.reduce(lambda sum, c: halo.fma(sum, x, c), reversed(rest), total)
+
+
 @op(Kind.ELEMENTWISE, reference=_gelu, follows=True, general=any_extent)
 def gelu(x: TensorType, *, approximate: str = "none") -> TensorType:
     """x times the share of a normal distribution below it (Hendrycks and Gimpel 2016): ONNX Gelu. `approximate`: "none",
@@ -130,6 +158,9 @@ def gelu(x: TensorType, *, approximate: str = "none") -> TensorType:
 @gelu.strategy("direct")
 def _(x: Tensor, *, approximate: str) -> Tensor:
     def exactly(v: Any) -> Any:
+        if x.dtype is not f64:
+            wide = v.astype(f32)
+            return (wide * _share_below(wide)).astype(x.dtype)
         return 0.5 * v * (1 + halo.erf(v * math.sqrt(0.5)))
 
     def by_tanh(v: Any) -> Any:

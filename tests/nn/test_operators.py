@@ -584,3 +584,13 @@ def test_an_operator_of_the_users_own() -> None:
         np.testing.assert_allclose(out(x=a), np.maximum(a, 0) ** 3, rtol=1e-5)
     finally:
         del nn.OPS["cube_of_test"]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_gelu_is_right_to_the_last_digits_of_what_it_adds_up(dtype: Any) -> None:
+    x = np.linspace(-9, 9, 100_001).astype(dtype)
+    half = np.vectorize(math.erfc, otypes=[np.float64])(-x.astype(np.float64) / math.sqrt(2)) / 2
+    error = abs(nn.gelu(x) - x * half)
+    assert (error <= 1.2 * np.finfo(dtype).eps * abs(x.astype(np.float64))).all()
+    far = np.array([np.inf, 1e4, -1e4, 0, np.nan], dtype)
+    np.testing.assert_array_equal(nn.gelu(far), np.array([np.inf, 1e4, 0, 0, np.nan], dtype))
