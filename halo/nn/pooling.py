@@ -27,6 +27,7 @@ from .tensor import Tensor, TensorType
 __all__ = ["average_pool", "global_average_pool", "lp_pool", "max_pool", "max_pool_indices"]
 
 
+WIDE = 64  # entries of rows of which it pays to find the columns of windows first
 WRITTEN_OUT = 128  # taps of a window: more are a loop
 
 
@@ -77,7 +78,9 @@ def _places(x: Tensor, w: Window, value: Any, i: tuple[Any, ...], layout: str) -
 def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, layout: str, end: Any = None) -> Tensor:
     """`fold` of what the window has at each place, `value` outside; `end(total, i)` of that, if there is one."""
     f, i, wide = Func(name), _variables(layout), accumulator(x)
-    if math.prod(w.kernel) <= WRITTEN_OUT:
+    if fold is halo.max and _shares_columns(x, w, layout):
+        total = _largest(x, w, value, i, layout)
+    elif math.prod(w.kernel) <= WRITTEN_OUT:
         total = functools.reduce(fold, (tap.astype(wide) for tap, _ in _places(x, w, value, i, layout)))
     else:
         folded, axes = Func("folded"), _axes(x, layout)
@@ -89,6 +92,32 @@ def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, 
         total = folded[i]
     f[i] = (total if end is None else end(total, i)).astype(x.dtype)
     return Tensor(f, shape, x.dtype)
+
+
+def _shares_columns(x: Tensor, w: Window, layout: str) -> bool:
+    """Whether neighbouring windows of vectors of a picture have columns in common."""
+    n = x.shape[-1]
+    return (
+        _axes(x, layout) == (x.ndim - 2, x.ndim - 1)
+        and isinstance(n, int)
+        and n >= WIDE
+        and min(w.kernel) > 1
+        and w.kernel[1] > w.strides[1]
+        and math.prod(w.kernel) <= WRITTEN_OUT
+    )
+
+
+def _largest(x: Tensor, w: Window, value: float, i: tuple[Any, ...], layout: str) -> Any:
+    """The largest entry of a window along the last two axes: of its columns, which the neighbouring windows share."""
+    columns, (*rest, y, last) = Func("columns"), i
+    (high, across), (down, step) = w.kernel, w.strides
+    tall = Window((high, 1), (down, 1), (w.before[0], 0, 0, 0), (w.dilation[0], 1))
+    taps = [tap for tap, _ in _places(x, tall, value, i, layout)]
+    columns[i] = functools.reduce(halo.max, taps)
+    return functools.reduce(
+        halo.max,
+        (columns[(*rest, y, last * step + k * w.dilation[1] - w.before[1])] for k in range(across)),
+    )
 
 
 def _apart(attrs: Mapping[str, Any]) -> bool:
@@ -103,9 +132,12 @@ def _apart(attrs: Mapping[str, Any]) -> bool:
 def _schedule_pool(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     f = out.func
     bound(f, out)
-    inline_rest(f, *(g for g in f.program().graph.functions if g.name in ("padded", "folded")))
+    stages = {g.name: g for g in f.program().graph.functions if g.name in ("padded", "folded", "columns")}
+    inline_rest(f, *stages.values())
     n, tasks, *_, last = f.definitions.vars
     lanes = target.natural_lanes(out.dtype)
+    if "columns" in stages:
+        stages["columns"].compute_at(f, f.definitions.vars[-2]).vectorize(last, lanes)
     if isinstance(out.shape[-1], int) and out.shape[-1] >= lanes:
         f.vectorize(last, lanes)
     f.fuse(n, tasks, "tasks").parallel("tasks")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -64,3 +66,20 @@ def test_a_global_average_pool_of_open_axes() -> None:
     for n, h, w in ((1, 4, 5), (2, 1, 90), (1, 7, 16)):
         x = RNG.standard_normal((n, 3, h, w)).astype(np.float32)
         np.testing.assert_allclose(net(x), np.maximum(x, 0).mean((2, 3), keepdims=True), rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8])
+@pytest.mark.parametrize(
+    ("kernel", "strides", "padding", "dilation"),
+    [(3, 2, 1, 1), (3, 1, 1, 1), ((3, 5), (2, 3), (1, 2), 1), (3, 2, 1, 2), ((2, 3), (3, 1), 0, (1, 2)), (5, 2, (2, 2, 1, 0), 1)],
+)  # fmt: skip
+def test_windows_that_have_columns_in_common(
+    dtype: Any, kernel: Any, strides: Any, padding: Any, dilation: Any
+) -> None:
+    attrs = {"kernel": kernel, "strides": strides, "padding": padding, "dilation": dilation}
+    for width, ceil in ((64, False), (71, True), (131, False)):
+        x = (np.random.default_rng(width).standard_normal((2, 3, 9, width)) * 50).astype(dtype)
+        if dtype is not np.int8:
+            x[0, 1, 2, 5], x[1, 0, 3, 7:20] = np.nan, -np.inf
+        want = nn.max_pool.reference(x, **attrs, ceil=ceil)
+        np.testing.assert_array_equal(nn.max_pool(x, **attrs, ceil=ceil), want)
