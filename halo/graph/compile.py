@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, dims_of
+from halo.ir.shapes import dims_of, told
 from halo.progress import Progress
 
 from . import kernels
@@ -44,7 +44,8 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
     Where only running tells an extent, a Loop that stacks rows until its condition fails, say, it is cut into several
     functions there, with Python in between: `Pieces`, which is used as any Net.
 
-    `shapes`: those of inputs, by name, with integers in place of symbolic extents: code for these is faster.
+    `shapes`: those of inputs, by name, with integers in place of symbolic extents, or with arithmetic over other ones:
+    `"32*h"` are the multiples of 32, `"64 + w"` is 64 at least. Code for these is faster, and takes no others.
     `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
     `progress`: called with a line of text as passes and kernels are done; without it, what takes seconds shows a bar.
     Raises ArgumentError for a program with extents
@@ -161,10 +162,10 @@ def _aligned(m: Module) -> Module:
 
 
 def _check_dims(f: Function) -> None:
-    """Each Dim of `f` is an extent of an input."""
-    given = {n for p in f.params for n in p.type.shape if isinstance(n, Dim)}
+    """Each Dim of `f` is told by an extent of an input."""
+    given = told(p.type.shape for p in f.params)
     values = (*f.params, *(e for e in every(f) if not isinstance(e.type, tuple)))
     used = [n for e in values for n in e.type.shape]
     for name in (name for n in used for name in dims_of(n)):
-        if Dim(name) not in given:
-            raise ArgumentError(f"no input has an axis of the extent {name}", loc=here(), legal=tuple(map(str, given)))
+        if name not in given:
+            raise ArgumentError(f"no input has an axis of the extent {name}", loc=here(), legal=tuple(given))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim
+from halo.ir.shapes import values_of
 
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, walk
 from .symbolic import evaluated, fixed, substituted
@@ -26,9 +26,8 @@ def evaluate(m: Module, inputs: Mapping[str, Array], by: type[Evaluator] | None 
     >>> evaluate(m.run_passes(), {"x": np.array([-1, 2], np.float32)})
     [array([0., 2.], dtype=float32)]
     """
-    dims: dict[str, int] = {}
-    for p in m.main.params:
-        dims |= {n.name: k for n, k in zip(p.type.shape, inputs[p.name].shape, strict=True) if isinstance(n, Dim)}
+    params = m.main.params
+    dims: dict[str, int] = values_of((p.type.shape for p in params), [inputs[p.name].shape for p in params])
     if not any(f.primitive for f in m.functions.values()):
         m = fixed(m, {p.name: inputs[p.name].shape for p in m.main.params})
     return (by or Evaluator)(m.functions, dims).function(m.main, [inputs[p.name] for p in m.main.params])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim
+from halo.ir.shapes import values_of
 from halo.jit import results
 from halo.jit.arrays import is_addressable
 from halo.jit.binding import Binder
@@ -78,18 +78,17 @@ class Interface:
                 raise ArgumentError(f"{name} {what}", loc=here(), legal=tuple(self.inputs))
             given[name] = value
         found = []
-        dims: dict[str, int] = {}
-        for name, t in self.inputs.items():
+        for name in self.inputs:
             if name not in given:
                 raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
-            a = array_of(given[name], name)
-            found.append(a)
-            for n, extent in zip(t.shape, a.shape, strict=False):
-                if isinstance(n, Dim):
-                    dims.setdefault(n.name, extent)
+            found.append(array_of(given[name], name))
+        types = self.inputs.values()
+        dims: dict[str, int] = values_of((t.shape for t in types), [a.shape for a in found])
         for a, (name, t) in zip(found, self.inputs.items(), strict=True):
-            if a.dtype != t.dtype.dtype or (a.shape != t.shape and a.shape != evaluated(t.shape, dims)):
-                known = f" with {', '.join(f'{n} = {v}' for n, v in dims.items())}" if dims else ""
+            fits = a.shape == t.shape or (a.shape == evaluated(t.shape, dims) and min(dims.values(), default=0) >= 0)
+            if a.dtype != t.dtype.dtype or not fits:
+                known = ", ".join(f"{n} = {v}" for n, v in dims.items() if v >= 0)
+                known = f" with {known}" if known else ""
                 raise ArgumentError(f"{name} is an array of {t}{known}, not of {a.dtype}{list(a.shape)}", loc=here())
         return [a if is_packed(a) else a.copy() for a in found], dims
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from halo import nn
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, dims_of
+from halo.ir.shapes import Dim, dims_of, told
 from halo.jit.entry import slow_path
 from halo.nn import TensorType
 from halo.types import bool_
@@ -234,12 +234,12 @@ def _merged(f: Function) -> Function:
 def _told(e: Expr, given: Sequence[Expr]) -> Expr:
     """The If or Loop `e` with arguments for the extents that are used in its bodies: of what is `given`."""
     params = e.bodies[0].params
-    stem, known = "n", {str(n) for p in params for n in p.type.shape if isinstance(n, Dim)}
+    stem, known = "n", {*told(p.type.shape for p in params)}
     while any(p.name.startswith(stem) for body in e.bodies for p in body.params):
         stem += "_"
     more, used = list[Expr](), set(names_in(_inside(e)))
     for x in given:
-        own = {str(n) for n in x.type.shape if isinstance(n, Dim)} - known
+        own = {*told((x.type.shape,))} - known
         if own & used:
             more.append(x)
             known |= own
@@ -306,10 +306,10 @@ class _Cutter:
             inner[id(e)] = with_children(e, tuple(read(c) for c in e.children))
         results = tuple(inner[id(e)] for e in makes)
         body = Tuple(results) if len(results) > 1 else results[0]
-        known = {str(n) for v in reads.values() for n in v.type.shape if isinstance(n, Dim)}
+        known = {*told(v.type.shape for v in reads.values())}
         used = set(names_in(every(Function((), body))))
         for e in given:  # what is read for its extents alone
-            own_dims = {str(n) for n in e.type.shape if isinstance(n, Dim)}
+            own_dims = {*told((e.type.shape,))}
             if own_dims & (used - known):
                 read(e)
                 known |= own_dims

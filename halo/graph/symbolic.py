@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max, dims_of
+from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max, dims_of, never_negative, values_of
 from halo.nn import TensorType
 
 from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
@@ -44,8 +44,8 @@ def substituted(value: Any, of: Mapping[str, Any]) -> Any:
 
 
 def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
-    """`m` with the extents of inputs, by name, that `shapes` has integers for; what follows from them is inferred anew."""
-    of: dict[str, Any] = {}
+    """`m` with the extents of inputs, by name, that `shapes` has integers or arithmetic over other Dims for; what follows from
+    them is inferred anew."""
     asked: list[tuple[str, Any, Any]] = []
     for name, given in shapes.items():
         t = m.inputs.get(name)
@@ -54,13 +54,10 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
         shape = as_extents(given) or ()
         if len(shape) != t.ndim:
             raise ArgumentError(f"{name} is a tensor of {t}, not of {len(shape)} axes", loc=here())
-        for n, extent in zip(t.shape, shape, strict=True):
-            if isinstance(n, Dim) and isinstance(extent, int):
-                of.setdefault(n.name, extent)
-            if n != extent:
-                asked.append((name, n, extent))
+        asked += ((name, n, extent) for n, extent in zip(t.shape, shape, strict=True) if n != extent)
+    of = values_of(((n,) for _, n, _ in asked), [(extent,) for *_, extent in asked])
     for name, n, extent in asked:  # arithmetic over Dims is what they make it
-        if substituted(n, of) != extent:
+        if substituted(n, of) != extent or not all(never_negative(of[k]) for k in dims_of(n)):
             raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
     return m.with_main(renamed(m.main, of))
 
@@ -71,16 +68,17 @@ def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
         raise ArgumentError("the program is given what is none of its inputs, or one of them twice", loc=here(),
                             legal=tuple(m.inputs))  # fmt: skip
     given = {name: constant(a) for name, a in (dict(zip(m.inputs, args, strict=False)) | dict(named)).items()}
-    of: dict[str, Any] = {}
     for name, t in m.inputs.items():
         if name not in given:
             raise ArgumentError(f"the program is called without {name}", loc=here(), hint=f"model({name}=...)")
         own = given[name].type
         if isinstance(own, tuple) or own.ndim != t.ndim:
             raise ArgumentError(f"{name} is a tensor of {t}, not of {own}", loc=here())
-        of.update((n.name, extent) for n, extent in zip(t.shape, own.shape, strict=True) if isinstance(n, Dim))
+    of = values_of((t.shape for t in m.inputs.values()), [given[name].type.shape for name in m.inputs])
     for name, t in m.inputs.items():
-        if (wanted := of_type(t, of)) != given[name].type:
+        below = not all(never_negative(of[k]) for n in t.shape for k in dims_of(n) if k in of)
+        if below or of_type(t, of) != given[name].type:
+            wanted = t if below else of_type(t, of)
             raise ArgumentError(f"{name} is a tensor of {wanted}, not of {given[name].type}", loc=here())
     return inlined(m.main, [given[p.name] for p in m.main.params], of)
 

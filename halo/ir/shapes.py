@@ -9,12 +9,26 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError, UnknownValueError, here
 
-__all__ = ["Dim", "DimExpr", "Extents", "as_extents", "dim_max", "dim_min", "dims_of", "never_negative", "shown"]
+__all__ = [
+    "Dim",
+    "DimExpr",
+    "Extents",
+    "Told",
+    "as_extents",
+    "dim_max",
+    "dim_min",
+    "dims_of",
+    "never_negative",
+    "shown",
+    "told",
+    "values_of",
+]
 
 Atom = Any  # a Dim or a _Fold: what products are made of
 
@@ -145,6 +159,52 @@ def dims_of(n: Any) -> Iterator[str]:
             else:
                 yield from dims_of(a.a)
                 yield from dims_of(a.b)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Where a Dim is told: axis `axis` of shape number `shape` has `scale` times it, and `offset`."""
+
+    shape: int
+    axis: int
+    scale: int
+    offset: int
+
+    def value(self, extent: Any) -> Any:
+        """The Dim, where the axis has this extent; it fits only if the same extent comes of that again."""
+        return (extent - self.offset) // self.scale
+
+    @property
+    def is_plain(self) -> bool:
+        return (self.scale, self.offset) == (1, 0)
+
+
+def told(shapes: Iterable[Extents]) -> dict[str, Told]:
+    """What tells the Dims of `shapes`, by name: an entry `n`, or where there is none one like `32*n + 1`."""
+    found: dict[str, Told] = {}
+    for k, shape in enumerate(shapes):
+        for axis, n in enumerate(shape):
+            name, scale, offset = _multiple(n)
+            new, old = Told(k, axis, scale, offset), found.get(name)
+            if scale > 0 and (old is None or (new.is_plain and not old.is_plain)):
+                found[name] = new
+    return found
+
+
+def _multiple(n: Any) -> tuple[str, int, int]:
+    """The name, the scale and the offset of `scale*dim + offset`; a scale of 0 for what is none."""
+    offset: Any = n
+    for atoms, c in _terms(n):
+        for a in atoms:
+            offset = n - c * a if isinstance(a, Dim) else n
+            if isinstance(offset, int):
+                return a.name, c, offset
+    return "", 0, 0
+
+
+def values_of(shapes: Iterable[Extents], given: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """The Dims that `shapes` tell, by name, of arrays of the shapes `given`."""
+    return {name: t.value(given[t.shape][t.axis]) for name, t in told(shapes).items() if t.axis < len(given[t.shape])}
 
 
 def dim_max(a: Any, b: Any) -> Any:

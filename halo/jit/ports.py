@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from ..ir.shapes import Dim
+from ..ir.shapes import told
 from .extents import Writer
 from .layout import array_slots
 
@@ -60,19 +60,20 @@ class Shapes:
 
     def _expect(self) -> str:
         first = self.offsets[-1]
-        head, named = [f"  %dims = getelementptr i64, ptr %slots, i64 {first}"], dict[str, int]()
-        for at, shape in zip(self.offsets, self.inputs, strict=False):
-            for axis, n in enumerate(shape):
-                if isinstance(n, Dim):
-                    named.setdefault(n.name, at + 1 + axis)
+        head, where = [f"  %dims = getelementptr i64, ptr %slots, i64 {first}"], told(self.inputs)
         for k, name in enumerate(self.dims):
+            t = where[name]
             head += [
-                f"  %from{k} = getelementptr i64, ptr %slots, i64 {named[name]}",
-                f"  %n{k} = load i64, ptr %from{k}",
+                f"  %from{k} = getelementptr i64, ptr %slots, i64 {self.offsets[t.shape] + 1 + t.axis}",
+                f"  %extent{k} = load i64, ptr %from{k}",
+                f"  %rest{k} = sub i64 %extent{k}, {t.offset}",
+                f"  %n{k} = sdiv i64 %rest{k}, {t.scale}",
                 f"  %to{k} = getelementptr i64, ptr %dims, i64 {k}",
                 f"  store i64 %n{k}, ptr %to{k}",
             ]
         w = _Checks(self.dims)
+        for name in self.dims:
+            w.check(f"icmp sge i64 {w.known[name]}, 0")
         for at, shape in zip(self.offsets, self.inputs, strict=False):
             w.packed(at, [w.value(n) for n in shape])
         for slots, shape in zip(self.extents, self.outputs, strict=True):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Dim, Func, Input, Param, Type
+from halo import Func, Input, Param, Type
 from halo.errors import ArgumentError, UnknownValueError, here
-from halo.ir.shapes import DimExpr, as_extents, shown
+from halo.ir.shapes import DimExpr, as_extents, shown, told
 from halo.ir.surface import Table
 from halo.jit.arrays import as_array
 from halo.types import as_type
@@ -87,9 +87,9 @@ class Tensor:
             if name in given:
                 return given[name]
             for source, value in given.items():
-                extents = getattr(sources.get(source), "extents", None) or ()
-                if Dim(name) in extents:
-                    return int(array_of(value, name).shape[extents.index(Dim(name))])
+                where = told((getattr(sources.get(source), "extents", None) or (),)).get(name)
+                if where is not None:
+                    return where.value(int(array_of(value, name).shape[where.axis]))
             raise ArgumentError(f"no input of the call says what {name} is", loc=here())
 
         extents = {

@@ -14,6 +14,7 @@ from halo import Dim, graph, nn
 from halo.graph import Constant, Function, Module, Net, Var, constants, parse
 from halo.graph.ir import constant
 from halo.graph.memory import Lifetime, share
+from halo.graph.symbolic import renamed
 from halo.nn import TensorType
 from halo.types import f32
 
@@ -231,3 +232,69 @@ def test_a_number_of_numpy_keeps_its_type_and_one_of_python_is_f32() -> None:
         halo.f64,
         halo.f16,
     ]
+
+
+# Bounds: extents that are arithmetic over others ---------------------------------------------------------------------
+
+
+def test_multiples_and_least_extents_give_the_same(net: Net, tmp_path: Any) -> None:
+    bounded = mobile().compile(shapes={"x": ("n", 3, "32*k", "9 + w")})
+    assert str(bounded.inputs["x"]) == "f32[n, 3, 32*k, w + 9]"
+    bounded.save(tmp_path / "net")
+    loaded = graph.load(tmp_path / "net")
+    for shape in ((1, 3, 32, 9), (2, 3, 64, 41), (1, 3, 96, 10)):
+        x = np.random.default_rng(1).standard_normal(shape, np.float32)
+        for one in (bounded, loaded):
+            np.testing.assert_allclose(one(x), net(x), rtol=1e-5, atol=1e-6)
+            np.testing.assert_array_equal(one(x, out=np.empty_like(one(x))), one(x))
+        assert by_reference(bounded.program, x=x).shape == net(x).shape
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 33, 41), (1, 3, 32, 8), (1, 3, 0, 5), (1, 3, 31, 9), (1, 4, 32, 9)])
+def test_what_lies_outside_of_bounds_is_refused(shape: tuple[int, ...]) -> None:
+    bounded = mobile().compile(shapes={"x": (1, 3, "32*k", "9 + w")})
+    x = np.zeros((1, 3, 64, 10), np.float32)
+    out = np.full_like(bounded(x), 7)
+    with pytest.raises(halo.ArgumentError, match=r"x is an array of f32\[1, 3, 32\*k, w \+ 9\]"):
+        bounded(np.zeros(shape, np.float32), out=out)
+    assert (out == 7).all()
+
+
+@pytest.mark.parametrize(
+    "shape", [("n", 3, 33, "w"), ("n", 3, "k", 8), ("n", 3, 64, "64*w"), ("n", 3, 64, "w"), ("n", "c", 64, 16)]
+)
+def test_shapes_that_no_call_can_have_are_refused(shape: Any) -> None:
+    m = mobile()
+    bounded = m.with_main(renamed(m.main, {"h": 32 * Dim("h"), "w": Dim("w") + 9}))
+    with pytest.raises(halo.ArgumentError, match=r"the extent .* of x is not "):
+        bounded.compile(shapes={"x": shape})
+
+
+def test_bounded_programs_are_fixed_and_called_in_others(net: Net) -> None:
+    m = mobile()
+    bounded = m.with_main(renamed(m.main, {"h": 32 * Dim("h"), "w": Dim("w") + 9}))
+    x = np.random.default_rng(1).standard_normal((1, 3, 64, 10), np.float32)
+    assert bounded.compile(shapes={"x": x.shape}).inputs["x"].shape == x.shape
+    assert str(bounded.compile(shapes={"x": (1, 3, "64*h", "w + 10")}).inputs["x"]) == "f32[1, 3, 64*h, w + 10]"
+
+    @graph.function
+    def doubled(x: Any) -> Any:
+        return bounded(2 * x)
+
+    for t in (TensorType(x.shape, f32), TensorType((1, 3, 64 * Dim("a"), 10 + 2 * Dim("b")), f32)):
+        np.testing.assert_allclose(doubled.module(t).compile()(x), net(2 * x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 33, 41), (1, 3, 32, 8), (1, 3, 32, Dim("a"))])
+def test_programs_are_called_within_their_bounds(shape: Any) -> None:
+    m = mobile()
+    bounded = m.with_main(renamed(m.main, {"h": 32 * Dim("h"), "w": Dim("w") + 9}))
+    with pytest.raises(halo.ArgumentError, match="x is a tensor of "):
+        bounded(Var("x", TensorType(shape, f32)))
+
+
+def test_an_operator_of_arrays_reads_bounds() -> None:
+    x = nn.tensor(halo.Input("x", f32, shape=("2*n", 3)))
+    y = nn.relu(nn.reshape(x, shape=(Dim("n"), 6)))
+    a = np.arange(12, dtype=np.float32).reshape(4, 3)
+    np.testing.assert_array_equal(y(a), a.reshape(2, 6))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import halo
 from halo import Dim
-from halo.ir.shapes import as_extents, dim_max, dim_min, dims_of, never_negative
+from halo.ir.shapes import Told, as_extents, dim_max, dim_min, dims_of, never_negative, told, values_of
 
 H, W = Dim("h"), Dim("w")
 OPS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "max": dim_max, "min": dim_min}
@@ -101,3 +101,13 @@ def turned() -> Any:
 def test_a_dim_is_a_parameter_of_the_pipeline(turned: Any, h: int, w: int) -> None:
     a = np.arange(h * w, dtype=np.int32).reshape(h, w)
     np.testing.assert_array_equal(turned(x=a), a[::-1] + (h + 1) // 2 * 100 + max(h, w))
+
+
+def test_what_tells_a_dim() -> None:
+    n, w = Dim("n"), Dim("w")
+    shapes = ((32 * n + 1, 3, n * w), (n // 2, w - 4), (0, 2 * w))
+    assert told(shapes) == {"n": Told(0, 0, 32, 1), "w": Told(1, 1, 1, -4)}
+    assert told((*shapes, (n, w))) == {"n": Told(3, 0, 1, 0), "w": Told(3, 1, 1, 0)}
+    assert told(((-n, 5 - n, n + w, n * n),)) == {}
+    assert values_of(shapes, ((65, 3, 14), (1, 3), (0, 14))) == {"n": 2, "w": 7}
+    assert values_of(((4 * n,),), ((8 * w,),)) == {"n": 2 * w}
