@@ -79,14 +79,13 @@ def _(boxes: Tensor, scores: Tensor, *, most: int, threshold: float, least: floa
     kept: each box has how many are kept before it."""
     many, dtype = scores.shape[2], scores.dtype
     b, c, k = halo.vars("b c k")
-    held = halo.clamp(k, 0, many - 1)  # whole vectors of boxes are computed
-    y, v, x, w = _corners(lambda n: boxes.func[b, c, held, n], centred)
+    y, v, x, w = _corners(lambda n: boxes.func[b, c, k, n], centred)
     names = ("top", "bottom", "left", "right", "area", "before")
     top, bottom, left, right, area, before = sides = [*map(Func, names)]
     for side, found in zip(sides, (halo.min(y, v), halo.max(y, v), halo.min(x, w), halo.max(x, w)), strict=False):
         side[b, c, k] = found
     area[b, c, k] = (bottom[b, c, k] - top[b, c, k]) * (right[b, c, k] - left[b, c, k])
-    score = scores.func[b, c, held]
+    score = scores.func[b, c, k]
     good = score > least if least is not None else score == score
     before[b, c, k] = halo.select(good, i32(0), i32(OUT))
     r = halo.rdom(many, many, names="t j")
