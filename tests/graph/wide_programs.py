@@ -75,7 +75,7 @@ class WideMaker(Maker):
                 self.keep(self.exactly(self.recent(self.exact)))
             case _:
                 x = self.recent(self.pool)
-                kinds = [self.gathered, self.scattered, self.branched, self.repeated, self.weighted]
+                kinds = [self.gathered, self.scattered, self.branched, self.repeated, self.weighted, self.framed]
                 kinds += [self.attended, self.attended, self.recurrent] * (x.type.ndim > 1)
                 kinds += [self.pooled, self.sampled, self.spatial] * (x.type.ndim > 2)
                 made = self.of(*kinds)(x)
@@ -105,10 +105,11 @@ class WideMaker(Maker):
         if t is bool_:
             kinds += [self.logic, self.logic, self.positions]
         elif t.is_float:
-            kinds += [self.compared, self.compared, self.best]
+            kinds += [self.compared, self.compared, self.best, self.windows]
         else:
             kinds += [
                 self.compared,
+                self.marked,
                 self.arithmetic,
                 self.arithmetic,
                 self.folded,
@@ -225,6 +226,17 @@ class WideMaker(Maker):
             case _:
                 return self.of(nn.argmax, nn.argmin)(x, axis=d, keepdims=bool(self.pick(2)))
 
+    def windows(self, x: Any) -> Any:
+        """Where the largest values of windows are."""
+        if x.type.ndim != 4 or any(not isinstance(k, int) or k < 3 for k in x.type.shape[2:]):
+            return None
+        return nn.max_pool_indices(x, kernel=self.of(2, 3), strides=self.of(1, 2), padding=self.of(0, 1))
+
+    def marked(self, x: Any) -> Any:
+        """A one among zeros, where an index says."""
+        off, on = (Constant(np.asarray(v, self.type.dtype)) for v in (0, 0.5))
+        return nn.one_hot(x, off, on, depth=self.of(3, 8), axis=self.pick(x.type.ndim + 1)) if x.type.ndim < 5 else None
+
     def multiplied(self, x: Any) -> Any:
         k = x.type.shape[-1]
         if not isinstance(k, int) or x.type.dtype not in (i32, i64):
@@ -324,6 +336,15 @@ class WideMaker(Maker):
             s = op(nn.add(s, nn.multiply(nn.cast(i, dtype=self.type.name), self.number(0.125))))
             return None, [nn.add(s, nn.multiply(a, self.number(0.25))) if a.type == s.type else s], [nn.negative(s)]
 
+        flags = [v for v in self.exact if v.type.dtype is bool_]
+        if flags and self.pick(3):
+            c = flags[self.pick(len(flags))]
+            c = nn.all(c, axes=tuple(range(c.type.ndim)), keepdims=False) if c.type.ndim else c
+
+            def until(i: Any, s: Any, a: Any, c: Any) -> Any:
+                return nn.logical_and(c, nn.less(i, np.int64(2))), body(i, s, a)[1], []
+
+            return loop(None, c, [x], [y, c], until, self.named("while"))[0]
         found = loop(Constant(np.array(self.of(0, 1, 3))), None, [x], [y], body, self.named("loop"))
         return found[self.pick(2)]
 
@@ -424,6 +445,22 @@ class WideMaker(Maker):
         mode = self.of("linear", "cubic")
         return nn.resize(x, size=(n, c, *size), mode=mode, antialias=bool(self.pick(2)),
                          coordinates=self.of("half_pixel", "asymmetric", "align_corners"))  # fmt: skip
+
+    def framed(self, x: Any) -> Any:
+        """Parts of a signal, some the other way round, or its frequencies."""
+        if not x.type.ndim or not isinstance(k := x.type.shape[-1], int):
+            return None
+        match self.pick(3):
+            case 0:
+                size = 1 + self.pick(k)
+                return nn.frame(x, size=size, step=self.of(1, 2, 5))
+            case 1 if x.type.ndim > 1 and isinstance(n := x.type.shape[0], int):
+                lengths = Constant(self.rng.integers(0, k + 1, n))
+                return nn.reverse_sequence(x, lengths, batch_axis=0, time_axis=x.type.ndim - 1)
+            case _:
+                column = nn.reshape(x, shape=(*x.type.shape, 1))
+                found = nn.dft(column, length=self.of(k, k + 2), onesided=bool(self.pick(2)))
+                return nn.multiply(found, self.number(0.2))
 
     def weighted(self, x: Any) -> Any:
         """Softmaxes and triangles."""
