@@ -176,15 +176,46 @@ def clamped(i: Expr, under: tuple[Expr, ...]) -> tuple[End, End]:
     if isinstance(i, Const):
         return i, i
     lo, hi = _data_bounds(i)
+    said = [_jointly((lo, hi), free_vars(i), under)]
     for c in under:
         if not isinstance(c, Op) or c.name not in ("le", "eq") or c.args[0].type is not index:
             continue
-        for low, high in _said_of(i, c):
-            if low is not None:
-                lo = low if lo is None else A.maximum(lo, low)
-            if high is not None:
-                hi = high if hi is None else A.minimum(hi, high)
+        said += _said_of(i, c)
+    for low, high in said:
+        if low is not None:
+            lo = low if lo is None else A.maximum(lo, low)
+        if high is not None:
+            hi = high if hi is None else A.minimum(hi, high)
     return lo, hi
+
+
+def _jointly(ends: tuple[End, End], variables: Set[Expr], under: tuple[Expr, ...]) -> tuple[End, End]:
+    """The ends of an index where conditions on several of its variables hold at once, as 1 <= y and 1 <= x of those of
+    `(28*y + x - 29)//28`: padding seen through a reshape."""
+    ranges: list[Range] = []
+    for v in variables:
+        assert isinstance(v, Var)
+        r = reduce(lambda r, c: _narrowed(r, c, variables), under, Range(v, None, None))
+        if (r.lo, r.hi) != (None, None):
+            ranges.append(r)
+    if len(ranges) < 2:  # what one of them says is said of the index anyway
+        return None, None
+    lo, hi = ends
+    for r in ranges:
+        low, high = (None if lo is None else lower(lo, r)), (None if hi is None else upper(hi, r))
+        lo, hi = (lo if low is None else low), (hi if high is None else high)
+    return lo, hi
+
+
+def _narrowed(r: Range, c: Expr, variables: Set[Expr]) -> Range:
+    """`r` where the comparison `c` holds, too, as far as that is said without `variables`."""
+    if not isinstance(c, Op) or c.name not in ("le", "eq") or c.args[0].type is not index or r.var not in free_vars(c):
+        return r
+    said = narrow(c, Range(r.var, None, None))
+    low, high = (None if e is None or not variables.isdisjoint(free_vars(e)) else e for e in (said.lo, said.hi))
+    lo = r.lo if low is None else low if r.lo is None else A.maximum(r.lo, low)
+    hi = r.hi if high is None else high if r.hi is None else A.minimum(r.hi, high)
+    return Range(r.var, lo, hi)
 
 
 def _said_of(i: Expr, c: Op) -> Iterator[tuple[End, End]]:

@@ -178,3 +178,22 @@ def test_conditions_that_bound_one_another_bound_what_is_read(n: int, loops: Any
     data = np.arange(n, dtype=np.float32)
     wanted = [data[j] + 2 * data[: min(j, 40)].sum() for j in range(n)]
     np.testing.assert_array_equal(total(data, shape=(n,)), wanted)
+
+
+@pytest.mark.parametrize("n", [3, 28])
+def test_conditions_on_several_variables_of_one_index_hold_at_once(n: int) -> None:
+    """Padding of rows and columns, seen through a reshape and where a value says which picture: 1 <= y alone left x down to 0,
+    and (n*(y - 1) + x - 1)//n at -1."""
+    a, picked, f = halo.Input("a", halo.f32, ndim=3), halo.Input("picked", halo.i32, ndim=1), halo.Func("f")
+    k, y, x = halo.vars("k y x")
+    flat = n * (y - 1) + (x - 1)
+    inside = halo.all(y >= 1, y <= n, x >= 1, x <= n)
+    which = halo.clamp(picked[k], 0, 4)
+    f[k, y, x] = halo.select(inside, a[which, flat // n, flat % n], 0.0)
+    values, rows = np.random.default_rng(0).random((5, n, n), np.float32), np.array([4, 0, 2], np.int32)
+    want = np.pad(values[rows], ((0, 0), (1, 1), (1, 1)))
+    for loops in (lambda f: f, lambda f: f.vectorize("x", 8), lambda f: f.split("y", "yo", "yi", 4, tail="guard")):
+        g = halo.Func("g")
+        g[k, y, x] = f[k, y, x]
+        loops(g)
+        np.testing.assert_array_equal(g(a=values, picked=rows, shape=want.shape), want)
