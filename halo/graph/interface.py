@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import values_of
+from halo.ir.shapes import values_of, within
 from halo.jit import results
 from halo.jit.arrays import is_addressable
 from halo.jit.binding import Binder
@@ -85,7 +85,7 @@ class Interface:
         types = self.inputs.values()
         dims: dict[str, int] = values_of((t.shape for t in types), [a.shape for a in found])
         for a, (name, t) in zip(found, self.inputs.items(), strict=True):
-            fits = a.shape == t.shape or (a.shape == evaluated(t.shape, dims) and min(dims.values(), default=0) >= 0)
+            fits = a.shape == t.shape or (a.shape == evaluated(t.shape, dims) and within(t.shape, a.shape))
             if a.dtype != t.dtype.dtype or not fits:
                 known = ", ".join(f"{n} = {v}" for n, v in dims.items() if v >= 0)
                 known = f" with {known}" if known else ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max, dims_of, never_negative, values_of
+from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max, dims_of, values_of, within
 from halo.nn import TensorType
 
 from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
@@ -57,7 +57,7 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
         asked += ((name, n, extent) for n, extent in zip(t.shape, shape, strict=True) if n != extent)
     of = values_of(((n,) for _, n, _ in asked), [(extent,) for *_, extent in asked])
     for name, n, extent in asked:  # arithmetic over Dims is what they make it
-        if substituted(n, of) != extent or not all(never_negative(of[k]) for k in dims_of(n)):
+        if substituted(n, of) != extent or not within((n,), (extent,)):
             raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
     return m.with_main(renamed(m.main, of))
 
@@ -76,10 +76,11 @@ def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
             raise ArgumentError(f"{name} is a tensor of {t}, not of {own}", loc=here())
     of = values_of((t.shape for t in m.inputs.values()), [given[name].type.shape for name in m.inputs])
     for name, t in m.inputs.items():
-        below = not all(never_negative(of[k]) for n in t.shape for k in dims_of(n) if k in of)
-        if below or of_type(t, of) != given[name].type:
-            wanted = t if below else of_type(t, of)
-            raise ArgumentError(f"{name} is a tensor of {wanted}, not of {given[name].type}", loc=here())
+        own = given[name].type
+        if not within(t.shape, own.shape):
+            raise ArgumentError(f"{name} is a tensor of {t}, not of {own}", loc=here())
+        if (wanted := of_type(t, of)) != own:
+            raise ArgumentError(f"{name} is a tensor of {wanted}, not of {own}", loc=here())
     return inlined(m.main, [given[p.name] for p in m.main.params], of)
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "shown",
     "told",
     "values_of",
+    "within",
 ]
 
 Atom = Any  # a Dim or a _Fold: what products are made of
@@ -205,6 +206,11 @@ def _multiple(n: Any) -> tuple[str, int, int]:
 def values_of(shapes: Iterable[Extents], given: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """The Dims that `shapes` tell, by name, of arrays of the shapes `given`."""
     return {name: t.value(given[t.shape][t.axis]) for name, t in told(shapes).items() if t.axis < len(given[t.shape])}
+
+
+def within(shape: Extents, given: Sequence[Any]) -> bool:
+    """Whether the extents `given` are not less than those of `shape` may be: 9 at least of `n + 9`, as far as is plain to see."""
+    return all(t.offset <= 0 or never_negative(t.value(given[t.axis])) for t in told((shape,)).values())
 
 
 def dim_max(a: Any, b: Any) -> Any:

@@ -293,6 +293,13 @@ def test_programs_are_called_within_their_bounds(shape: Any) -> None:
         bounded(Var("x", TensorType(shape, f32)))
 
 
+def test_programs_take_any_extent_that_others_have() -> None:
+    """One of which it is not plain to see that it is none below 0."""
+    n, w = Dim("n"), Dim("w")
+    x = Var("x", TensorType((n, 3, w, (n + w - 1) // w), f32))
+    assert mobile()(x).type.ndim == 4
+
+
 def test_an_operator_of_arrays_reads_bounds() -> None:
     x = nn.tensor(halo.Input("x", f32, shape=("2*n", 3)))
     y = nn.relu(nn.reshape(x, shape=(Dim("n"), 6)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import halo
 from halo import Dim
-from halo.ir.shapes import Told, as_extents, dim_max, dim_min, dims_of, never_negative, told, values_of
+from halo.ir.shapes import Told, as_extents, dim_max, dim_min, dims_of, never_negative, told, values_of, within
 
 H, W = Dim("h"), Dim("w")
 OPS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "max": dim_max, "min": dim_min}
@@ -111,3 +111,9 @@ def test_what_tells_a_dim() -> None:
     assert told(((-n, 5 - n, n + w, n * n),)) == {}
     assert values_of(shapes, ((65, 3, 14), (1, 3), (0, 14))) == {"n": 2, "w": 7}
     assert values_of(((4 * n,),), ((8 * w,),)) == {"n": 2 * w}
+    assert within((n, 2 * w + 3), (1, 5))
+    assert within((n - 4,), (0,))
+    assert not within((n, 2 * w + 3), (1, 1))
+    assert not within((n + 9,), (w,))
+    assert within((n + 9,), (w + 9,))
+    assert within((n,), ((w - 1) // n,))  # an extent, whatever it is
