@@ -15,6 +15,7 @@ from .activations import (
     hard_swish,
     leaky_relu,
     mish,
+    prelu,
     relu,
     selu,
     shrink,
@@ -105,14 +106,18 @@ from .logic import (
     right_shift,
 )
 from .matrix import dense
-from .normalisation import batch_norm, group_norm, layer_norm, lrn, rms_norm
+from .normalisation import batch_norm, group_norm, instance_norm, layer_norm, lrn, rms_norm
 from .op import OPS, Kind, Op, Strategy, any_extent, op
+from .packing import Packed, pack
+from .parts import expand_dims, flip, space_to_depth, split, squeeze, stack
 from .pooling import average_pool, global_average_pool, lp_pool, max_pool, max_pool_indices
+from .products import batch_matmul, gemm
 from .recurrent import gru, lstm, rnn
 from .reductions import all, any, argmax, argmin, cumprod, cumsum, logsumexp, max, mean, min, prod, sum
 from .regions import roi_align
 from .resize import resize
 from .sampling import affine_grid, col2im, grid_sample
+from .selection import compress, non_max_suppression, unique
 from .shape import (
     broadcast_to,
     concatenate,
@@ -137,6 +142,7 @@ __all__ = [
     "Kind",
     "Layout",
     "Op",
+    "Packed",
     "Strategy",
     "Tensor",
     "TensorType",
@@ -158,6 +164,7 @@ __all__ = [
     "atanh",
     "attention",
     "average_pool",
+    "batch_matmul",
     "batch_norm",
     "bitwise_and",
     "bitwise_not",
@@ -169,6 +176,7 @@ __all__ = [
     "celu",
     "clip",
     "col2im",
+    "compress",
     "concatenate",
     "conv",
     "conv2d",
@@ -190,13 +198,16 @@ __all__ = [
     "equal",
     "erf",
     "exp",
+    "expand_dims",
     "extents",
     "flatten",
+    "flip",
     "floor",
     "frame",
     "gather_elements",
     "gather_nd",
     "gelu",
+    "gemm",
     "global_average_pool",
     "greater",
     "greater_equal",
@@ -207,6 +218,7 @@ __all__ = [
     "hard_swish",
     "hardmax",
     "identity",
+    "instance_norm",
     "isinf",
     "isnan",
     "layer_norm",
@@ -240,13 +252,16 @@ __all__ = [
     "multiply",
     "negative",
     "ngram_counts",
+    "non_max_suppression",
     "nonzero",
     "not_equal",
     "one_hot",
     "op",
     "overlap_suppression",
+    "pack",
     "pad",
     "power",
+    "prelu",
     "prod",
     "reciprocal",
     "reinterpret",
@@ -273,7 +288,11 @@ __all__ = [
     "softplus",
     "softsign",
     "sort",
+    "space_to_depth",
+    "split",
     "sqrt",
+    "squeeze",
+    "stack",
     "strided_slice",
     "subtract",
     "sum",
@@ -286,6 +305,7 @@ __all__ = [
     "topk",
     "transpose",
     "trilu",
+    "unique",
     "where",
     "winograd_weights",
 ]

@@ -14,13 +14,13 @@ from halo.errors import ArgumentError, here
 from halo.lowering.math_exp import EXP2_32
 from halo.types import f32, f64, i32
 
-from .elementwise import elementwise, unary
+from .elementwise import add, elementwise, maximum, minimum, multiply, unary
 from .op import Kind, any_extent, op
 from .shapes import takes
-from .tensor import Tensor, TensorType
+from .tensor import Tensor, TensorType, type_of
 
-__all__ = ["celu", "elu", "gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "mish", "relu", "selu", "shrink", "sigmoid",
-           "softplus", "softsign", "thresholded_relu"]  # fmt: skip
+__all__ = ["celu", "elu", "gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "mish", "prelu", "relu", "selu", "shrink",
+           "sigmoid", "softplus", "softsign", "thresholded_relu"]  # fmt: skip
 
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875  # of ONNX
@@ -51,6 +51,17 @@ hard_swish = unary("hard_swish", lambda v: v * halo.clamp(v / 6 + 0.5, 0, 1), la
 
 def _leaky_relu(x: Any, *, alpha: float = 0.01) -> Any:
     return np.where(x < 0, x * x.dtype.type(alpha), x)
+
+
+def prelu(x: Any, slope: Any) -> Any:
+    """x, times `slope`, which broadcasts to it, where it is negative (He et al. 2015): ONNX and TOPI PRelu.
+
+    >>> from halo import nn
+    >>> nn.prelu(np.array([[-2, -2]], np.float32), np.array([0.5, 3], np.float32))
+    array([[-1., -6.]], dtype=float32)
+    """
+    zero = np.zeros((), type_of(x).dtype.dtype)
+    return add(maximum(x, zero), multiply(slope, minimum(x, zero)))
 
 
 @op(Kind.ELEMENTWISE, reference=_leaky_relu, follows=True, general=any_extent)

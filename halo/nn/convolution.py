@@ -23,7 +23,7 @@ from .tensor import Tensor, TensorType, type_of
 from .tiles import CACHED, register_tile
 from .winograd import winograd_applies, winograd_conv, winograd_schedule, winograd_tile, winograd_weights
 
-__all__ = ["conv2d", "is_narrow", "merge_groups", "of_rows", "widened"]
+__all__ = ["conv2d", "is_narrow", "kernel_blocks", "merge_groups", "of_blocks", "of_rows", "widened"]
 
 
 def _reference(x: Any, weight: Any, bias: Any = None, *, strides: Any = 1, padding: Any = 0, dilation: Any = 1,
@@ -325,17 +325,30 @@ def _plain(types: Types, attrs: Any, target: Target) -> bool:
 
 @conv2d.strategy("blocked", when=_plain, composed=True)
 def _(x: Any, weight: Any, bias: Any = None, *, layout: str, kernel_layout: str, out_layout: str, **attrs: Any) -> Any:
-    batch, channels, *_ = (type_of(x).shape[layout.index(a)] for a in "NC")
+    kernel = kernel_blocks(type_of(weight), kernel_layout)
     o = type_of(weight).shape[kernel_layout.index("O")]
-    lanes = Target.host().natural_lanes(type_of(x).dtype)
-    few = channels < lanes
-    data, kernel = ("NCHW", f"OIHW{lanes}o") if few else (f"NCHW{lanes}c", f"OIHW{lanes}i{lanes}o")
-    packed = conv2d(x if data == layout else layout_transform(x, src=layout, dst=data),
-                    layout_transform(weight, src=kernel_layout, dst=kernel),
-                    None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
-                    layout=data, kernel_layout=kernel, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
-    _, _, h, w, _ = type_of(packed).shape
-    return layout_transform(packed, src=f"NCHW{lanes}c", dst=out_layout or layout, shape=(batch, o, h, w))
+    packed = layout_transform(weight, src=kernel_layout, dst=kernel)
+    return of_blocks(x, packed, bias, units=o, layout=layout, kernel_layout=kernel, out_layout=out_layout, **attrs)
+
+
+def kernel_blocks(weight: TensorType, kernel_layout: str) -> str:
+    """The layout in which the weights of a convolution of one group are read: of few channels, only its own are in blocks."""
+    lanes = Target.host().natural_lanes(weight.dtype)
+    few = weight.shape[kernel_layout.index("I")] < lanes
+    return f"OIHW{lanes}o" if few else f"OIHW{lanes}i{lanes}o"
+
+
+def of_blocks(x: Any, weight: Any, bias: Any, *, units: int, layout: str, kernel_layout: str, out_layout: str,
+              **attrs: Any) -> Any:  # fmt: skip
+    """A convolution to `units` channels of x in a plain layout, by weights in blocks as `kernel_blocks` has them."""
+    kernel = Layout(kernel_layout)
+    lanes, batch = kernel.block("O"), type_of(x).shape[layout.index("N")]
+    data = "NCHW" if kernel.block("I") == 1 else f"NCHW{lanes}c"
+    found = conv2d(x if data == layout else layout_transform(x, src=layout, dst=data), weight,
+                   None if bias is None else layout_transform(bias, src="O", dst=f"O{lanes}o"),
+                   layout=data, kernel_layout=kernel_layout, out_layout=f"NCHW{lanes}c", **attrs)  # fmt: skip
+    _, _, h, w, _ = type_of(found).shape
+    return layout_transform(found, src=f"NCHW{lanes}c", dst=out_layout or layout, shape=(batch, units, h, w))
 
 
 def _otherwise_ordered(types: Types, attrs: Any, target: Target) -> bool:

@@ -16,9 +16,9 @@ from .elementwise import elementwise
 from .lines import accumulator, along, extent, line_of, schedule_along
 from .op import Kind, Types, op
 from .shapes import axis_of, broadcast, indices, takes
-from .tensor import Tensor, TensorType
+from .tensor import Tensor, TensorType, type_of
 
-__all__ = ["batch_norm", "group_norm", "layer_norm", "lrn", "rms_norm"]
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "lrn", "rms_norm"]
 
 
 def _batch_norm(
@@ -222,6 +222,17 @@ def _(x: Tensor, scale: Tensor, bias: Tensor, *, groups: int, epsilon: float) ->
     normal = (line.func[i] - mean[group]) * deviation[group]
     f[i] = (normal * scale.func[i[1]].astype(wide) + bias.func[i[1]].astype(wide)).astype(x.dtype)
     return Tensor(f, x.shape, x.dtype)
+
+
+def instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float = 1e-5) -> Any:
+    """`group_norm` with a group a channel (Ulyanov et al. 2016): ONNX InstanceNormalization.
+
+    >>> from halo import nn
+    >>> one = np.ones(1, np.float32)
+    >>> nn.instance_norm(np.array([[[1, 3]]], np.float32), one, one, epsilon=1e-9)
+    array([[[0., 2.]]], dtype=float32)
+    """
+    return group_norm(x, scale, bias, groups=type_of(x).shape[1], epsilon=epsilon)
 
 
 def _lrn(x: Any, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:

@@ -168,7 +168,8 @@ def _type_of(f: Func) -> Type:
 
 
 def type_of(value: Any) -> TensorType:
-    """The type of an array, a Tensor or an expression of a graph."""
+    """The type of an array, a Tensor, an Input with a shape, or an expression of a graph."""
+    value = tensor(value) if isinstance(value, (Func, Input)) else value
     if isinstance(value, Tensor) or hasattr(value, "__halo_op__"):
         return value.type  # type: ignore[no-any-return]  # nn does not know graphs
     array = array_of(value)

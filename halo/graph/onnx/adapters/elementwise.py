@@ -175,14 +175,12 @@ def _(n: Node) -> Any:
     slope, x = n[1], n[0]
     if x.type.ndim > 1 and slope.type.ndim == 1:  # an entry a channel
         slope = nn.reshape(slope, shape=(-1, *(1,) * (x.type.ndim - 2)))
-    zero = np.zeros((), x.type.dtype.dtype)
-    return nn.add(nn.maximum(x, zero), nn.multiply(slope, nn.minimum(x, zero)))
+    return nn.prelu(x, slope)
 
 
 @adapter("PRelu", 7)
 def _(n: Node) -> Any:
-    x, zero = n[0], np.zeros((), n[0].type.dtype.dtype)
-    return nn.add(nn.maximum(x, zero), nn.multiply(n[1], nn.minimum(x, zero)))
+    return nn.prelu(n[0], n[1])
 
 
 # Windows

@@ -95,12 +95,7 @@ def _(n: Node) -> Any:
 
 @adapter("Compress")
 def _(n: Node) -> Any:
-    x, keep = n[0], n[1]
-    axis = n.attrs.get("axis")
-    if axis is None:
-        x, axis = nn.reshape(x, shape=(-1,)), 0
-    at = nn.nonzero(keep, count=n.extent(nn.sum(nn.cast(keep, dtype="i64"))))
-    return nn.take(x, nn.reshape(at, shape=(-1,)), axis=axis)
+    return nn.compress(n[0], n[1], axis=n.attrs.get("axis"), extent=n.extent)
 
 
 @adapter("TensorScatter")

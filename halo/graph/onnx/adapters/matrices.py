@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.types import f32
 
 from ..node import Node, adapter
 
@@ -16,18 +15,9 @@ __all__ = ["scaled", "shifted"]
 
 @adapter("Gemm")
 def _(n: Node) -> Any:
-    a, b, c = n[0], n[1], n.get(2)
     alpha, beta = float(n.attrs.get("alpha", 1)), float(n.attrs.get("beta", 1))
-    a = nn.transpose(a, axes=(1, 0)) if n.attrs.get("transA") else a
-    if a.type.dtype is not f32:
-        b = nn.transpose(b, axes=(1, 0)) if n.attrs.get("transB") else b
-        product = scaled(nn.matmul(a, b), alpha)
-        return product if c is None else nn.add(product, scaled(c, beta))
-    weight = b if n.attrs.get("transB") else nn.transpose(b, axes=(1, 0))
-    weight, c = scaled(weight, alpha), None if c is None else scaled(c, beta)
-    if c is None or c.type.shape == weight.type.shape[:1]:
-        return nn.dense(a, weight, c)
-    return nn.add(nn.dense(a, weight), c)
+    return nn.gemm(n[0], n[1], n.get(2), alpha=alpha, beta=beta, trans_a=bool(n.attrs.get("transA")),
+                   trans_b=bool(n.attrs.get("transB")))  # fmt: skip
 
 
 def scaled(x: Any, by: float) -> Any:

@@ -68,7 +68,7 @@ def _(n: Node) -> Any:
 
 @adapter("InstanceNormalization")
 def _(n: Node) -> Any:
-    return nn.group_norm(n[0], n[1], n[2], groups=n[0].type.shape[1], epsilon=float(n.attrs.get("epsilon", 1e-5)))
+    return nn.instance_norm(n[0], n[1], n[2], epsilon=float(n.attrs.get("epsilon", 1e-5)))
 
 
 @adapter("GroupNormalization", 21)

@@ -73,22 +73,13 @@ def _(n: Node) -> Any:
 
 @adapter("Unsqueeze")
 def _(n: Node) -> Any:
-    x, axes = n[0], n.ints("axes", 1)
-    rank = x.type.ndim + len(axes)
-    at = {a % rank for a in axes}
-    rest = iter(x.type.shape)
-    return nn.reshape(x, shape=tuple(1 if d in at else next(rest) for d in range(rank)))
+    return nn.expand_dims(n[0], n.ints("axes", 1))
 
 
 @adapter("Squeeze")
 def _(n: Node) -> Any:
-    x, axes = n[0], n.ints("axes", 1)
-    if axes is None:
-        axes = _ones(n)
-    gone = {a % max(x.type.ndim, 1) for a in axes}
-    if any(isinstance(x.type.shape[d], int) and x.type.shape[d] != 1 for d in gone):
-        raise n.wrong(f"not all of the axes {axes} of {x.type} have extent 1")
-    return nn.reshape(x, shape=tuple(extent for d, extent in enumerate(x.type.shape) if d not in gone))
+    axes = n.ints("axes", 1)
+    return nn.squeeze(n[0], _ones(n) if axes is None else axes)
 
 
 def _ones(n: Node) -> tuple[int, ...]:
@@ -221,11 +212,8 @@ def _(n: Node) -> Any:
 
 @adapter("SpaceToDepth")
 def _(n: Node) -> Any:
-    x, block = n[0], n.attrs["blocksize"]
-    b, c, h, w = x.type.shape
-    order = (0, 3, 5, 1, 2, 4) if n.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
-    moved = nn.transpose(nn.reshape(x, shape=(b, c, h // block, block, w // block, block)), axes=order)
-    return nn.reshape(moved, shape=(b, c * block**2, h // block, w // block))
+    block = n.attrs["blocksize"]
+    return nn.space_to_depth(n[0], block=(block, block), mode=n.text("mode", "DCR"))
 
 
 @adapter("Identity")
