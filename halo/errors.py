@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import sys
@@ -37,10 +38,17 @@ class Location:
         return f"  {where}  | {stripped}\n  {' ' * len(where)}  | {under}" + (f" {note}" if note else "")
 
 
+def _is_inside(frame: FrameType) -> bool:
+    """Whether code of the package runs there, or what `dataclass` and `cached_property` make of it."""
+    file = frame.f_code.co_filename
+    made = file == "<string>" and str(frame.f_globals.get("__name__")).startswith("halo.")
+    return made or file.startswith((_PACKAGE, functools.__file__))
+
+
 def call_site(skip: int = 1) -> tuple[CodeType, int, int] | None:
     """The nearest caller outside the package, as cheap as can be: its code, instruction offset and line."""
     frame: FrameType | None = sys._getframe(skip)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and _is_inside(frame):
         frame = frame.f_back
     return None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)
 

@@ -53,7 +53,7 @@ HEAVY = {
 }  # these may, but are imported lazily too
 
 
-SHOWING = {"_repr_html_", "explore", "report", "show"}
+SHOWING = {"_repr_html_", "explore", "profile", "report", "show"}
 
 
 def other_room(name: str) -> str:

@@ -7,9 +7,11 @@ boundary of 64 bytes, so that they are used where they are mapped
 from __future__ import annotations
 
 import mmap
+import os
 import pickle
 import struct
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +46,7 @@ def _made_by() -> str:
 
 def save(path: str | Path, text: str, outputs: tuple[str, ...], plans: Mapping[str, Plan], kernels: Mapping[str, Kernel],
          constants: Mapping[str, Any]) -> None:  # fmt: skip
-    """Write an artefact."""
+    """Write an artefact: beside its place first, as a net whose constants are in a file that was there reads them on."""
     places, at = {}, 0
     for name, a in constants.items():
         places[name] = (at, a.dtype.str if a.dtype.isbuiltin else a.dtype.name, a.shape)
@@ -52,6 +54,15 @@ def save(path: str | Path, text: str, outputs: tuple[str, ...], plans: Mapping[s
     stored = {name: kernel.stored() for name, kernel in kernels.items()}
     head = pickle.dumps((_made_by(), text, outputs, plans, stored, places), protocol=4)
     head += b"\0" * (-(len(head) + _HEAD.size) % ALIGNMENT)
+    beside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
+    try:
+        _write(beside, head, constants)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write(path: Path, head: bytes, constants: Mapping[str, Any]) -> None:
     with open(path, "wb") as f:
         f.write(_HEAD.pack(MAGIC, len(head)))
         f.write(head)
@@ -76,7 +87,10 @@ def load(path: str | Path) -> Net:
         head = f.read(size)
         if len(head) < size:
             raise ArgumentError(f"{path} is cut off", loc=here())
-        made_by, text, outputs, plans, stored, places = pickle.loads(head)
+        try:
+            made_by, text, outputs, plans, stored, places = pickle.loads(head)
+        except Exception as error:  # of whatever there is instead
+            raise ArgumentError(f"{path} is damaged: {error}", loc=here()) from error
         first = _HEAD.size + size
         whole = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
     constants = {}

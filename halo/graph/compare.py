@@ -142,7 +142,7 @@ class _Comparer:
                 rows = (*(r for r in rows if r.tensor != bad.tensor and r.is_good(self.tolerance)), bad)
         if bad is None:
             return Comparison(rows, self.tolerance)
-        nan = bad if bad.nans > bad.nans_there else None
+        nan = next((r for r in (*rows, bad) if r.nans > r.nans_there), None)
         return Comparison(rows, self.tolerance, bad, nan, self.introduced(bad.tensor))
 
     def whole(self, names: Sequence[str]) -> dict[str, Array]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from halo.errors import ArgumentError, here
+from halo.errors import ArgumentError, HaloError, here
 from halo.ir.shapes import Dim
 from halo.nn import Op, TensorType
 from halo.nn.tensor import array_of
@@ -143,7 +143,13 @@ class Call(Expr):
         return self.op.infer(tuple(None if a is None else a.type for a in self.args), self.attrs)
 
     def __post_init__(self) -> None:
-        self.type  # a wrong program is refused where it is made  # noqa: B018
+        try:
+            self.type  # a wrong program is refused where it is made  # noqa: B018
+        except HaloError as error:
+            from .text import marked
+
+            error.nest = error.nest or marked(self)
+            raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -452,6 +458,12 @@ class Module:
         from .passes import run
 
         return run(self, observe)
+
+    def summary(self, shapes: Mapping[str, Any] | None = None) -> Any:
+        """A table of its operators, with their parameters and arithmetic: see `halo.graph.summary.summary`."""
+        from .summary import summary
+
+        return summary(self, shapes)
 
     def show_passes(self) -> str:
         """The program as text before the passes and after each one that changes it."""

@@ -302,7 +302,8 @@ class Net(Interface):
         return statistics.median(times[1:])
 
     def profile(self, *args: Any, runs: int = 20, **inputs: Any) -> Profile:
-        """The time of each group, with the arithmetic and the bytes that it moves. Random input where none is given."""
+        """The time of each group, with its arithmetic, the bytes that it moves, and its share of what the machine can do, which
+        is measured once. Random input where none is given, which needs inputs of known extents."""
         from .profile import profile
 
         rng = np.random.default_rng(0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from halo.errors import ArgumentError
+from halo.errors import ArgumentError, HaloError
 from halo.ir.shapes import Dim, as_extents
 from halo.nn import OPS, TensorType
 from halo.types import as_type
@@ -19,6 +19,7 @@ from .symbolic import of_type
 __all__ = ["parse"]
 
 DEEPEST = 64  # bodies in bodies
+LONGEST = 400  # letters of a line that an error shows
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<value>[%@](?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[\w.]+))|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
@@ -65,10 +66,11 @@ class _Parser:
             self.word = found.group(self.kind)
         return word
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str, nest: str = "") -> NoReturn:
         line = self.text.count("\n", 0, self.at) + 1
-        shown = self.text.splitlines()[line - 1] if self.text else ""
-        raise ArgumentError(f"line {line} of the program: {why}, at {self.word!r}\n  {shown.strip()}")
+        shown = self.text.split("\n")[line - 1].strip()
+        shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ..."
+        raise ArgumentError(f"line {line} of the program: {why}, at {self.word!r}\n  {shown}", nest=nest)
 
     def take(self, word: str) -> bool:
         if self.word == word and self.kind in ("mark", "name"):
@@ -88,6 +90,16 @@ class _Parser:
     # Programs
 
     def module(self, outputs: tuple[str, ...]) -> Module:
+        try:
+            return self.program(outputs)
+        except HaloError as error:
+            if not error.message.startswith("line "):
+                self.fail(error.message, error.nest)
+            raise
+        except Exception as error:  # a text says anything
+            self.fail(f"this is no program: {type(error).__name__}: {error}")
+
+    def program(self, outputs: tuple[str, ...]) -> Module:
         while self.kind != "end":
             primitive = self.take("primitive")
             self.want("def")

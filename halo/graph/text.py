@@ -34,7 +34,9 @@ from halo.types import Type
 
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, every, walk
 
-__all__ = ["constant_names", "constants", "function_text", "module_text", "type_text"]
+__all__ = ["constant_names", "constants", "function_text", "marked", "module_text", "type_text"]
+
+SHOWN = 6  # lines, and parameters, of a program round a call that is wrong
 
 
 def constants(m: Module) -> dict[str, np.ndarray[Any, Any]]:
@@ -72,15 +74,35 @@ def function_text(name: str, f: Function, names: Mapping[int, str]) -> str:
     return "\n".join((head, *_body(f, names), "}"))
 
 
+def marked(call: Call) -> str:
+    """The end of the program that a call which is wrong belongs to, with that call marked, and the types that it is given."""
+    names = constant_names(Module({"main": Function((), Tuple(call.children))}))
+    params = tuple(e for e in walk(*call.children) if isinstance(e, Var))
+    *before, last = _lines(call, params, names)[0]
+    types = ", ".join("nothing" if a is None else type_text(a.type) for a in call.args)
+    skipped = ["    ..."] if len(before) > SHOWN else []
+    shown = [f"  {line}" for line in before[-SHOWN:]]
+    head = f"  def main({', '.join(f'%{_quoted(p.name)}: {type_text(p.type)}' for p in params[:SHOWN])}"
+    head += ", ...) {" if len(params) > SHOWN else ") {"
+    mark = f"    {'^' * len(last.strip())} of {types}"
+    return "\n".join((head, *skipped, *shown, f"  {last}", mark))
+
+
 def _params(f: Function) -> str:
     return ", ".join(f"%{_quoted(p.name)}: {type_text(p.type)}" for p in f.params)
 
 
 def _body(f: Function, names: Mapping[int, str]) -> list[str]:
     """The lines between the braces."""
-    known: dict[int, str] = {id(p): f"%{_quoted(p.name)}" for p in f.params}
-    lines, count = [], 0
-    for e in walk(f.body):
+    lines, known = _lines(f.body, f.params, names)
+    return [*lines, f"  {known[id(f.body)]}"]
+
+
+def _lines(root: Expr, params: tuple[Var, ...], names: Mapping[int, str]) -> tuple[list[str], dict[int, str]]:
+    """A line for each value of `root`, and what each is called, by its id."""
+    known: dict[int, str] = {id(p): f"%{_quoted(p.name)}" for p in params}
+    lines, count = list[str](), 0
+    for e in walk(root):
         if isinstance(e, Constant):
             known[id(e)] = f"@{_quoted(names[id(e)])}"
         elif not isinstance(e, Var):
@@ -93,7 +115,7 @@ def _body(f: Function, names: Mapping[int, str]) -> list[str]:
             lines += [f"  %{count} = {_expr_text(e, known)}", *(f"    {line}" for line in inner)]
             lines[-1] += ";"
             count += 1
-    return [*lines, f"  {known[id(f.body)]}"]
+    return lines, known
 
 
 def _expr_text(e: Expr, known: Mapping[int, str]) -> str:

@@ -88,10 +88,18 @@ def test_where_nan_starts(model: Any) -> None:
     def there(names: Any) -> Any:
         return {n: np.nan_to_num(a) for n, a in net(PICTURE, taps=list(names))[1].items()}
 
-    found = compare(made, {"x": PICTURE}, there)
-    assert found.nan is not None
-    assert (found.nan.tensor, found.nan.operator) == ("l", "Log")
-    assert "NaN starts at l" in str(found)
+    for every in (False, True):
+        found = compare(made, {"x": PICTURE}, there, every=every)
+        assert found.nan is not None
+        assert (found.nan.tensor, found.nan.operator) == ("l", "Log")
+        assert "NaN starts at l" in str(found)
+
+    def otherwise(names: Any) -> Any:  # what is before the NaN differs too
+        return {n: a + (n == "c") for n, a in there(names).items()}
+
+    found = compare(made, {"x": PICTURE}, otherwise, every=True)
+    assert found.bad is not None and found.nan is not None
+    assert (found.bad.tensor, found.nan.tensor) == ("c", "l")
 
 
 def test_what_does_not_compare(model: Any) -> None:

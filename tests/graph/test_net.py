@@ -118,8 +118,8 @@ def test_looking_inside(net: Net) -> None:
     assert "parallel" in str(group.schedule())
     rows = net.profile(runs=2)
     assert len(rows) == len(net.groups)
-    assert all(r.seconds > 0 and r.bytes > 0 for r in rows)
-    assert "GFLOP/s" in str(rows)
+    assert all(r.seconds > 0 and r.bytes > 0 and r.roof > 0 for r in rows)
+    assert all(name in str(rows) for name in ("GFLOP/s", "of the roof"))
     assert net.memory.arena > 0
     assert "kernels" in repr(net)
     assert net.benchmark(picture(), seconds=0.01) > 0
@@ -179,15 +179,27 @@ def test_saved_and_loaded(
     assert "compiled again" in capsys.readouterr().err
 
 
+def test_a_net_is_saved_over_the_file_that_it_reads_from(net: Net, tmp_path: Path) -> None:
+    from halo.graph import load
+
+    path, x = tmp_path / "small.halo", picture()
+    net.save(path)
+    loaded = load(path)
+    loaded.save(path)
+    np.testing.assert_array_equal(loaded(x), net(x))
+    np.testing.assert_array_equal(load(path)(x), net(x))
+    assert [p.name for p in tmp_path.iterdir()] == ["small.halo"]
+
+
 def test_what_is_no_saved_net(net: Net, tmp_path: Path) -> None:
     from halo.graph import load
 
     path = tmp_path / "small.halo"
     net.save(path)
     data = path.read_bytes()
-    for wrong in (b"", b"not a net at all, surely", data[:100], data[:-1000]):
+    for wrong in (b"", b"not a net at all, surely", data[:100], data[:-1000], data[:16] + b"?" + data[17:]):
         (tmp_path / "wrong").write_bytes(wrong)
-        with pytest.raises(halo.ArgumentError, match=r"no net|cut off"):
+        with pytest.raises(halo.ArgumentError, match=r"no net|cut off|is damaged"):
             load(tmp_path / "wrong")
 
 

@@ -76,10 +76,39 @@ def test_names_of_any_letters() -> None:
     ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%x) %0 }", "is wanted"),
     ("def f(%x: f32[2]) -> f32[2] { %x }", "no main"),
     ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%x, a=?); %0 }", "no part"),
+    ("def main(%x: f99[2]) -> f32[2] { %x }", "line 1 of the program: 'f99' is not a type"),
+    ("def main(%x: f32[-1]) -> f32[2] { %x }", "line 1 of the program: a shape has integers"),
+    ("def main(%x: f32[2]) -> f32[2] {\n%0 = relu(%x, %x); %0 }", "line 2 of the program: relu: too many"),
+    ("def main(%x: f32[2]) -> f32[2] {\n%0 = (%x,); %1 = %0.5; %1 }", "line 2 of the program: this is no program"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = sum(%x, axes=(1+)); %0 }", "line 1 of the program: this is no program"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = sum(%x, axes=" + "(" * 5000 + "); %0 }", "line 1 of the program"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = let n = %x in %x; %0 }", r"line 1 of the program: an extent is an i64\[\]"),
 ])  # fmt: skip
 def test_what_is_no_program(text: str, words: str) -> None:
     with pytest.raises(halo.ArgumentError, match=words):
         parse(text)
+
+
+def test_a_type_error_shows_the_program_with_the_call_marked() -> None:
+    x = Var("x", TensorType((2, 3), f32))
+    with pytest.raises(halo.ArgumentError) as error:
+        nn.matmul(nn.exp(x), nn.relu(x))
+    assert (
+        error.value.nest
+        == """  def main(%x: f32[2, 3]) {
+    %0 = exp(%x);
+    %1 = relu(%x);
+    %2 = matmul(%0, %1);
+    ^^^^^^^^^^^^^^^^^^^^ of f32[2, 3], f32[2, 3]"""
+    )
+    assert "nn.matmul(nn.exp(x), nn.relu(x))" in str(error.value) and error.value.nest in str(error.value)
+    deep: Any = x
+    for _ in range(20):
+        deep = nn.exp(deep)
+    with pytest.raises(halo.ArgumentError, match=r"\.\.\.\n    %14 = exp"):
+        nn.add(deep, np.ones(4, np.float32))
+    with pytest.raises(halo.ArgumentError, match=r"line 2 of the program: f32\[2, 3\] and(.|\n)*\^\^\^ of"):
+        parse("def main(%x: f32[2, 3]) -> f32[2] {\n  %0 = matmul(%x, %x); %0 }")
 
 
 def test_equal_calls_are_one_and_reshapes_collapse() -> None:

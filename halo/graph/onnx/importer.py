@@ -179,9 +179,9 @@ class _Importer:
         except HaloError as error:
             if error.message.startswith("the "):
                 raise
-            why, legal, hint = error.message, error.legal, error.hint
             kind = type(error) if isinstance(error, ArgumentError) else ArgumentError
-            raise kind(f"{reader}: {why}", loc=here(), legal=legal, hint=hint) from error
+            raise kind(f"{reader}: {error.message}", loc=here(), nest=error.nest, legal=error.legal,
+                       hint=error.hint) from error  # fmt: skip
         except Exception as error:  # what is missing, of another kind, or too large
             raise ArgumentError(f"{reader} is damaged: {type(error).__name__}: {error}", loc=here()) from error
         results = found if isinstance(found, tuple) else (found,)
