@@ -45,7 +45,7 @@ softsign = unary(
 )
 mish = unary("mish", lambda v: v * halo.tanh(softplus_of(v)), lambda x: x * np.tanh(np.logaddexp(x, 0)),
              "x * tanh(log(1 + exp(x))) (Misra 2019). ONNX Mish.")  # fmt: skip
-hard_swish = unary("hard_swish", lambda v: v * halo.clamp(v / 6 + 0.5, 0, 1), lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+hard_swish = unary("hard_swish", lambda v: v * halo.clamp(v * (1 / 6) + 0.5, 0, 1), lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
                    "x * min(max(x / 6 + 1/2, 0), 1) (Howard et al. 2019). ONNX HardSwish.")  # fmt: skip
 
 

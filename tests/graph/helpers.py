@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from halo import nn
-from halo.graph import Constant, Function, Module, Var
+from halo.graph import Call, Constant, Function, Module, Var
+from halo.graph.ir import walk
+from halo.graph.passes.fuse import fuse
 from halo.nn import TensorType
 from halo.types import f32
 
@@ -46,3 +48,13 @@ def bottleneck(size: int = 9, channels: int = 32) -> Module:
 def by_reference(m: Module, **inputs: np.ndarray) -> np.ndarray:
     """What the operators' NumPy references make of the program, its first output."""
     return by_numpy(m, inputs)[0]
+
+
+def calls(m: Module) -> list[str]:
+    """The operators, or the functions, that `main` calls."""
+    return [e.op.name for e in walk(m.main.body) if isinstance(e, Call)]
+
+
+def groups(m: Module) -> list[str]:
+    """What becomes one kernel each."""
+    return calls(fuse(m))

@@ -64,17 +64,16 @@ def test_the_first_that_differs_and_what_made_it_so(model: Any, monkeypatch: pyt
         assert (found.bad.tensor, found.bad.node, found.bad.operator) == ("e", "node3", "Exp")
         assert found.introduced == "import"
 
-    def wrong(norm: Any) -> Any:
-        s, t = scales(norm)
-        return nn.multiply(s, np.float32(1.5)), t
+    def wrong(weight: Any, s: Any, e: Any) -> Any:
+        return times(weight, nn.multiply(s, np.float32(1.5)), e)
 
-    module = importlib.import_module("halo.graph.passes.fold_batch_norm")
-    scales = module._scales
-    monkeypatch.setattr(module, "_scales", wrong)
+    module = importlib.import_module("halo.graph.passes.fold_scales")
+    times = module._times
+    monkeypatch.setattr(module, "_times", wrong)
     found = compare(model, {"x": PICTURE})
     assert found.bad is not None
-    assert (found.bad.tensor, found.introduced) == ("n", "fold_batch_norm")
-    assert "fold_batch_norm made it so" in str(found)
+    assert (found.bad.tensor, found.introduced) == ("n", "fold_scales")
+    assert "fold_scales made it so" in str(found)
 
 
 def test_where_nan_starts(model: Any) -> None:

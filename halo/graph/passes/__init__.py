@@ -10,11 +10,13 @@ from .choose_layouts import choose_layouts
 from .choose_winograd import choose_winograd
 from .crop_windows import crop_windows
 from .expand import expand
-from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
+from .fold_scales import fold_scales
 from .fuse import fuse
 from .own_outputs import own_outputs
 from .recognise import recognise
+from .recognise_activations import recognise_activations
+from .recognise_norms import recognise_norms
 from .simplify import simplify
 from .sink_reshapes import sink_reshapes
 from .sink_transposes import sink_transposes
@@ -36,7 +38,11 @@ PASSES = (
     Pass(
         "recognise", "what is written out becomes the operator that it is: products with constants are dense", recognise
     ),
-    Pass("fold_batch_norm", "batch norms and scales behind convolutions go into their weights", fold_batch_norm),
+    Pass("recognise_norms", "layer norm and RMS norm that are written out become one operator", recognise_norms),
+    Pass(
+        "recognise_activations", "so do GELU and hard-swish, whatever the order of their factors", recognise_activations
+    ),
+    Pass("fold_scales", "batch norms and scales behind layers with weights go into these", fold_scales),
     Pass("expand", "what is made of other operators becomes these", expand),
     Pass("crop_windows", "taps of convolutions that only ever lie in the padding go", crop_windows),
     Pass("sink_transposes", "orders of axes change behind what takes any order, and cancel", sink_transposes),

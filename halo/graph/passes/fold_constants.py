@@ -20,10 +20,11 @@ SMALL = 2**22  # bytes: what is larger, and much larger than its arguments, is b
 
 
 def fold_constants(m: Module) -> Module:
-    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, _folded)))
+    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, lambda e, _: folded(e))))
 
 
-def _folded(e: Expr, old: Expr) -> Expr:
+def folded(e: Expr) -> Expr:
+    """`e`, if all its arguments are constants, as what it is; and an If or an Item whose choice is known."""
     if isinstance(e, If) and isinstance(e.condition, Constant):
         return inlined(e.then if e.condition.data.item() else e.otherwise, e.args)
     if isinstance(e, Item) and isinstance(e.value, Tuple):
