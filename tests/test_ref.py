@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from halo import ref
 from halo.errors import ArgumentError
+from halo.ir.expr import RAISED
 from halo.types import Type, as_type
 from tests.jit.harness import assert_same
 
@@ -304,6 +305,18 @@ def test_floats_under_numba() -> None:
         assert_same(on_arrays("mod", a, b), np.mod(a, b))
         assert_same(on_arrays("max", a, b), np.where((a > b) | np.isnan(a), a, b))
         assert_same(on_arrays("fmin", a, b), np.where(a < b, a, b))
+
+
+@pytest.mark.parametrize("t", [np.float32, np.float64])
+def test_raised(t: Any) -> None:
+    rng, name, most = np.random.default_rng(5), as_type(t), 254 if t is np.float32 else 2046
+    p, n = rng.uniform(0.7, 1.42, 500).astype(t), rng.integers(1 - most, most, 500)
+    sums = (n + RAISED[name]).astype(t)
+    p[0] = sums[0] = np.nan
+    with np.errstate(all="ignore"):
+        want = np.ldexp(p, n)
+    assert_same(np.array([ref.raised(a, b) for a, b in zip(p, sums, strict=True)]), want)
+    assert_same(on_arrays("raised", p, sums), want)
 
 
 @pytest.mark.parametrize("t", [np.float32, np.float64])

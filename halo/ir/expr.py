@@ -19,6 +19,7 @@ The operations of `Op`, by name (operands of one type `T` unless said; the resul
     eq ne lt le                                                -> bool_ (gt and ge are lt and le turned round)
     select(bool_, T, T)   rare(bool_, T, T): a select whose condition is almost never true
     fma(T, T, T)   fmin fmax copysign                          floats
+    raised(T, T)                                               f32 and f64: of p near 1 and n + RAISED[T], p * 2**n
     floor ceil trunc round sqrt                                floats; round half to even
     exp exp2 expm1 log log2 log10 log1p pow sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
     erf rsqrt cbrt hypot                                       f32 and f64; expanded by `lowering.expand_math`
@@ -35,12 +36,14 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
-from ..types import Type, bool_, index
+from ..types import Type, bool_, f32, f64, index
 from .node import Node, _local, expr_node
 
-__all__ = ["CHILDREN", "Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Instruction", "Lin", "Load", "Op", "Ramp",
-           "Read", "Reduce",
-           "Shuffle", "Var", "children", "is_false", "is_true", "reads", "walk"]  # fmt: skip
+__all__ = ["CHILDREN", "RAISED", "Array", "Broadcast", "Buffer", "Cast", "Const", "Expr", "Instruction", "Lin", "Load", "Op",
+           "Ramp", "Read", "Reduce", "Shuffle", "Var", "children", "is_false", "is_true", "reads", "walk"]  # fmt: skip
+
+# What rounds to a whole number n, and leaves n + twice the bias of exponents in the low bits.
+RAISED = {f32: 1.5 * 2.0**23 + 254, f64: 1.5 * 2.0**52 + 2046}
 
 
 class Expr(Node):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from ..ir.expr import Op
+from ..ir.expr import RAISED, Op
 from .emit_cast import round_to
 from .emit_function import REGISTER, Function, register_type, vec
-from .emit_vector import any_lane
+from .emit_vector import any_lane, concat, permute
 
 __all__ = ["OPS"]
 
@@ -198,6 +198,36 @@ def _mod(f: Function, e: Op, a: list[str]) -> str:
     return round_to(f, e.type, e.lanes, _divmod(f, e, a)[2])
 
 
+# -- powers of two ---------------------------------------------------------------------------------------------------
+
+
+def _raised(f: Function, e: Op, a: list[str]) -> str:
+    """Whole registers by one instruction where there is one; else by two powers of two, so that the first product is exact."""
+    m, (p, sum) = _Floats(f, e, REGISTER[e.type.name]), a
+    n = f.module.target.natural_lanes(e.type)
+    if f.module.target.vector_bits == 512 and e.lanes % n == 0:
+        whole, type = m("fsub", sum, m.k(RAISED[e.type])), vec(m.scalar, n)
+        pieces: list[tuple[str, int]] = []
+        for first in range(0, e.lanes, n):
+            parts = [permute(f, m.scalar, [(v, e.lanes)], range(first, first + n)) for v in (p, whole)]
+            given = ", ".join(f"{type} {v}" for v in (*parts, "undef"))
+            pieces.append((f.new(f"call {type} @llvm.x86.avx512.mask.scalef.{'ps' if n == 16 else 'pd'}.512({given}, "
+                                 f"i{n} -1, i32 4)"), n))  # fmt: skip
+        return concat(f, m.scalar, pieces)[0]
+    bits, digits = (32, 23) if m.scalar == "float" else (64, 52)
+    type = vec(f"i{bits}", e.lanes)
+
+    def k(value: int) -> str:
+        return str(value) if e.lanes == 1 else f"splat (i{bits} {value})"
+
+    def power(exponent: str) -> str:
+        return f.new(f"bitcast {type} {f.new(f'shl {type} {exponent}, {k(digits)}')} to {m.type}")
+
+    both = f.new(f"bitcast {m.type} {sum} to {type}")
+    half = f.new(f"lshr {type} {both}, {k(1)}")
+    return m("fmul", m("fmul", p, power(half)), power(f.new(f"sub {type} {both}, {half}")))
+
+
 OPS: dict[str, Emitter] = {
     "add": _binary("fadd"), "sub": _binary("fsub"), "mul": _binary("fmul"), "div": _binary("fdiv"), "neg": _neg,
     "eq": _compare("oeq"), "ne": _compare("une"), "lt": _compare("olt"), "le": _compare("ole"),
@@ -205,4 +235,5 @@ OPS: dict[str, Emitter] = {
     "abs": _exact("fabs"), "copysign": _exact("copysign"), "floor": _exact("floor"), "ceil": _exact("ceil"),
     "trunc": _exact("trunc"), "round": _exact("roundeven"), "sqrt": _intrinsic("sqrt"), "fma": _intrinsic("fma"),
     "isnan": _isnan, "isinf": _size_is("oeq"), "isfinite": _size_is("olt"), "floordiv": _floordiv, "mod": _mod,
+    "raised": _raised,
 }  # fmt: skip

@@ -57,30 +57,29 @@ def clamped(x: Value, lo: float, hi: float) -> Value:
 
 
 def reduced(x: Value, offset: int) -> tuple[Value, Value]:
-    """(bits, r) with x = n*ln 2 + r and n + offset in the low bits of `bits`."""
+    """(sum, r) with x = n*ln 2 + r and n + offset in the low bits of `sum`."""
     magic = rounder(x) + offset
     sum = fma(x, _LOG2_E, magic)
     n = sum - magic
     hi, lo = _LN2_32 if x.single else _LN2_64
-    return sum.bits, fma(n, -lo, fma(n, -hi, x))
+    return sum, fma(n, -lo, fma(n, -hi, x))
 
 
-def raised(p: Value, bits: Value) -> Value:
-    """p * 2**n, where the low bits of `bits` are n + 2*bias: in two steps, so that it may overflow or be subnormal."""
-    half = bits >> 1
-    return p * power(half) * power(bits - half)
+def raised(p: Value, sum: Value) -> Value:
+    """p * 2**n, which may overflow or be subnormal, where p is near 1 and `sum` is n + rounder + 2*bias."""
+    return p.op("raised", sum)
 
 
 def exp(x: Value) -> Value:
     x = clamped(x, -104.0, 89.0) if x.single else clamped(x, -746.0, 710.0)
-    bits, r = reduced(x, 2 * bias(x))
-    return raised(horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))), bits)
+    sum, r = reduced(x, 2 * bias(x))
+    return raised(horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))), sum)
 
 
 def exponential(x: Value) -> Value:
     """e**x, where that is a normal number."""
-    bits, r = reduced(x, bias(x))
-    return horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))) * power(bits)
+    sum, r = reduced(x, bias(x))
+    return horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))) * power(sum.bits)
 
 
 def exp2(x: Value) -> Value:
@@ -94,7 +93,7 @@ def power_of_two(x: Value, rest: Value | None) -> Value:
     sum = x + magic
     r = x - (sum - magic)
     r = r if rest is None else r + rest
-    return raised(horner(r, (1.0, *(EXP2_32 if x.single else _EXP2_64))), sum.bits)
+    return raised(horner(r, (1.0, *(EXP2_32 if x.single else _EXP2_64))), sum)
 
 
 def _expm1_reduced(r: Value) -> Value:
@@ -104,8 +103,8 @@ def _expm1_reduced(r: Value) -> Value:
 def expm1(x: Value) -> Value:
     """2**n * (e**r - 1) + (2**n - 1), at half its size so that 2**n cannot overflow."""
     y = clamped(x, -18.0, 89.0) if x.single else clamped(x, -38.0, 710.0)
-    bits, r = reduced(y, bias(x) - 1)
-    scale = power(bits)
+    sum, r = reduced(y, bias(x) - 1)
+    scale = power(sum.bits)
     return _unless_tiny(x, fma(_expm1_reduced(r), scale, scale - 0.5) * 2.0)
 
 
@@ -117,8 +116,8 @@ def _unless_tiny(x: Value, y: Value) -> Value:
 def sinh(x: Value) -> Value:
     """With q = (e**|x| - 1) / 4: 2 * (q + q / (4*q + 1))."""
     a = x.k(89.5 if x.single else 710.5).fmin(abs(x))
-    bits, r = reduced(a, bias(x) - 2)
-    scale = power(bits)
+    sum, r = reduced(a, bias(x) - 2)
+    scale = power(sum.bits)
     q = fma(_expm1_reduced(r), scale, scale - 0.25)
     return _unless_tiny(x, copysign((q + q / fma(q, 4.0, 1.0)) * 2.0, x))
 
@@ -126,15 +125,15 @@ def sinh(x: Value) -> Value:
 def cosh(x: Value) -> Value:
     """With q = e**|x| / 4: 2*q + 1 / (8*q)."""
     a = x.k(89.5 if x.single else 710.5).fmin(abs(x))
-    bits, r = reduced(a, bias(x) - 2)
-    q = horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))) * power(bits)
+    sum, r = reduced(a, bias(x) - 2)
+    q = horner(r, (1.0, 1.0, *(_EXP_32 if x.single else _EXP_64))) * power(sum.bits)
     return fma(q, 2.0, 0.125 / q)
 
 
 def tanh(x: Value) -> Value:
     """With t = e**(2|x|) - 1: t / (t + 2)."""
     a = x.k(10.0 if x.single else 20.0).fmin(abs(x))
-    bits, r = reduced(a + a, bias(x))
-    scale = power(bits)
+    sum, r = reduced(a + a, bias(x))
+    scale = power(sum.bits)
     t = fma(_expm1_reduced(r), scale, scale - 1.0)
     return copysign(t / (t + 2.0), x)

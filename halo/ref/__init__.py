@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..ir.expr import RAISED
 from ..jit.python import Stopped, compile_function, function_source
 from ..types import Type, as_type
 
@@ -51,6 +52,7 @@ __all__ = [
     "mul_high",
     "njit",
     "popcount",
+    "raised",
     "random",
     "require",
     "sat_add",
@@ -247,6 +249,15 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     if t is np.float32:
         return t(_libm("fmaf")(a, b, c))
     return t(np.float32(_libm("fmaf")(t(a), t(b), t(c))))
+
+
+def raised(p: Any, sum: Any) -> Any:
+    """`p * 2**n`, rounded once, where `sum` is n + RAISED of the type."""
+    t = _type(p, sum)
+    if sum != sum:
+        return t(sum)
+    with np.errstate(all="ignore"):
+        return np.ldexp(t(p), int(sum - RAISED[_halo(t)]))
 
 
 @functools.cache

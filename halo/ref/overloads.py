@@ -6,6 +6,7 @@ This module imports numba, so nothing imports it but `ref.njit`.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from numba.extending import intrinsic, overload
 
 from .. import ref
 from ..errors import ArgumentError
+from ..ir.expr import RAISED
 from ..jit.python import Stopped, compile_function, function_source
 from ..lowering.expand_math import definition
 from ..types import as_type
@@ -274,6 +276,13 @@ def _fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
 @_overload(ref.fma)
 def _fma(a: Any, b: Any, c: Any) -> Any:
     return lambda a, b, c: _fused(a, b, c)
+
+
+@_overload(ref.raised)
+def _raised(p: Any, sum: Any) -> Any:
+    t = _scalar(p)
+    one = t(RAISED[as_type(str(p))])
+    return lambda p, sum: sum if sum != sum else t(math.ldexp(p, int(sum - one)))
 
 
 def _transcendental(name: str) -> None:

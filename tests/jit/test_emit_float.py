@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from halo.ir.expr import Expr
+from halo.ir.expr import RAISED, Expr
 from halo.jit.target import Target
 from halo.types import Type, bf16, bool_, f16, f32, f64
 
@@ -117,6 +117,25 @@ def test_fma_rounds_once(t: Type) -> None:
     for lanes in (1, 3, 16):
         (got,) = outputs_of(lambda x: [op("fma", *x)], arrays, lanes)
         assert_same(got, want, f"fma of {t} in {lanes} lanes")
+
+
+@pytest.mark.parametrize("target", (HOST, AVX2), ids=lambda t: t.cpu)
+@pytest.mark.parametrize("t", (f32, f64), ids=lambda t: t.name)
+def test_powers_of_two_round_once(t: Type, target: Target) -> None:
+    """Of subnormal results and of those that overflow too, in whole registers and in others."""
+    if any(f[0] == "+" and not HOST.has(f[1:]) for f in target.features.split(",")):
+        pytest.skip("this machine cannot run it")
+    rng, most = np.random.default_rng(4), 254 if t is f32 else 2046
+    p = rng.uniform(0.7, 1.42, 1344 * 8).astype(t.dtype)
+    n = rng.integers(1 - most, most, p.size)
+    sums = (n + RAISED[t]).astype(t.dtype)
+    p[:6], sums[3:6] = np.nan, np.nan
+    with np.errstate(all="ignore"):
+        want = np.ldexp(p, np.where(np.isnan(sums), 0, n)).astype(t.dtype)
+    assert np.isinf(want).any() and ((want > 0) & (want < np.finfo(t.dtype).tiny)).any()
+    for lanes in (1, 3, 4, 8, 16, 24, 64):
+        (got,) = outputs_of(lambda x: [op("raised", *x)], (p, sums), lanes, target)
+        assert_same(got, want, f"{t} in {lanes} lanes")
 
 
 @pytest.mark.parametrize("t", (f32, f64), ids=lambda t: t.name)
