@@ -129,9 +129,11 @@ class ArgumentError(HaloError, TypeError, ValueError):
 
 
 class UnknownValueError(ArgumentError):
-    """A value or an extent that only running tells is wanted before: one that is given decides it."""
+    """A value or an extent that only running tells is wanted before: one that is given decides it. `extent`: the name of one
+    that something in the program decides, and the integer that it is."""
 
     code = "H410"
+    extent: tuple[str, int] | None = None
 
 
 class CompileError(HaloError):

@@ -22,6 +22,7 @@ from halo.errors import ArgumentError, here
 from halo.jit import cache
 from halo.jit.kernel import restored
 from halo.jit.target import Target
+from halo.types import as_type
 
 from .memory import ALIGNMENT
 from .net import Source
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-MAGIC = b"halonet2"
+MAGIC = b"halonet3"
 _HEAD = struct.Struct("<8sQ")
 
 
@@ -49,7 +50,7 @@ def save(path: str | Path, text: str, outputs: tuple[str, ...], plans: Mapping[s
     """Write an artefact: beside its place first, as a net whose constants are in a file that was there reads them on."""
     places, at = {}, 0
     for name, a in constants.items():
-        places[name] = (at, a.dtype.str if a.dtype.isbuiltin else a.dtype.name, a.shape)
+        places[name] = (at, as_type(a.dtype).name, a.shape)
         at += -(-a.nbytes // ALIGNMENT) * ALIGNMENT
     stored = {name: kernel.stored() for name, kernel in kernels.items()}
     head = pickle.dumps((_made_by(), text, outputs, plans, stored, places), protocol=4)
@@ -94,11 +95,12 @@ def load(path: str | Path) -> Net:
         first = _HEAD.size + size
         whole = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
     constants = {}
-    for name, (at, dtype, shape) in places.items():
+    for name, (at, kind, shape) in places.items():
+        dtype = as_type(kind).dtype
         count = int(np.prod(shape, dtype=np.int64))
-        if first + at + count * np.dtype(dtype).itemsize > len(whole):
+        if first + at + count * dtype.itemsize > len(whole):
             raise ArgumentError(f"{path} is cut off", loc=here())
-        constants[name] = np.frombuffer(whole, np.dtype(dtype), count, first + at).reshape(shape)
+        constants[name] = np.frombuffer(whole, dtype, count, first + at).reshape(shape)
     source = Source(lambda: parse(text, constants, outputs), text)
     if made_by != _made_by():
         print(f"halo: {path} was made elsewhere: its kernels are compiled again", file=sys.stderr)

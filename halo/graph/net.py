@@ -135,8 +135,9 @@ class Frame:
             of = dict(zip(extents.dims, dims, strict=True))
             a, b = (n.evaluate(of) if isinstance(n, DimExpr) else n for n in (c.a, c.b))
             given = ", ".join(f"{name} = {n}" for name, n in of.items())
+            hint = "an axis that is repeated is 1 in the program: compile(shapes={...})" if 1 in (a, b) else ""
             raise ArgumentError(
-                f"{c.says} takes {c.a} {c.relation} {c.b}, and they are {a} and {b} ({given})", loc=here()
+                f"{c.says} takes {c.a} {c.relation} {c.b}, and they are {a} and {b} ({given})", loc=here(), hint=hint
             )
         if need > self.arena:
             self._allocate(need)
@@ -308,6 +309,10 @@ class Net(Interface):
 
         rng = np.random.default_rng(0)
         if not args and not inputs:
+            for name, t in self.inputs.items():
+                if not all(isinstance(n, int) for n in t.shape):
+                    raise ArgumentError(f"{name} is of {t}, and a profile is of some extents", loc=here(),
+                                        hint=f"profile({name}=...)")  # fmt: skip
             inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
         arrays, dims = self.arrays(args, inputs)
         found = iter(rows := profile(self, self.calls(arrays, dims), runs))

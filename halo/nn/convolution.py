@@ -18,7 +18,7 @@ from .layouts import Layout, layout_transform
 from .op import Kind, Types, op
 from .schedule import bound, by_height, epilogues, length, tasks, tiled
 from .shape import reshape, transpose
-from .shapes import Window, same_type, takes
+from .shapes import Window, decided, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 from .tiles import CACHED, register_tile
 from .winograd import winograd_applies, winograd_conv, winograd_schedule, winograd_tile, winograd_weights
@@ -78,6 +78,7 @@ def conv2d(x: TensorType, weight: TensorType, bias: TensorType | None = None, *,
     (n, i, *spatial), (o, wi, *taps) = (
         [of[a] for a in axes] for of, axes in zip(extents, ("NCHW", "OIHW"), strict=True)
     )
+    decided("conv2d", i, wi * groups)
     if i != wi * groups or o % groups:
         raise ArgumentError(f"conv2d of {groups} groups takes {wi * groups} channels, and x has {i}", loc=here())
     if bias is not None and int(np.prod(bias.static)) != o:

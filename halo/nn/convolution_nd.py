@@ -19,7 +19,7 @@ from .lines import accumulator
 from .op import Kind, Types, op
 from .schedule import padded_stage
 from .shape import concatenate, pad, reshape, strided_slice, transpose
-from .shapes import Window, indices, same_type, takes
+from .shapes import Window, decided, indices, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 
 __all__ = ["conv"]
@@ -59,6 +59,7 @@ def conv(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, s
     takes("conv", "number", x)
     if x.ndim < 3 or weight.ndim != x.ndim:
         raise ArgumentError(f"conv of {x} takes weights of as many axes, not {weight}", loc=here())
+    decided("conv", x.shape[1], weight.shape[1] * groups)
     if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ArgumentError(
             f"conv of {groups} groups takes {weight.shape[1] * groups} channels, and x has {x.shape[1]}", loc=here()

@@ -16,7 +16,7 @@ from .convolution_nd import conv
 from .lines import accumulator
 from .op import Kind, Types, op
 from .shape import broadcast_to, concatenate, depth_to_space, pad, reshape, strided_slice, transpose
-from .shapes import Window, indices, same_type, takes
+from .shapes import Window, decided, indices, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 
 __all__ = ["conv_transpose"]
@@ -80,6 +80,8 @@ def conv_transpose(x: TensorType, weight: TensorType, bias: TensorType | None = 
     array([[[1., 3., 2.]]], dtype=float32)
     """
     takes("conv_transpose", "number", x)
+    if x.ndim > 1 and weight.ndim:
+        decided("conv_transpose", x.shape[1], weight.shape[0])
     if x.ndim < 3 or weight.ndim != x.ndim or x.shape[1] != weight.shape[0] or weight.shape[0] % groups:
         raise ArgumentError(f"conv_transpose of {x} in {groups} groups does not take weights {weight}", loc=here())
     if bias is not None and bias.shape != (weight.shape[1] * groups,):

@@ -16,7 +16,7 @@ from .layouts import Layout, layout_transform
 from .lines import accumulator
 from .op import Kind, Types, op
 from .schedule import TASKS, bound, by_height, epilogues, fetched, in_parallel, summed_loops, tiled
-from .shapes import same_type
+from .shapes import decided, same_type
 from .tensor import Tensor, TensorType
 from .tiles import CACHED, Tile, register_tile
 
@@ -40,6 +40,7 @@ def dense(x: TensorType, weight: TensorType, bias: TensorType | None = None, *, 
     array([[1., 1.]], dtype=float32)
     """
     o, i = Layout(kernel_layout).logical(weight.shape)
+    decided("dense", x.shape[-1] if x.ndim else None, i)
     if x.ndim < 2 or x.shape[-1] != i:
         raise ArgumentError(f"dense of {i} inputs does not take {x}", loc=here())
     return TensorType((*x.shape[:-1], units or o), same_type("dense", x, weight, bias))

@@ -15,7 +15,7 @@ from halo.jit.target import Target
 from .elementwise import elementwise
 from .lines import accumulator, along, extent, line_of, schedule_along
 from .op import Kind, Types, op
-from .shapes import axis_of, broadcast, indices, takes
+from .shapes import axis_of, broadcast, decided, indices, takes
 from .tensor import Tensor, TensorType, type_of
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "lrn", "rms_norm"]
@@ -42,6 +42,7 @@ def batch_norm(x: TensorType, scale: TensorType, bias: TensorType, mean: TensorT
     """
     d = axis_of("batch_norm", axis, x.ndim)
     for t in (scale, bias, mean, variance):
+        decided("batch_norm", x.shape[d], *t.shape[:1] or (None,))
         if t.shape != x.shape[d : d + 1]:
             raise ArgumentError(f"batch_norm of {x} takes {x.shape[d]} entries of each, not {t}", loc=here())
     return x

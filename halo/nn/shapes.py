@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import halo
-from halo.errors import ArgumentError, here
-from halo.ir.shapes import Extents, dim_min, shown
+from halo.errors import ArgumentError, UnknownValueError, here
+from halo.ir.shapes import Dim, Extents, dim_min, shown
 
 __all__ = [
     "Window",
@@ -19,6 +19,7 @@ __all__ = [
     "axes_of",
     "axis_of",
     "broadcast",
+    "decided",
     "equal",
     "indices",
     "same_type",
@@ -101,6 +102,15 @@ def equal(a: Any, b: Any) -> bool:
         return False
     assume("==", a, b)
     return True
+
+
+def decided(what: str, extent: Any, wanted: Any) -> None:
+    """Raises UnknownValueError where `extent` is a Dim, and has to be the integer `wanted`: it has both."""
+    if isinstance(extent, Dim) and isinstance(wanted, int):
+        error = UnknownValueError(f"{what} takes {wanted} entries where there are {extent}, which only a call tells",
+                                  loc=here(), hint=f"an input of which {extent} is {wanted}")  # fmt: skip
+        error.extent = extent.name, wanted
+        raise error
 
 
 def broadcast(*shapes: Extents) -> Extents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +190,16 @@ def test_a_net_is_saved_over_the_file_that_it_reads_from(net: Net, tmp_path: Pat
     np.testing.assert_array_equal(loaded(x), net(x))
     np.testing.assert_array_equal(load(path)(x), net(x))
     assert [p.name for p in tmp_path.iterdir()] == ["small.halo"]
+
+
+@pytest.mark.parametrize("dtype", [*halo.types.ALL, *halo.types.STORED], ids=lambda t: t.name)
+def test_constants_of_every_type_are_saved(dtype: Any, tmp_path: Path) -> None:
+    from halo.graph import load
+
+    rows = np.arange(6).reshape(3, 2).astype(dtype.dtype)
+    net = parse(f"def main(%i: i64[n]) -> {dtype.name}[n, 2] {{ %0 = take(@rows, %i); %0 }}", {"rows": rows}).compile()
+    net.save(tmp_path / "net")
+    assert load(tmp_path / "net")(np.array([2, 0])).tobytes() == rows[[2, 0]].tobytes()
 
 
 def test_what_is_no_saved_net(net: Net, tmp_path: Path) -> None:

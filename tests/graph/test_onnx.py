@@ -260,6 +260,43 @@ def test_axes_without_entries() -> None:
     np.testing.assert_array_equal(m.compile()(x), np.zeros((1, 3)))
 
 
+def test_nothing_is_read_where_there_is_nothing() -> None:
+    for rows in ("2", "n"):
+        made = model("y = Gather<axis=1>(x, i)", inputs=f"float[{rows},0] x", i=np.zeros((3, 0), np.int64))
+        assert graph.from_onnx(made).compile()(w(2, 0)).shape == (2, 3, 0)
+
+
+@pytest.mark.parametrize(("begin", "end", "entries"), [(-9, -9, [0]), (-3, -9, [0]), (9, -9, [2, 1, 0]), (-9, 0, [])])
+def test_a_slice_backwards_begins_within_its_axis(begin: int, end: int, entries: list[int]) -> None:
+    made = model("y = Slice(x, b, e, a, s)", inputs="float[3] x",
+                 b=np.array([begin]), e=np.array([end]), a=np.array([0]), s=np.array([-1]))  # fmt: skip
+    x = np.arange(3, dtype=np.float32)
+    np.testing.assert_array_equal(graph.from_onnx(made).compile()(x), x[entries])
+
+
+@pytest.mark.parametrize(("nodes", "shape"), [
+    ("a = Relu(x) y = Conv<pads=[1,1,1,1]>(a, k)", (2, 3, 5, 6)),
+    ("y = ConvTranspose(x, t)", (2, 3, 5, 6)),
+    ("a = BatchNormalization(x, s, s, s, s) y = Add(a, x)", (2, 3, 5, 6)),
+    ("a = Transpose<perm=[0,2,3,1]>(x) y = MatMul(a, d)", (2, 3, 5, 6)),
+])  # fmt: skip
+def test_weights_decide_axes_that_a_file_leaves_open(nodes: str, shape: tuple[int, ...]) -> None:
+    constants = {"k": w(4, 3, 3, 3), "t": w(3, 4, 2, 2), "s": np.full(3, 2, np.float32), "d": w(3, 4)}
+    used = {name: a for name, a in constants.items() if name in nodes.replace(",", " ").replace(")", " ").split()}
+    open_, known = (model(nodes, inputs=f"float[{s}] x", **used) for s in ("n,c,h,w", "n,3,h,w"))
+    m, x = graph.from_onnx(open_), w(*shape)
+    assert str(m.inputs["x"]) == "f32[n, 3, h, w]"
+    np.testing.assert_array_equal(m.compile()(x), graph.from_onnx(known).compile()(x))
+
+
+def test_weights_that_disagree_are_refused() -> None:
+    made = model(
+        "a = Conv(x, k) b = Conv(x, l) y = Add(a, b)", inputs="float[n,c,h,w] x", k=w(4, 3, 1, 1), l=w(4, 2, 1, 1)
+    )
+    with pytest.raises(halo.ArgumentError, match="takes 2 channels, and x has 3"):
+        graph.from_onnx(made)
+
+
 def test_deformable_convolutions_of_any_batch() -> None:
     """With offsets that are whole, each tap reads another pixel; two groups of channels move alike."""
     made = model(

@@ -411,6 +411,15 @@ def test_memory_that_is_alive_at_once_does_not_overlap() -> None:
     assert plan([]) == ([], 0)
 
 
+def test_a_call_checks_a_row_that_the_program_leaves_open() -> None:
+    weights = np.random.default_rng(0).standard_normal((3, 4), np.float32)
+    net = parse("def main(%x: f32[n, k]) -> f32[n, 4] { %0 = matmul(%x, @w); %0 }", {"w": weights}).compile()
+    x = np.random.default_rng(1).standard_normal((5, 3), np.float32)
+    np.testing.assert_allclose(net(x), x @ weights, rtol=1e-5)
+    with pytest.raises(halo.ArgumentError, match="takes"):
+        net(x[:, :2])
+
+
 def test_a_product_with_weights_in_panels_stays_as_it_is() -> None:
     x, panels = Var("x", TensorType((5, 8), f32)), weights(2, 8, 16)
     m = Module({"main": Function((x,), nn.dense(x, panels, kernel_layout="OI16o", units=20))})

@@ -305,3 +305,8 @@ def test_an_operator_of_arrays_reads_bounds() -> None:
     y = nn.relu(nn.reshape(x, shape=(Dim("n"), 6)))
     a = np.arange(12, dtype=np.float32).reshape(4, 3)
     np.testing.assert_array_equal(y(a), a.reshape(2, 6))
+
+
+def test_a_profile_wants_arrays_of_open_extents(net: Net) -> None:
+    with pytest.raises(halo.ArgumentError, match=r"x is of f32\[n, 3, h, w\], and a profile is of some extents"):
+        net.profile()

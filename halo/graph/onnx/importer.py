@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from halo.errors import ArgumentError, HaloError, here
+from halo.errors import ArgumentError, HaloError, UnknownValueError, here
 from halo.ir.shapes import Dim, as_extents, dims_of
 from halo.nn import TensorType
 from halo.types import as_type
@@ -60,13 +60,21 @@ def _module(proto: Any, shapes: Mapping[str, Any], values: Mapping[str, Any]) ->
         what = ", ".join(f"{op} ({count})" for op, count in sorted(absent.items()))
         raise ArgumentError(f"operators of this model are not supported in opset {opset}: {what}", loc=here(),
                             legal=tuple(sorted(ADAPTERS)))  # fmt: skip
-    return _Importer(opset, functions, shapes, values, block_of(proto)).module(proto)
+    known: dict[str, int] = {}
+    while True:
+        try:
+            return _Importer(opset, functions, shapes, values, block_of(proto), known).module(proto)
+        except UnknownValueError as error:
+            if error.extent is None or error.extent[0] in known:
+                raise
+            known.update((error.extent,))  # an axis that the file leaves open, though its weights do not
 
 
 class _Importer:
     def __init__(self, opset: int, functions: Mapping[tuple[str, str], Any], shapes: Mapping[str, Any],
-                 given: Mapping[str, Any], block: int) -> None:  # fmt: skip
+                 given: Mapping[str, Any], block: int, known: Mapping[str, int]) -> None:  # fmt: skip
         self.opset, self.functions, self.shapes, self.given, self.block = opset, functions, shapes, given, block
+        self.known = known  # extents by name that are integers
         self.values: dict[str, Expr] = {}
         self.depth = 0
         self.names: set[str] = set()  # that `unique` gave, in all of the model
@@ -110,7 +118,7 @@ class _Importer:
     def _inside(self, opset: int, known: Mapping[str, Expr]) -> _Importer:
         if self.depth == DEEPEST:
             raise ArgumentError(f"graphs and functions deeper than {DEEPEST} are not supported", loc=here())
-        inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given, self.block)
+        inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given, self.block, {})
         inner.depth, inner.names, inner.values = self.depth + 1, self.names, dict(known)
         return inner
 
@@ -140,6 +148,7 @@ class _Importer:
         shape: Any = self.shapes.get(v.name)
         if shape is None:
             shape = tuple(_extent(d, f"{v.name}_{k}") for k, d in enumerate(t.shape.dim))
+        shape = tuple(self.known.get(n, n) if isinstance(n, str) else n for n in shape)
         found = TensorType(as_extents(shape) or (), element_type(t.elem_type))
         check_size(found, f"the input {v.name}")
         return Var(v.name, found)
@@ -180,8 +189,10 @@ class _Importer:
             if error.message.startswith("the "):
                 raise
             kind = type(error) if isinstance(error, ArgumentError) else ArgumentError
-            raise kind(f"{reader}: {error.message}", loc=here(), nest=error.nest, legal=error.legal,
-                       hint=error.hint) from error  # fmt: skip
+            told = kind(f"{reader}: {error.message}", loc=here(), nest=error.nest, legal=error.legal, hint=error.hint)
+            if isinstance(told, UnknownValueError) and isinstance(error, UnknownValueError):
+                told.extent = error.extent
+            raise told from error
         except Exception as error:  # what is missing, of another kind, or too large
             raise ArgumentError(f"{reader} is damaged: {type(error).__name__}: {error}", loc=here()) from error
         results = found if isinstance(found, tuple) else (found,)

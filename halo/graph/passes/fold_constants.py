@@ -1,5 +1,5 @@
-"""Fold constants: a call whose arguments are all constants is computed now, by the operator itself; an If of a constant is
-one of its branches."""
+"""Fold constants: a call whose arguments are all constants is computed now, by the operator itself, as is one that has no
+entries; an If of a constant is one of its branches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from halo import nn
 from halo.ir.shapes import DimExpr
 from halo.nn import TensorType
 
-from ..ir import Call, Constant, Expr, Global, If, Item, Module, Tuple, Var, in_bodies, rewrite, walk
+from ..ir import Call, Constant, Expr, Global, If, Item, Module, Tuple, Var, constant, in_bodies, rewrite, walk
 from ..symbolic import inlined
 
 MOST = 2**28  # bytes of what shapes may depend on
@@ -31,6 +32,10 @@ def folded(e: Expr) -> Expr:
         return e.value.fields[e.index]
     if not isinstance(e, Call) or isinstance(e.op, Global) or not e.children:
         return e
+    if (
+        0 in e.type.shape and e.op is not nn.broadcast_to
+    ):  # no entry is computed, nor is what it would be read from asked for
+        return constant(nn.broadcast_to(Constant(np.zeros((), e.type.dtype.dtype)), shape=e.type.shape))
     if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
         return e
     arrays = tuple(None if a is None else a.data for a in e.args if a is None or isinstance(a, Constant))

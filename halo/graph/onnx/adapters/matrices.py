@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.nn.shapes import decided
 
+from ...ir import Constant
 from ..node import Node, adapter
 
 __all__ = ["scaled", "shifted"]
@@ -26,7 +28,10 @@ def scaled(x: Any, by: float) -> Any:
 
 @adapter("MatMul")
 def _(n: Node) -> Any:
-    return nn.matmul(n[0], n[1])
+    a, b = n[0], n[1]
+    if isinstance(b, Constant) and b.type.ndim > 1 and a.type.ndim:
+        decided("MatMul", a.type.shape[-1], b.type.shape[-2])
+    return nn.matmul(a, b)
 
 
 @adapter("Einsum")

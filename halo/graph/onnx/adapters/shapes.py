@@ -149,6 +149,11 @@ def _(n: Node) -> Any:
     axes, strides = n.ints("axes", 3), n.ints("", 4)
     if "starts" in n.attrs or (n.is_known(1) and n.is_known(2)):
         begin, end = n.ints("starts", 1), n.ints("ends", 2)
+        backwards = [k for k, step in enumerate(strides or ()) if step < 0]
+        for k in backwards:  # from before the first entry on it begins at the first one, which NumPy leaves out
+            extent = n[0].type.shape[axes[k] if axes is not None else k]
+            if isinstance(extent, int) and isinstance(begin[k], int) and begin[k] < -extent:
+                begin = (*begin[:k], -extent, *begin[k + 1 :])
         return nn.strided_slice(n[0], begin=begin, end=end, axes=axes, strides=strides)
     starts, ends = n.each(1), n.each(2)
     axes = tuple(range(len(starts))) if axes is None else axes
