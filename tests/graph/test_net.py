@@ -172,7 +172,7 @@ def test_saved_and_loaded(
     np.testing.assert_array_equal(again(x), net(x))
     assert list(again.outputs) == list(net.outputs)
     assert [g.schedule() for g in again.groups] == [g.schedule() for g in net.groups]
-    assert capsys.readouterr().err == ""
+    assert "compiled again" not in capsys.readouterr().err
     again.save(tmp_path / "again.halo")
     np.testing.assert_array_equal(load(tmp_path / "again.halo")(x), net(x))
     monkeypatch.setattr(artefact, "_made_by", lambda: "another machine")
