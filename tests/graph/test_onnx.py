@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import halo
-from halo import graph
+from halo import graph, nn
 
 onnx = pytest.importorskip("onnx", reason="extra: onnx")
 from onnx import numpy_helper, parser  # noqa: E402  (once it is known to be there)
@@ -287,6 +287,34 @@ def test_weights_decide_axes_that_a_file_leaves_open(nodes: str, shape: tuple[in
     m, x = graph.from_onnx(open_), w(*shape)
     assert str(m.inputs["x"]) == "f32[n, 3, h, w]"
     np.testing.assert_array_equal(m.compile()(x), graph.from_onnx(known).compile()(x))
+
+
+def test_an_operator_of_the_users_own_is_imported_and_fuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    from halo.graph.onnx import Node, adapter
+    from halo.graph.onnx.node import ADAPTERS
+
+    made = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18, "com.example": 1]>
+        g (float[n,3,6,5] x, float[4,3,3,3] k) => (float[n,4,4,3] y) { a = Conv(x, k) b = com.example.Cube(a) y = Relu(b) }""")
+    with pytest.raises(halo.ArgumentError, match=r"com\.example\.Cube \(1\)"):
+        graph.from_onnx(made)
+
+    @nn.op(nn.Kind.ELEMENTWISE)
+    def cube(x: nn.TensorType) -> nn.TensorType:
+        return x
+
+    @cube.strategy("direct")
+    def _(x: nn.Tensor) -> nn.Tensor:
+        return nn.elementwise("cube", lambda v: v * v * v, x)
+
+    monkeypatch.setitem(ADAPTERS, "com.example.Cube", [])
+
+    @adapter("com.example.Cube")
+    def _(n: Node) -> Any:
+        return cube(n[0])
+
+    net, x, k = graph.from_onnx(made).compile(), w(2, 3, 6, 5), w(4, 3, 3, 3)
+    assert any({"cube", "relu"} <= {*g.operators} for g in net.groups)
+    np.testing.assert_allclose(net(x, k), np.maximum(nn.conv2d(x, k) ** 3, 0), rtol=1e-4, atol=1e-5)
 
 
 def test_weights_that_disagree_are_refused() -> None:

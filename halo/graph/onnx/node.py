@@ -144,12 +144,12 @@ ADAPTERS: dict[str, list[tuple[int, Adapter]]] = {}
 
 
 def adapter(op: str, since: int = 1) -> Callable[[Adapter], Adapter]:
-    """Enter an adapter of ONNX's operator `op` into the table: what it means since opset `since`."""
+    """Enter an adapter of ONNX's operator `op` into the table: what it means since opset `since`. One of another domain is
+    called by both names, as "com.example.Square"; what was entered for the same opset before is replaced."""
 
     def enter(f: Adapter) -> Adapter:
-        versions = ADAPTERS.setdefault(op, [])
-        versions.append((since, f))
-        versions.sort(key=lambda version: version[0])
+        others = [version for version in ADAPTERS.get(op, []) if version[0] != since]
+        ADAPTERS[op] = sorted([*others, (since, f)], key=lambda version: version[0])
         return f
 
     return enter
