@@ -183,9 +183,10 @@ def _width(n: Any, dtype: Type) -> int:
     return min(_lanes(n, dtype), Target.host().natural_lanes(dtype))
 
 
-def schedule_across(out: Tensor, axes: Sequence[int]) -> None:
-    """Lines along `axes`, behind which there is an axis of some entries: that many neighbouring ones at once as keep enough
-    sums in flight."""
+def schedule_across(out: Tensor, axis: int, sum_of: tuple[str, str]) -> None:
+    """Lines along `axis`, behind which there is one of some entries: that many neighbouring ones at once as keep enough
+    sums in flight. `sum_of`: a stage that adds up the values of another one, if that is kept. In one loop each is computed
+    once, and added up while it is in a register."""
     f, natural = out.func, Target.host().natural_lanes(out.dtype)
     bound(f, out)
     vars = list(f.definitions.vars)
@@ -194,20 +195,26 @@ def schedule_across(out: Tensor, axes: Sequence[int]) -> None:
     width = next((k * natural for k in (WIDE, 2, 1) if isinstance(n, int) and n >= k * natural), None)
     if width is None:
         width = natural if not isinstance(n, int) else n
-    outer = [u for d, u in enumerate(vars) if d not in axes and d != last]
+    outer = [u for d, u in enumerate(vars) if d not in (axis, last)]
     if isinstance(n, int):
         tiled(f, v, "lines", width, n)
     else:
         f.split(v, "lines", v, width, "guard")
-    f.reorder(*outer, "lines", *(vars[d] for d in axes), v).vectorize(v)
+    f.reorder(*outer, "lines", vars[axis], v).vectorize(v)
     task = in_parallel(f, [*outer, "lines"])
-    for g in line_stages(f):
+    stages = line_stages(f)
+    total, kept = (next((g for g in stages if g.name == name), None) for name in sum_of)
+    for g in stages:
         own = g.definitions.vars
-        u = own[last if len(own) == out.ndim else last - sum(d < last for d in axes)]
+        u = own[last if len(own) == out.ndim else last - (axis < last)]
         g.compute_at(f, task)
         updates = [g.update(k) for k in range(len(g.definitions.updates))]
         for stage in (g, *updates):
             stage.vectorize(u, width)
+        if g is total and kept is not None:
+            s = kept.definitions.vars[axis]
+            updates[0].rename("s0", s).reorder(*own[:axis], s, *own[axis:]).compute_with(kept, s)
+            continue
         if is_streamed(out) and isinstance(n, int) and n > width:  # as `schedule_along`; and the first of these lines
             for x in _lines_read(g, out):
                 if updates:

@@ -28,7 +28,7 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     if is_last(x, d):
         schedule_along(out, d)
     else:
-        schedule_across(out, (d,))
+        schedule_across(out, d, ("line_sum", "line_powers"))
 
 
 class _Line:
@@ -50,9 +50,11 @@ class _Line:
         self.top = fold(
             "line_top", self.rest, self.dtype(-math.inf), halo.max, lambda k: self.line[at(k)], (n,), self.dtype
         )
-        powers = self.powers = Func("line_powers" if kept else "powers")
+        powers, self.powers = Func("powers"), Func("line_powers")
         powers[i] = halo.exp(self.line[i] - self.top[self.rest])
-        self.total = fold("line_sum", self.rest, self.dtype(0), operator.add, lambda k: powers[at(k)], (n,), self.dtype)
+        self.powers[i] = powers[i]
+        added = self.powers if kept and last else powers
+        self.total = fold("line_sum", self.rest, self.dtype(0), operator.add, lambda k: added[at(k)], (n,), self.dtype)
 
 
 def _softmax(x: Any, *, axis: int = -1) -> Any:

@@ -257,7 +257,8 @@ class _Places:
         n = theirs.loops.index(loop) + 1
         pairs = list(zip(mine.loops.dims[:n], theirs.loops.dims[:n], strict=False))
         for a, b in pairs:
-            if (a.name, a.kind, a.axis) != (b.name, b.kind, b.axis):
+            # in order, iterations of a sum and of a pure axis may take turns; any other kind says something of the axis
+            if (a.name, a.kind) != (b.name, b.kind) or (a.kind != "serial" and a.axis != b.axis):
                 d.refuse(
                     f.name,
                     f'their loops differ: {f.name} has "{a.name}" ({a.kind}) where {other} has "{b.name}" ({b.kind})',

@@ -88,6 +88,7 @@ def test_lines_ask_for_the_next_ones(name: str) -> None:
     net = parse(text).compile()
     (group,) = net.groups
     assert str(group.schedule()).count(".prefetch(") == asked
+    assert ("compute_with(line_powers" in str(group.schedule())) == (name == "columns")
     got = net(x)
     np.testing.assert_allclose(got, want(x), rtol=1e-3 if x.dtype == np.float16 else 1e-5, atol=1e-7)
     threads = halo.get_num_threads()
