@@ -1,7 +1,7 @@
 """Aliases: values that are memory of other values, so that no kernel computes them.
 
 A reshape is the memory of its argument, or where it is a result that is computed in its memory. A concatenation whose parts
-follow each other in memory is where its parts are computed: they are memory of it.
+follow each other in memory is where its parts, or what these are reshapes of, are computed: they are memory of it.
 """
 
 from __future__ import annotations
@@ -56,14 +56,17 @@ class Aliases:
         if len(calls) != 1 or calls[0].op is not nn.concatenate:
             return
         axis = calls[0].attrs["axis"] % e.type.ndim
-        own = {id(a) for a in e.args} - self.fixed - self.inside.keys()
-        movable = len(own) == len(calls[0].args) and all(isinstance(a, Call) for a in e.args)
+        parts = [(a, *self.owner(a)) for a in e.children]
+        own = {id(part) for _, part, _ in parts} - self.fixed
+        movable = len(own) == len(calls[0].args) == len(e.args) and all(
+            isinstance(part, Call) and before == 0 and part.type.bytes == a.type.bytes for a, part, before in parts
+        )
         if not movable or math.prod(e.type.shape[:axis]) != 1:
             return
         offset: Any = 0
-        for a in e.children:
-            self.inside[id(a)] = e, offset
-            offset += a.type.bytes
+        for _, part, _ in parts:
+            self.inside[id(part)] = e, offset
+            offset += part.type.bytes
         self.free.add(id(e))
 
 

@@ -234,6 +234,10 @@ def test_the_mean_of_a_picture_is_a_pool(keepdims: bool) -> None:
     ("%0 = multiply(%x, %y); %1 = add(%0, %y); %2 = softmax(%1); %3 = relu(%2); %3", ["multiply_add_softmax", "relu"]),
     ("%0 = add(%x, %y); %1 = softmax(%0, axis=1); %2 = add(%1, %0); %2", ["add", "softmax", "add"]),
     ("%0 = exp(%y); %1 = relu(%x); %2 = rms_norm(%1, %0, axis=0); %2", ["exp", "relu_rms_norm"]),
+    ("%0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = reshape(%0, shape=(4, 32)); %2 = reshape(%1, shape=(1, 8, 4, 4)); %2",
+     ["transpose", "reshape", "reshape_1"]),
+    ("%0 = exp(%x); %1 = reshape(%0, shape=(8, 16)); %2 = transpose(%1, axes=(1, 0)); %3 = reshape(%2, shape=(1, 8, 4, 4)); %3",
+     ["exp_reshape_transpose", "reshape"]),
 ])  # fmt: skip
 def test_fusion(body: str, expected: list[str]) -> None:
     found = groups(program(body, X, Y))

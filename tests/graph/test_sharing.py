@@ -53,6 +53,21 @@ def test_parts_of_a_result_are_computed_where_they_are() -> None:
     np.testing.assert_allclose(out, np.exp(np.concatenate(xs)), rtol=1e-6)
 
 
+def test_parts_that_are_reshaped_are_computed_in_the_whole() -> None:
+    m = parse("""def main(%x: f32[1, n, 4, 6], %y: f32[1, m, 4, 6]) -> f32[1, 24*m + 24*n] {
+      %0 = transpose(%x, axes=(0, 2, 3, 1)); %1 = reshape(%0, shape=(1, <24*n>));
+      %2 = transpose(%y, axes=(0, 2, 3, 1)); %3 = reshape(%2, shape=(1, <24*m>));
+      %4 = concatenate(%3, %1, axis=1); %4 }""")
+    net = m.compile()
+    assert {g.operators for g in net.groups} == {("transpose",)}
+    x, y = RNG.random((1, 3, 4, 6), np.float32), RNG.random((1, 2, 4, 6), np.float32)
+    want = np.concatenate([a.transpose(0, 2, 3, 1).reshape(-1) for a in (y, x)])[None]
+    np.testing.assert_array_equal(net(x, y), want)
+    out = np.empty_like(want)
+    assert net(x, y, out=out) is out
+    np.testing.assert_array_equal(out, want)
+
+
 def test_an_extent_of_many_has_a_name_of_its_own() -> None:
     net = parts(9, "i64[{total}] {{ {lines} %10 = argsort({whole}, descending=True); %10 }}").compile()
     (order,) = [g for g in net.groups if "argsort" in g.name]

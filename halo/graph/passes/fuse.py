@@ -30,6 +30,7 @@ def fuse(m: Module) -> Module:
         for phase in (0, 1):
             for node in nodes:
                 _try(node, phase)
+        _apart(nodes)
         return replace(f, body=_grouped(f.body, nodes, shared))
 
     m = in_bodies(m, fused)
@@ -156,6 +157,19 @@ def _merge(a: _Group, into: _Group) -> None:
         a.up = into
         into.kind = max(into.kind, a.kind)
         into.count += a.count
+
+
+def _apart(nodes: list[_Node]) -> None:
+    """A reshape that is the last of its group leaves it: it is the memory of its argument, which is better computed along the
+    axes that it has."""
+    of = {id(node.expr): node for node in nodes}
+    for last in {id(node.group.root()): node for node in nodes}.values():
+        node = last
+        while isinstance(node.expr, Call) and isinstance(node.expr.op, Op) and node.expr.op.view:
+            source = of[id(node.expr.children[0])]
+            if source.group.root() is not node.group.root():
+                break
+            node.group, node = _Group(node.kind), source
 
 
 # Groups become functions ---------------------------------------------------------------------------------------------
