@@ -22,6 +22,8 @@ from .tensor import Tensor, TensorType
 
 __all__ = ["Layout", "layout_transform"]
 
+STRIP = 16  # rows that go to panels together: of each panel some pages are written, and of each row one is read
+
 
 class Layout:
     """The axes of a layout: (letter, block), block 0 for what is outside.
@@ -130,13 +132,21 @@ def layout_transform(x: TensorType, *, src: str, dst: str, shape: tuple[int, ...
 
 def _schedule(out: Tensor, target: Target, types: Types, attrs: Mapping[str, Any]) -> None:
     """From blocks of channels to rows of points: all the channels of a block are read from the lines of the cache that the
-    first of them brings."""
+    first of them brings. From rows to panels of their columns: some whole rows go to all panels, as those of one panel lie
+    on a page each."""
     (x,) = types
     assert x is not None
     a, b = Layout(attrs["src"]), Layout(attrs["dst"])
     size, lanes = a.block("C") if "C" in a.letters else 1, target.natural_lanes(out.dtype)
     own = layout_transform.infer(types, attrs).shape
     whole = all(isinstance(n, int) for n in (*out.shape, *own)) and out.shape == own
+    if whole and _is_in_panels(a, b) and out.shape[-1] % lanes == 0:
+        f = out.func
+        bound(f, out)
+        panel, row, *columns = f.definitions.vars
+        tiled(f, row, "rows", STRIP, out.shape[1])
+        f.reorder("rows", panel, row, *columns).vectorize(columns[-1], lanes).parallel("rows")
+        return
     unfolds = whole and size > 1 and b.text == b.letters and b.letters.startswith("NC") and len(b.letters) > 2
     if not unfolds or a.axes[-1] != ("C", size) or out.shape[-1] < lanes or out.shape[1] < size:
         points(out, target)
@@ -149,6 +159,14 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Mapping[str, Any
     f.vectorize(v)
     axes = [("co", -(-out.shape[1] // size)), *zip(rows, out.shape[2:-1], strict=True)]
     tasks(f, n, axes, ("co", *rows, "vo", c, v))
+
+
+def _is_in_panels(a: Layout, b: Layout) -> bool:
+    """Whether `b` has pieces of the rows of `a`, those of all rows one after the other."""
+    last = a.letters[-1]
+    return (
+        a.text == a.letters and len(b.letters) > 1 and b.text == f"{last}{a.letters[:-1]}{b.block(last)}{last.lower()}"
+    )
 
 
 @layout_transform.strategy("direct", schedule=_schedule)

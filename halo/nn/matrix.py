@@ -18,7 +18,7 @@ from .op import Kind, Types, op
 from .schedule import TASKS, bound, by_height, epilogues, fetched, in_parallel, summed_loops, tiled
 from .shapes import decided, same_type
 from .tensor import Tensor, TensorType
-from .tiles import CACHED, Tile, register_tile
+from .tiles import CACHED, Tile, register_tile, settled
 
 __all__ = ["dense"]
 
@@ -73,15 +73,16 @@ def _schedule(out: Tensor, target: Target, types: Types, attrs: Any) -> None:
     *matrices, rows, units = out.shape
     lanes = target.natural_lanes(out.dtype)
     width = Layout(attrs["kernel_layout"]).block("O")
-    tile = panel(target, rows, units, out.dtype)
     bound(f, out)
     assert types[1] is not None
     count, line = -(-units // width), types[1].shape[1] * out.dtype.dtype.itemsize
+    tile = panel(target, rows, units, out.dtype)
     above = math.prod(n for n in matrices if isinstance(n, int))
     some, bands = max(count // TASKS, 1), 0
     if isinstance(rows, int) and above * rows * line > CACHED // 2:
         chunks = -(-count // max(CACHED // (width * line), 1))
         some, bands = -(-count // chunks), -(-TASKS // (chunks * above))
+        tile = settled(target, tile, rows, line)
     inner = ("io", "jo") if some * width * line <= CACHED else ("jo", "io")
     outer = ["jt", *batch, "it"] if bands else ["jt", *batch]
     f.split(j, "jo", j, width).split("jo", "jt", "jo", some)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from halo.jit.target import Target
 
-__all__ = ["CACHED", "Tile", "cycles", "register_tile"]
+__all__ = ["CACHED", "Tile", "cycles", "register_tile", "settled"]
 
 PER_STEP = 3.0  # cycles that a step of the reduction takes beside its arithmetic, as measured on AVX-512
 LOAD = 0.75  # cycles of a load, likewise: of a tile with one vector of weights they take longer than its arithmetic
 CACHED = 1 << 20  # bytes of weights that stay in the second-level cache from one strip of rows to the next
 LATENCY = 8  # sums in flight that keep two units of four cycles busy
+PAGE = 4096  # bytes after which lines share a set of the first-level cache
+STAY = 10  # lines of a set that stay there beside those of the weights
+MANY = 100  # rows, with which that can be gained
+AWAY = 1.02  # what a tile of more rows than stay there takes longer, as measured
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,21 @@ def register_tile(target: Target, rows: int, columns: int, vectors: int, whole: 
                 if rate > best:
                     best, found = rate, Tile(r, c, v)
     return found
+
+
+def settled(target: Target, tile: Tile, rows: int, line: int) -> Tile:
+    """`tile`, or one of fewer of many `rows`, of `line` bytes each, one after the other, that do not stay in the second-level
+    cache: where the same column of a tile does not stay in the first either, and not much more is computed twice.
+
+    >>> avx512 = Target("x86_64-unknown-linux-gnu", "", "+avx512f,+avx512bw,+avx512vl")
+    >>> [settled(avx512, Tile(1, 14, 2), rows, line).columns for rows, line in ((1024, 4096), (1024, 3072), (28, 4096))]
+    [10, 14, 14]
+    """
+    most = STAY * PAGE // math.gcd(max(line, 1), PAGE)
+    if tile.columns <= most or rows < MANY:
+        return tile
+    lower = register_tile(target, 1, rows, tile.vectors, whole=True, points=most)
+    return lower if _share(rows, lower.columns) * AWAY >= _share(rows, tile.columns) else tile
 
 
 def cycles(points: int, vectors: int, apart: bool = True) -> float:

@@ -32,3 +32,22 @@ def test_from_blocks_of_channels_to_rows_of_points(data: st.DataObject) -> None:
     kind = {"f32": "float32", "f64": "float64", "f16": "float16", "i8": "int8"}[dtype]
     x = RNG.integers(-99, 99, blocked).astype(kind)
     np.testing.assert_array_equal(net(x), nn.layout_transform.reference(-x, src=src, dst=letters, shape=shape))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_from_rows_to_panels(data: st.DataObject) -> None:
+    """Rows and columns that fill strips and panels and do not; panels of whole vectors, and of less."""
+    block, dtype = data.draw(st.sampled_from([4, 16, 32, 48])), data.draw(st.sampled_from(["f32", "f64", "f16", "i8"]))
+    letters = data.draw(st.sampled_from(["IO", "HIO"]))
+    shape = (*data.draw(st.lists(st.integers(1, 40), min_size=len(letters) - 1, max_size=len(letters) - 1)),
+             data.draw(st.sampled_from([1, 15, 32, 75, 96, 200])))  # fmt: skip
+    dst = f"O{letters[:-1]}{block}o"
+    panels = (-(-shape[-1] // block), *shape[:-1], block)
+    moved = f'layout_transform(%0, src="{letters}", dst="{dst}")'
+    net = parse(
+        f"def main(%x: {dtype}{list(shape)}) -> {dtype}{list(panels)} {{ %0 = negative(%x); %1 = {moved}; %1 }}"
+    ).compile()
+    kind = {"f32": "float32", "f64": "float64", "f16": "float16", "i8": "int8"}[dtype]
+    x = RNG.integers(-99, 99, shape).astype(kind)
+    np.testing.assert_array_equal(net(x), nn.layout_transform.reference(-x, src=letters, dst=dst))

@@ -39,6 +39,7 @@ def test_of_any_shape(rows: list[int], depth: int, units: int, dtype: type) -> N
 
 
 @pytest.mark.parametrize(("rows", "depth", "units", "dtype"), [
+    ((523,), 1024, 100, np.float32), ((2, 130), 512, 70, np.float64),  # a tile of them would share a set of the cache
     ((1030,), 517, 1030, np.float32),  # panels that stay in cache, for a band of rows after the other
     ((3, 700), 300, 97, np.float64),  # all panels do
     ((40, 7), 1000, 530, np.float32),  # bands are whole matrices

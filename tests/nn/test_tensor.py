@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import halo
 from halo import nn
 from halo.nn.shapes import Window, broadcast
-from halo.nn.tiles import register_tile
+from halo.nn.tiles import Tile, register_tile, settled
 
 AVX512 = halo.Target("x86_64-unknown-linux-gnu", "", "+avx512f,+avx512bw,+avx512vl")
 AVX2 = halo.Target("x86_64-unknown-linux-gnu", "", "+avx2,+fma")
@@ -82,6 +82,15 @@ def test_tiles_that_were_measured() -> None:
     assert str(register_tile(AVX512, 56, 56, 16)) == "Tile(rows=1, columns=14, vectors=2)"
     assert str(register_tile(AVX512, 7, 7, 32)) == "Tile(rows=2, columns=7, vectors=2)"
     assert str(register_tile(AVX512, 13, 13, 63)) == "Tile(rows=1, columns=13, vectors=2)"
+
+
+def test_tiles_of_rows_that_share_a_set_of_the_cache() -> None:
+    tile = Tile(1, 14, 2)
+    for rows in (1024, 520, 300):
+        assert settled(AVX512, tile, rows, 4096) == settled(AVX512, tile, rows, 12288) == Tile(1, 10, 2)
+        assert settled(AVX512, tile, rows, 6144) == settled(AVX512, tile, rows, 4100) == tile
+    assert settled(AVX512, tile, 196, 4096) == settled(AVX512, tile, 42, 1 << 16) == tile  # none is computed twice; few
+    assert settled(AVX2, Tile(1, 6, 2), 1024, 4096) == Tile(1, 6, 2)
 
 
 @settings(max_examples=40, deadline=None)
