@@ -8,7 +8,7 @@ site (a loop of a stage, or the root) the Functions computed there are produced,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..ir import algebra as A
@@ -144,19 +144,20 @@ class _Nest:
 
     def loops(self, f: Function, k: int, loops: Loops) -> _Body:
         nest = StageLoops(f, f.definitions[k], loops)
-        return self._inside(f, k, nest, 0)
+        return self._inside(f, k, nest, ())
 
-    def _inside(self, f: Function, k: int, nest: StageLoops, depth: int) -> _Body:
-        """The body of the stage with all loops but the `depth` outermost round it."""
+    def _inside(self, f: Function, k: int, nest: StageLoops, shared: Sequence[LoopRange]) -> _Body:
+        """The body of the stage with all loops round it but the outermost, in whose place are those that it shares."""
         leaf = self._leaf(f, k, f.definitions[k], self._streams(f, f.definitions[k], nest.hints))
         inputs = set(leaf.inputs) if isinstance(leaf, Extern) else set()
         body = _Body(leaf, {r.array for r in reads(_leaf_exprs(leaf))} | inputs)
         for group in reversed(self.groups):
             self._produce(group, body, lambda g: g.compute.kind == "inline" and g.array is not f.array)
         body.keep([g for group in self.groups for g in group if g.compute.kind == "inline" and g.array is not f.array])
-        for at in range(len(nest.dims) - 1, depth - 1, -1):
+        ranges = [*shared, *nest.ranges[len(shared) :]]
+        for at in range(len(nest.dims) - 1, len(shared) - 1, -1):
             self._site([(f, k, nest.dims[at].name)], body)
-            body.stmt = self._for(f, nest, at, nest.define(at, self._fetching(nest, at, nest.ranges, body.stmt)))
+            body.stmt = self._for(f, nest, at, nest.define(at, self._fetching(nest, at, ranges, body.stmt)))
         return body
 
     def _fetching(self, nest: StageLoops, at: int, ranges: list[LoopRange], body: Stmt) -> Stmt:
@@ -203,7 +204,7 @@ class _Nest:
         ]  # fmt: skip
         body = _Body(Block(()), set())
         for (f, k), nest, by in zip(reversed(steps), reversed(nests), reversed(shifts), strict=True):
-            part = self._inside(f, k, nest, depth)
+            part = self._inside(f, k, nest, ranges)
             for e in range(depth - 1, -1, -1):
                 part.stmt = nest.define(e, part.stmt)
             for e in range(depth - 1, -1, -1):

@@ -116,6 +116,20 @@ def test_nothing_depends_on_it(name: str, strategy: str, monkeypatch: pytest.Mon
         f(img=IMG, shape=(40, 66))
 
 
+@pytest.mark.parametrize("loop", ["y", "x"])
+@pytest.mark.parametrize("align", ["start", "end", "none"])
+def test_from_a_loop_that_is_shared(loop: str, align: str) -> None:
+    img, (a, b, f) = halo.Input("img", halo.i32, ndim=2), (halo.Func(name) for name in "abf")
+    a[Y, X] = img[Y, X] + 1
+    b[Y, X] = img[Y, X] * 2
+    f[Y, X] = a[Y, X] + b[Y + 1, X]
+    a.compute_root().prefetch(img, "x", 1, from_="y")
+    b.compute_root().prefetch(img, "x", 2, from_="y").compute_with(a, loop, align)
+    assert "prefetch img" in stages(f)["prefetch"]
+    data = np.arange(63, dtype=np.int32).reshape(9, 7)
+    np.testing.assert_array_equal(f(data, shape=(8, 7)), data[:8] + 1 + 2 * data[1:])
+
+
 @pytest.mark.parametrize("strategy", ["guard", "clamp", "non_faulting"])
 def test_strategies(strategy: str) -> None:
     f, g, img = pipeline()
