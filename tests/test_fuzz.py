@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import halo
@@ -43,6 +43,7 @@ def test_garbage_is_refused(first: int) -> None:
 
 
 @settings(max_examples=100)
+@example(14209)  # a negative extent, beside a stage
 @given(st.integers(0, 2**32))
 def test_garbage_is_refused_anywhere(seed: int) -> None:
     garbage(seed)

@@ -31,6 +31,7 @@ from ..ir.surface import (
     as_expr,
 )
 from ..ir.surface_walk import Rewriter, base
+from ..jit.arrays import as_array
 from ..schedule.copies import Structural
 from ..schedule.directive import Target
 
@@ -108,7 +109,7 @@ def _value(a: Argument, value: Any, loc: Location | None) -> Any:
     if isinstance(value, Expr):
         raise ArgumentError(f"{a.name} is an array, and cannot be an expression", loc=loc,
                             hint="a halo.Func or halo.Input")  # fmt: skip
-    target = value if isinstance(value, Indexable) else Table(value, a.name)
+    target = value if isinstance(value, Indexable) else _table(a.name, value, loc)
     at_rank = getattr(target, "at_rank", None)
     if at_rank is not None:
         target = at_rank(a.ndim)
@@ -117,6 +118,13 @@ def _value(a: Argument, value: Any, loc: Location | None) -> Any:
             f"{a.name} is subscripted by {a.ndim} indices, and {_what(value)} has {target.ndim} axes", loc=loc
         )
     return target
+
+
+def _table(name: str, value: Any, loc: Location | None) -> Table:
+    try:
+        return Table(value if isinstance(value, (list, tuple)) else as_array(value, name), name)
+    except ArgumentError as error:
+        raise ArgumentError(error.message, loc=loc, hint=error.hint) from error
 
 
 def _what(value: Any) -> str:

@@ -158,7 +158,10 @@ class Op:
 
     def infer(self, types: Types, attrs: Mapping[str, Any]) -> TensorType:
         """The type of the result. Raises ArgumentError where the arguments do not fit."""
-        return self.rule(*types, **attrs)
+        found: TensorType = self.rule(*types, **attrs)
+        if any(isinstance(n, int) and n < 0 for n in found.shape):
+            raise ArgumentError(f"{self.name} gives {found}, and no extent is negative", loc=here())
+        return found
 
     def chosen(self, types: Types, attrs: Mapping[str, Any], target: Target, name: str | None = None) -> Strategy:
         """The first strategy that can be used, or the one of that name."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import halo
@@ -362,6 +362,7 @@ def _check(child: Child, data: bytes) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(0, 3_999_456_760)  # a Resize by negative numbers
 @given(st.integers(0, len(MODELS) - 1), st.integers(0, 2**32))
 def test_damaged_files(child: Child, which: int, seed: int) -> None:
     _check(child, damaged(MODELS[which], seed))

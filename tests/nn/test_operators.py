@@ -548,6 +548,7 @@ def test_nan_and_negative_zero_go_through_relu_and_pools() -> None:
     (lambda: nn.layer_norm(r(2, 3), r(4)), "broadcast"),
     (lambda: nn.group_norm(r(1, 4, 2), r(4), r(4), groups=3), "are not 3 groups"),
     (lambda: nn.gelu(r(2), approximate="sigmoid"), "no approximation"),
+    (lambda: nn.resize(r(2), size=(-3,)), "no extent is negative"),
     (lambda: nn.resize(r(2), size=(3,), mode="area"), "no mode 'area'"),
     (lambda: nn.grid_sample(r(1, 1, 2, 2), r(1, 2, 3)), "are none of"),
     (lambda: nn.one_hot(ints(3), r(2), r(2), depth=3), "one value on"),
