@@ -15,7 +15,7 @@ from .matrix import dense
 from .shape import transpose
 from .tensor import type_of
 
-__all__ = ["batch_matmul", "gemm"]
+__all__ = ["batch_matmul", "gemm", "scaled"]
 
 
 def gemm(a: Any, b: Any, c: Any = None, *, alpha: float = 1.0, beta: float = 1.0, trans_a: bool = False,
@@ -33,18 +33,19 @@ def gemm(a: Any, b: Any, c: Any = None, *, alpha: float = 1.0, beta: float = 1.0
             raise ArgumentError(f"gemm takes matrices, not {type_of(x)}", loc=here(), hint="nn.matmul(a, b)")
     a = transpose(a, axes=(1, 0)) if trans_a else a
     if type_of(a).dtype is not f32:
-        product = _scaled(matmul(a, transpose(b, axes=(1, 0)) if trans_b else b), alpha)
-        return product if c is None else add(product, _scaled(c, beta))
-    weight = _scaled(b if trans_b else transpose(b, axes=(1, 0)), alpha)
+        product = scaled(matmul(a, transpose(b, axes=(1, 0)) if trans_b else b), alpha)
+        return product if c is None else add(product, scaled(c, beta))
+    weight = scaled(b if trans_b else transpose(b, axes=(1, 0)), alpha)
     if c is None:
         return dense(a, weight)
-    c = _scaled(c, beta)
+    c = scaled(c, beta)
     if type_of(c).shape == type_of(weight).shape[:1]:
         return dense(a, weight, c)
     return add(dense(a, weight), c)
 
 
-def _scaled(x: Any, by: float) -> Any:
+def scaled(x: Any, by: float) -> Any:
+    """x times a number of its type; itself, where that is 1."""
     return x if by == 1 else multiply(x, np.asarray(by, type_of(x).dtype.dtype))
 
 

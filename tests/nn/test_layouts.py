@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,18 @@ from halo import nn
 from halo.graph import parse
 
 RNG = np.random.default_rng(7)
+
+
+def check(dtype: str, shape: tuple[int, ...], made: tuple[int, ...], /, **attrs: Any) -> None:
+    """A net that transforms what it computes gives what the reference makes of that."""
+    named = ", ".join(f'{k}="{v}"' if isinstance(v, str) else f"{k}={v}" for k, v in attrs.items())
+    net = parse(
+        f"def main(%x: {dtype}{list(shape)}) -> {dtype}{list(made)} {{ "
+        f"%0 = negative(%x); %1 = layout_transform(%0, {named}); %1 }}"
+    ).compile()
+    kind = {"f32": "float32", "f64": "float64", "f16": "float16", "i8": "int8"}[dtype]
+    x = RNG.integers(-99, 99, shape).astype(kind)
+    np.testing.assert_array_equal(net(x), nn.layout_transform.reference(-x, **attrs))
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,13 +39,7 @@ def test_from_blocks_of_channels_to_rows_of_points(data: st.DataObject) -> None:
     )
     shape = (n, c, *(data.draw(st.integers(1, 5)) for _ in letters[2:-1]), v)
     src, blocked = f"{letters}{block}c", (n, -(-c // block), *shape[2:], block)
-    moved = f'layout_transform(%0, src="{src}", dst="{letters}", shape={shape})'
-    net = parse(
-        f"def main(%x: {dtype}{list(blocked)}) -> {dtype}{list(shape)} {{ %0 = negative(%x); %1 = {moved}; %1 }}"
-    ).compile()
-    kind = {"f32": "float32", "f64": "float64", "f16": "float16", "i8": "int8"}[dtype]
-    x = RNG.integers(-99, 99, blocked).astype(kind)
-    np.testing.assert_array_equal(net(x), nn.layout_transform.reference(-x, src=src, dst=letters, shape=shape))
+    check(dtype, blocked, shape, src=src, dst=letters, shape=shape)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,10 +52,4 @@ def test_from_rows_to_panels(data: st.DataObject) -> None:
              data.draw(st.sampled_from([1, 15, 32, 75, 96, 200])))  # fmt: skip
     dst = f"O{letters[:-1]}{block}o"
     panels = (-(-shape[-1] // block), *shape[:-1], block)
-    moved = f'layout_transform(%0, src="{letters}", dst="{dst}")'
-    net = parse(
-        f"def main(%x: {dtype}{list(shape)}) -> {dtype}{list(panels)} {{ %0 = negative(%x); %1 = {moved}; %1 }}"
-    ).compile()
-    kind = {"f32": "float32", "f64": "float64", "f16": "float16", "i8": "int8"}[dtype]
-    x = RNG.integers(-99, 99, shape).astype(kind)
-    np.testing.assert_array_equal(net(x), nn.layout_transform.reference(-x, src=letters, dst=dst))
+    check(dtype, shape, panels, src=letters, dst=dst)

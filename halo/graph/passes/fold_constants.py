@@ -32,9 +32,7 @@ def folded(e: Expr) -> Expr:
         return e.value.fields[e.index]
     if not isinstance(e, Call) or isinstance(e.op, Global) or not e.children:
         return e
-    if (
-        0 in e.type.shape and e.op is not nn.broadcast_to
-    ):  # no entry is computed, nor is what it would be read from asked for
+    if 0 in e.type.shape and e.op is not nn.broadcast_to:  # nothing is computed, nor asked for to be read
         return constant(nn.broadcast_to(Constant(np.zeros((), e.type.dtype.dtype)), shape=e.type.shape))
     if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
         return e

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from halo import nn
 from halo.nn.shapes import decided
 
 from ...ir import Constant
 from ..node import Node, adapter
 
-__all__ = ["scaled", "shifted"]
+__all__ = ["shifted"]
 
 
 @adapter("Gemm")
@@ -20,10 +18,6 @@ def _(n: Node) -> Any:
     alpha, beta = float(n.attrs.get("alpha", 1)), float(n.attrs.get("beta", 1))
     return nn.gemm(n[0], n[1], n.get(2), alpha=alpha, beta=beta, trans_a=bool(n.attrs.get("transA")),
                    trans_b=bool(n.attrs.get("transB")))  # fmt: skip
-
-
-def scaled(x: Any, by: float) -> Any:
-    return x if by == 1 else nn.multiply(x, np.asarray(by, x.type.dtype.dtype))
 
 
 @adapter("MatMul")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from halo import nn
+from halo.nn.products import scaled
 
 from ...ir import Constant
 from ..node import ADAPTERS, Node, adapter
-from .matrices import scaled
 
 __all__ = ["activated", "channels_last", "channels_second", "standard"]
 
