@@ -28,6 +28,7 @@ _MAGIC = b"halo1\n"
 _SUFFIX = ".bin"
 _MEMO = "sources-"
 _STALE = 3600.0  # seconds after which a temporary file has lost its writer
+_UNSEEN = 64  # a process writes at most this part of the limit before it lists the directory again
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _State:
         self.hits = self.misses = 0
         self.memory: OrderedDict[str, bytes] = OrderedDict()
         self.directories: dict[tuple[str, ...], Path | None] = {}
+        self.room: dict[tuple[Path, int], int] = {}  # (directory, limit) -> bytes to write before it is listed again
         self.sources = ""
 
     def unlock(self) -> None:
@@ -97,7 +99,7 @@ def put(key: str, data: bytes) -> None:
         return
     try:
         _write(directory / (key + _SUFFIX), data)
-        _evict(directory, options.cache_limit)
+        _keep_to(options.cache_limit, directory, len(_MAGIC) + 32 + len(data))
     except OSError:
         pass  # a full or vanished disk: the code is compiled again next time
 
@@ -218,17 +220,29 @@ def _entries(directory: Path) -> list[tuple[Path, int, float]]:
     return sorted(found, key=lambda entry: entry[2])
 
 
-def _evict(directory: Path, limit: int) -> None:
-    """Delete the longest unused entries until a tenth of `limit` is free again."""
+def _keep_to(limit: int, directory: Path, written: int) -> None:
+    """Evict if those bytes may have been too many. To list thousands of entries takes longer than to write one: what other
+    processes write is seen only once this one has written its share."""
+    with _state.lock:
+        room = _state.room[directory, limit] = _state.room.get((directory, limit), 0) - written
+    if room < 0:
+        room = min(_evict(directory, limit), limit // _UNSEEN)
+        with _state.lock:
+            _state.room[directory, limit] = room
+
+
+def _evict(directory: Path, limit: int) -> int:
+    """Delete the longest unused entries until a tenth of `limit` is free again, if it is exceeded. The bytes left."""
     entries = _entries(directory)
     total = sum(size for _, size, _ in entries)
     if total <= limit:
-        return
+        return limit - total
     for path, size, _ in entries:
         _delete(path)
         total -= size
         if total <= limit - limit // 10:
-            return
+            break
+    return limit - total
 
 
 def _remember(key: str, data: bytes, limit: int) -> None:

@@ -80,6 +80,28 @@ def test_least_recently_used_goes_first(directory):
         assert [k for k in ("k0", "k1", "k2", "k3", "new") if (directory / f"{k}.bin").exists()] == ["k0", "k3", "new"]
 
 
+def test_a_directory_is_not_listed_for_each_entry(directory, monkeypatch):
+    looks = []
+    monkeypatch.setattr(cache, "_entries", lambda d, real=cache._entries: looks.append(d) or real(d))
+    with config.options(cache_limit=6400 << 10):
+        for k in range(20):
+            cache.put(f"k{k}", bytes(10 << 10))
+    assert 2 <= len(looks) <= 4
+
+
+def test_what_other_processes_write_is_evicted_too(directory):
+    with config.options(cache_limit=64_000):
+        cache.put("mine", bytes(10))
+        for k in range(8):
+            path = directory / f"other{k}.bin"
+            path.write_bytes(bytes(10_000))
+            os.utime(path, (k + 1e9,) * 2)
+        for k in range(4):
+            cache.put(f"k{k}", bytes(300))
+    assert sum(path.stat().st_size for path in directory.iterdir()) <= 64_000
+    assert cache.get("mine") is not None
+
+
 def test_larger_than_the_limit_is_not_kept():
     with config.options(cache_limit=10):
         cache.put("k", bytes(11))
@@ -154,7 +176,7 @@ def test_a_disk_that_is_full(directory, monkeypatch):
 
 
 def test_temporary_files_of_dead_writers_are_removed(directory):
-    cache.put("k", b"x")
+    directory.mkdir()
     old, young = directory / "a.tmp", directory / "b.tmp"
     for path in (old, young):
         path.write_bytes(b"half")
