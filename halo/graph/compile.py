@@ -21,6 +21,7 @@ from .memory import aligned
 from .net import Net, Source
 from .passes.fold_constants import fold_constants
 from .pieces import Pieces, cut
+from .repeats import Repeats, equated
 from .sharing import Shared
 from .symbolic import fixed, substituted
 from .text import constant_names
@@ -40,6 +41,9 @@ SHOWN = 2.0  # seconds after which a compilation says how far it is
 def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Mapping[str, Any] | None = None,
             progress: Callable[[str], None] | None = None) -> Net:  # fmt: skip
     """The program as machine code. It takes every extent of a symbolic axis, and is not compiled again for another one.
+
+    Axes of different names that meet where arrays broadcast are taken to be equal. For calls in which one of them is 1, and
+    repeated, the program is compiled once more, when the first such call comes; for that its constants are kept.
 
     Where only running tells an extent, a Loop that stacks rows until its condition fails, say, it is cut into several
     functions there, with Python in between: `Pieces`, which is used as any Net.
@@ -62,6 +66,14 @@ def _compiled(
 ) -> Net:
     if shapes:
         m = fixed(m, shapes)
+    dense = equated(m)
+    net = _dense(dense, schedules, say)
+    if dense is not m:
+        net.repeat(Repeats(m, compile), m)
+    return net
+
+
+def _dense(m: Module, schedules: Mapping[str, Any], say: Callable[[str], None]) -> Net:
     if any(map(is_open, walk(m.main.body))):
         m = _after_passes(cut(fold_constants(m)), say)
     else:

@@ -29,6 +29,7 @@ class Interface:
 
     def __init__(self, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType]) -> None:
         self.inputs, self.outputs, self.several = dict(inputs), dict(outputs), len(outputs) != 1
+        self._taken, self._given = self.inputs, self.outputs  # where those are for people
         self._module: Callable[[], Module | None] = lambda: None
         self._shapes: Mapping[str, Any] | None = None
         self._tapped: dict[tuple[str, ...], Any] = {}
@@ -82,9 +83,9 @@ class Interface:
             if name not in given:
                 raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
             found.append(array_of(given[name], name))
-        types = self.inputs.values()
+        types = self._taken.values()
         dims: dict[str, int] = values_of((t.shape for t in types), [a.shape for a in found])
-        for a, (name, t) in zip(found, self.inputs.items(), strict=True):
+        for a, (name, t) in zip(found, self._taken.items(), strict=True):
             fits = a.shape == t.shape or (a.shape == evaluated(t.shape, dims) and within(t.shape, a.shape))
             if a.dtype != t.dtype.dtype or not fits:
                 known = ", ".join(f"{n} = {v}" for n, v in dims.items() if v >= 0)
@@ -103,7 +104,7 @@ class Interface:
     def outs(self, out: Any, dims: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
         """The arrays that a call gives: new ones, or those on the memory of what `out` has. Raises ArgumentError where these do
         not fit."""
-        shapes = [evaluated(t.shape, dims) for t in self.outputs.values()]
+        shapes = [evaluated(t.shape, dims) for t in self._given.values()]
         if out is None:
             if any(n < 0 for shape in shapes for n in shape):
                 raise ArgumentError(f"the result has no shape {shapes}", loc=here())

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import DimExpr
 from halo.jit.driver import Driver
 from halo.jit.entry import slow_path
 from halo.jit.extents import Extents
@@ -28,6 +27,7 @@ from .ir import Call, Function, Module, walk
 from .kernels import scheduled
 from .memory import ALIGNMENT
 from .plan import Plan
+from .repeats import Repeats
 
 if TYPE_CHECKING:
     from halo import Func, nn
@@ -131,14 +131,9 @@ class Frame:
         self._head[1:] = -1
         need = driver.place(self.address, dims, self.base)
         if need < 0:
-            c = extents.conditions[-1 - need]
-            of = dict(zip(extents.dims, dims, strict=True))
-            a, b = (n.evaluate(of) if isinstance(n, DimExpr) else n for n in (c.a, c.b))
-            given = ", ".join(f"{name} = {n}" for name, n in of.items())
-            hint = "an axis that is repeated is 1 in the program: compile(shapes={...})" if 1 in (a, b) else ""
-            raise ArgumentError(
-                f"{c.says} takes {c.a} {c.relation} {c.b}, and they are {a} and {b} ({given})", loc=here(), hint=hint
-            )
+            error = extents.conditions[-1 - need].failed(dict(zip(extents.dims, dims, strict=True)).__getitem__)
+            assert error is not None
+            raise error
         if need > self.arena:
             self._allocate(need)
             driver.place(self.address, dims, self.base)
@@ -154,6 +149,8 @@ class Net(Interface):
     >>> net(np.array([-1, 2], np.float32))
     array([0., 2.], dtype=float32)
     """
+
+    _repeats: Repeats | None = None
 
     def __init__(
         self, plan: Plan, kernels: Mapping[str, Kernel], constants: Mapping[str, Array], source: Source
@@ -171,6 +168,16 @@ class Net(Interface):
         slow, binder = slow_path(self), self.binder
         self._entry = None if binder is None else self.driver.entry(binder, plan.shapes, slow)
         self._call = functools.partial(slow, 0) if self._entry is None else self._entry.function
+
+    def repeat(self, repeats: Repeats, m: Module) -> None:
+        """Take calls that repeat axes, too, as the program `m` does of which this net is the dense one."""
+        self._repeats = repeats
+        self.inputs, self.outputs = m.inputs, dict(zip(self.outputs, (e.type for e in m.main.outputs), strict=True))
+
+    def taking(self, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Net:
+        """The net that computes a call with these arrays: this one, or one in which axes are repeated."""
+        other = None if self._repeats is None else self._repeats.net(args, inputs)
+        return self if other is None else other.taking(args, inputs)
 
     @property
     def nets(self) -> Mapping[str, Net]:
@@ -192,7 +199,8 @@ class Net(Interface):
 
     def _slow(self, _: int, /, *args: Any, out: Any = None, **inputs: Any) -> Any:
         """The call in full, for what machine code does not serve."""
-        outs = self._results(*self.arrays(args, inputs), out)
+        net = self.taking(args, inputs)
+        outs = net._results(*net.arrays(args, inputs), out)
         return tuple(outs) if self.several else outs[0]
 
     def _results(self, arrays: list[Array], dims: Mapping[str, int], out: Any = None) -> list[Any]:
@@ -292,13 +300,14 @@ class Net(Interface):
 
     def benchmark(self, *args: Any, seconds: float = 1.0, **inputs: Any) -> float:
         """The median time of a call, in seconds, of as many as fit."""
-        arrays, _ = self.arrays(args, inputs)
-        out = self(*arrays)
+        net = self.taking(args, inputs)
+        arrays, _ = net.arrays(args, inputs)
+        out = net(*arrays)
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < 5 or time.perf_counter() < end:
             start = time.perf_counter()
-            self(*arrays, out=out)
+            net(*arrays, out=out)
             times.append(time.perf_counter() - start)
         return statistics.median(times[1:])
 
@@ -309,11 +318,13 @@ class Net(Interface):
 
         rng = np.random.default_rng(0)
         if not args and not inputs:
-            for name, t in self.inputs.items():
+            for name, t in self._taken.items():
                 if not all(isinstance(n, int) for n in t.shape):
                     raise ArgumentError(f"{name} is of {t}, and a profile is of some extents", loc=here(),
                                         hint=f"profile({name}=...)")  # fmt: skip
-            inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self.inputs.items()}
+            inputs = {n: rng.random(t.static, np.float32).astype(t.dtype.dtype) for n, t in self._taken.items()}
+        if (net := self.taking(args, inputs)) is not self:
+            return net.profile(*args, runs=runs, **inputs)
         arrays, dims = self.arrays(args, inputs)
         found = iter(rows := profile(self, self.calls(arrays, dims), runs))
         for net in self.nets.values():

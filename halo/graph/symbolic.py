@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import Dim, DimExpr, as_extents, dim_max, dims_of, values_of, within
+from halo.ir.shapes import SYMBOLIC, Dim, DimExpr, as_extents, dims_of, values_of, within
 from halo.nn import TensorType
 
 from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
@@ -39,7 +39,7 @@ def substituted(value: Any, of: Mapping[str, Any]) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(substituted(v, of) for v in value)
     if isinstance(value, DimExpr):
-        return value.evaluate(lambda name: of.get(name, Dim(name)), dim_max)
+        return value.evaluate(lambda name: of.get(name, Dim(name)), SYMBOLIC)
     return value
 
 

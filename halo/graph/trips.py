@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from halo.ir.shapes import Dim, DimExpr, dim_max
+from halo.ir.shapes import SYMBOLIC, Dim, DimExpr, dim_max
 
 from .ir import Call, Constant, Expr, Var
 from .shape_arithmetic import values
@@ -75,5 +75,5 @@ def _slope(left: Any) -> Any:
     if not isinstance(left, DimExpr):
         return 0
     of = {STEP.name: STEP + 1}
-    more = left.evaluate(lambda name: of.get(name, Dim(name)), dim_max) - left
+    more = left.evaluate(lambda name: of.get(name, Dim(name)), SYMBOLIC) - left
     return more if isinstance(more, int) else None

@@ -11,19 +11,23 @@ import ast
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ArgumentError, UnknownValueError, here
 
 __all__ = [
+    "SYMBOLIC",
     "Dim",
     "DimExpr",
     "Extents",
+    "Folds",
     "Told",
     "as_extents",
+    "dim_join",
     "dim_max",
     "dim_min",
     "dims_of",
+    "met",
     "never_negative",
     "shown",
     "told",
@@ -99,14 +103,14 @@ class DimExpr:
 
     __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = __float__ = __bool__ = __truediv__ = _unknown
 
-    def evaluate(self, of: Mapping[str, Any] | Callable[[str], Any], most: Callable[[Any, Any], Any] = max) -> Any:
-        """Its value where each Dim has the value `of` its name: of integers, or of whatever has their operators."""
+    def evaluate(self, of: Mapping[str, Any] | Callable[[str], Any], folds: Folds | None = None) -> Any:
+        """Its value where each Dim has the value `of` its name: of integers, or of whatever has their operators and `folds`."""
         value = of if callable(of) else of.__getitem__
         total: Any = 0
         for atoms, c in self.terms:
             product: Any = c
             for k, a in enumerate(atoms):
-                found = value(a.name) if isinstance(a, Dim) else a.evaluate(value, most)
+                found = value(a.name) if isinstance(a, Dim) else a.evaluate(value, folds or _INTEGERS)
                 product = found if c == 1 and k == 0 else product * found
             total = product if isinstance(total, int) and total == 0 else total + product
         return total
@@ -132,19 +136,26 @@ class Dim(DimExpr):
         self.terms = (((self,), 1),)
 
 
+class Folds(NamedTuple):
+    """How values of some kind fold: the larger one of two, and the extent of two axes that meet (see `dim_join`)."""
+
+    larger: Callable[[Any, Any], Any]
+    joined: Callable[[Any, Any], Any]
+
+
 class _Fold:
-    """`a//b`, 0 where `b` is; or the larger one of `a` and `b`."""
+    """`a//b`, 0 where `b` is; the larger one of `a` and `b`; or that of them which is not 1."""
 
     __slots__ = ("a", "b", "op", "text")
 
     def __init__(self, op: str, a: Any, b: Any) -> None:
         self.op, self.a, self.b = op, a, b
-        self.text = f"{_factor(a)}//{_factor(b)}" if op == "//" else f"max({a}, {b})"
+        self.text = f"{_factor(a)}//{_factor(b)}" if op == "//" else f"{op}({a}, {b})"
 
-    def evaluate(self, value: Callable[[str], Any], most: Callable[[Any, Any], Any]) -> Any:
-        a, b = (n.evaluate(value, most) if isinstance(n, DimExpr) else n for n in (self.a, self.b))
-        if self.op == "max":
-            return most(a, b)
+    def evaluate(self, value: Callable[[str], Any], folds: Folds) -> Any:
+        a, b = (n.evaluate(value, folds) if isinstance(n, DimExpr) else n for n in (self.a, self.b))
+        if self.op != "//":
+            return (folds.larger if self.op == "max" else folds.joined)(a, b)
         return 0 if isinstance(b, int) and b == 0 else a // b
 
 
@@ -228,6 +239,32 @@ def dim_min(a: Any, b: Any) -> Any:
     return -dim_max(-a, -b)
 
 
+def dim_join(a: Any, b: Any) -> Any:
+    """The extent of the axis that two make which meet where arrays broadcast: both are equal, or one is 1 and repeated.
+
+    >>> dim_join(Dim("n"), 1), dim_join(Dim("n"), Dim("m")), dim_join(Dim("n"), dim_join(Dim("m"), Dim("n")))
+    (n, join(m, n), join(m, n))
+    """
+    parts = {str(n): n for n in (*met(a), *met(b)) if n != 1}
+    known = [n for n in parts.values() if isinstance(n, int)]
+    if known or not parts:
+        return known[0] if known else 1
+    *others, found = (parts[text] for text in sorted(parts))
+    for n in reversed(others):
+        found = _one(_Fold("join", n, found))
+    return found
+
+
+def met(n: Any) -> Iterator[Any]:
+    """The extents that meet in `n`: itself, if none do."""
+    atoms = n.terms[0][0] if isinstance(n, DimExpr) and len(n.terms) == 1 and n.terms[0][1] == 1 else ()
+    if len(atoms) == 1 and isinstance(fold := atoms[0], _Fold) and fold.op == "join":
+        yield from met(fold.a)
+        yield from met(fold.b)
+    else:
+        yield n
+
+
 def never_negative(n: Any) -> bool:
     """Whether that is plain to see of an integer or an extent: Dims are none."""
     if all(_is_sum_of(atoms, c) for atoms, c in _terms(n)):
@@ -253,7 +290,12 @@ def _has_sign(a: Atom, sign: int) -> bool:
         return sign == 1
     if a.op == "//":
         return never_negative(sign * a.a) and never_negative(a.b)
-    return (any if sign == 1 else all)((never_negative(sign * a.a), never_negative(sign * a.b)))
+    return (any if sign == 1 and a.op == "max" else all)((never_negative(sign * a.a), never_negative(sign * a.b)))
+
+
+_INTEGERS = Folds(max, lambda a, b: b if a == 1 else a)
+SYMBOLIC = Folds(dim_max, dim_join)
+"""Of extents that are arithmetic over Dims themselves."""
 
 
 def _terms(n: Any) -> Any:
@@ -407,6 +449,8 @@ def _parsed(text: str) -> Any:
                 return _OPERATORS[type(op)](value(a), value(b))
             case ast.Call(ast.Name("max"), [a, b]):
                 return dim_max(value(a), value(b))
+            case ast.Call(ast.Name("join"), [a, b]):
+                return dim_join(value(a), value(b))
         raise _no_shape(text)
 
     try:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
 from ..types import Type, as_type, i32
-from .shapes import DimExpr, as_extents
+from .shapes import DimExpr, Folds, as_extents
 from .ufuncs import UFUNCS
 
 __all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "External", "Function", "IndexVar",
@@ -227,8 +227,7 @@ class Param(Expr):
 
     def __init__(self, name: str, dtype: Any = None, default: Any = None) -> None:
         self.name, self.default = _identifier(name), default
-        self.type = None if dtype is None else as_type(dtype)
-        self._where = _site()
+        self.type, self._where = None if dtype is None else as_type(dtype), _site()
 
 
 class Extent(Expr):
@@ -457,8 +456,8 @@ class RDom(Located):
         """Run only at the points where `condition` (of these and of pure variables) holds."""
         if self._used:
             raise DefinitionError("the domain is used already: give its condition before the first use", loc=self.loc)
-        condition = as_expr(condition)
-        self._condition = condition if self._condition is None else Call("and", (self._condition, condition))
+        own, before = as_expr(condition), self._condition
+        self._condition = own if before is None else Call("and", (before, own))
         return self
 
     def condition(self) -> Expr | None:
@@ -557,22 +556,27 @@ def as_expr(value: Any) -> Expr:
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
         return Literal(value)
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        type = as_type(value.dtype)
-        return Literal(float(value) if type.is_float else value.item(), type)
+        own = as_type(value.dtype)
+        return Literal(float(value) if own.is_float else value.item(), own)
     if isinstance(value, RDom) and len(value) == 1:
         return value[0]
     if isinstance(value, DimExpr):
-        return as_expr(value.evaluate(lambda name: Param(name, i32), lambda *a: Call("max", tuple(map(as_expr, a)))))
-    hint = f"{value.name}[...]: subscript it with index variables" if isinstance(value, Indexable) else ""
-    if isinstance(value, (np.ndarray, list, tuple)):
+        return as_expr(value.evaluate(lambda name: Param(name, i32), _FOLDS))
+    what, hint = f"a {type(value).__module__}.{type(value).__qualname__}", ""
+    if isinstance(value, Indexable):
+        what, hint = repr(value), f"{value.name}[...]: subscript it with index variables"
+    elif isinstance(value, (np.ndarray, list, tuple)):
         hint = "subscript the table with index variables, or make it a halo.Input"
-    raise DefinitionError(f"{_describe(value)} is not a value of the language", loc=_place.loc or _caller(), hint=hint)
+    raise DefinitionError(f"{what} is not a value of the language", loc=_place.loc or _caller(), hint=hint)
+
+
+_FOLDS = Folds(lambda a, b: Call("max", (as_expr(a), as_expr(b))),
+               lambda a, b: Call("select", (as_expr(a) == 1, as_expr(b), as_expr(a))))  # fmt: skip
 
 
 def convert(type: Type, value: Any) -> Expr:
     """`halo.u8(value)`: a cast of an expression; a number, which must fit, as a constant of that type."""
-    expr = as_expr(value)
-    if not isinstance(expr, Literal):
+    if not isinstance(expr := as_expr(value), Literal):
         return Call("cast", (expr,), type)
     number = expr.value
     if type.is_bool or type.is_float:
@@ -594,7 +598,3 @@ def _identifier(name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise DefinitionError(f"a name is an identifier, not {name!r}", loc=_place.loc or _caller())
     return name
-
-
-def _describe(value: Any) -> str:
-    return repr(value) if isinstance(value, Indexable) else f"a {type(value).__module__}.{type(value).__qualname__}"

@@ -8,11 +8,12 @@ writes every slot of the frame that depends on the extents `dims`: extents, stri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.shapes import DimExpr
+from ..errors import ArgumentError, here
+from ..ir.shapes import DimExpr, dims_of
 
 __all__ = ["Condition", "Extents", "Writer"]
 
@@ -21,12 +22,26 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 @dataclass(frozen=True)
 class Condition:
-    """`a == b`, or `a >= b`, of extents. `says` is for people."""
+    """`a == b`, or `a >= b`, of extents, or `a ~ b`: they are equal, or a is 1. `says` is for people."""
 
     relation: str
     a: Any
     b: Any
     says: str
+
+    def failed(self, of: Callable[[str], int]) -> ArgumentError | None:
+        """What a call is told in which it does not hold, with the extents `of` these names."""
+        a, b = (n.evaluate(of) if isinstance(n, DimExpr) else n for n in (self.a, self.b))
+        if a >= b if self.relation == ">=" else a == b or (self.relation == "~" and a == 1):
+            return None
+        names = dict.fromkeys(name for n in (self.a, self.b) for name in dims_of(n))
+        given = ", ".join(f"{name} = {of(name)}" for name in names)
+        what, hint = f"takes {self.a} {self.relation} {self.b}", ""
+        if self.relation == "~":
+            what, hint = f"broadcasts {self.a} to {self.b}", "an extent that is equal, or 1"
+        elif 1 in (a, b):
+            hint = "an axis that is repeated is 1 in the program: compile(shapes={...})"
+        return ArgumentError(f"{self.says} {what}, and they are {a} and {b} ({given})", loc=here(), hint=hint)
 
 
 @dataclass(frozen=True)
@@ -86,11 +101,21 @@ class Writer:
 
     def fold(self, n: Any) -> str:
         a, b = self.value(n.a), self.value(n.b)
-        return self.larger(a, b) if n.op == "max" else self.new(f"call i64 @floordiv(i64 {a}, i64 {b})")
+        if n.op == "//":
+            return self.new(f"call i64 @floordiv(i64 {a}, i64 {b})")
+        return self.larger(a, b) if n.op == "max" else self.chosen(self.new(f"icmp eq i64 {a}, 1"), b, a)
 
     def larger(self, a: str, b: str) -> str:
-        more = self.new(f"icmp sgt i64 {a}, {b}")
-        return self.new(f"select i1 {more}, i64 {a}, i64 {b}")
+        return self.chosen(self.new(f"icmp sgt i64 {a}, {b}"), a, b)
+
+    def chosen(self, where: str, then: str, otherwise: str) -> str:
+        return self.new(f"select i1 {where}, i64 {then}, i64 {otherwise}")
+
+    def holds(self, relation: str, a: str, b: str) -> str:
+        found = self.new(f"icmp {'sge' if relation == '>=' else 'eq'} i64 {a}, {b}")
+        if relation == "~":
+            found = self.new(f"or i1 {found}, {self.new(f'icmp eq i64 {a}, 1')}")
+        return found
 
     def store(self, slot: int, value: str) -> None:
         at = self.new(f"getelementptr i64, ptr %frame, i64 {slot}")
@@ -98,7 +123,7 @@ class Writer:
 
     def function(self, x: Extents) -> str:
         for k, c in enumerate(x.conditions):
-            holds = self.new(f"icmp {'eq' if c.relation == '==' else 'sge'} i64 {self.value(c.a)}, {self.value(c.b)}")
+            holds = self.holds(c.relation, self.value(c.a), self.value(c.b))
             self.lines += [
                 f"  br i1 {holds}, label %good{k}, label %bad{k}",
                 f"bad{k}:",

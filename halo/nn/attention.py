@@ -20,7 +20,7 @@ from .lines import along, extent, line_stages
 from .op import Kind, Types, op
 from .schedule import bound, by_height, in_parallel, summed_loops, tiled
 from .shape import transpose
-from .shapes import broadcast, equal, indices, same_type, takes
+from .shapes import broadcast, broadcasts_to, equal, indices, places, same_type, takes
 from .softmax import softmax
 from .tensor import Tensor, TensorType, type_of
 from .tiles import Tile, registers
@@ -61,7 +61,7 @@ def attention(q: TensorType, k: TensorType, v: TensorType, mask: TensorType | No
         raise ArgumentError(f"queries {q}, keys {k} and values {v} do not fit", loc=here())
     batch = broadcast(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     scores = (*batch, q.shape[-2], t)
-    if mask is not None and broadcast(scores, mask.shape) != scores:
+    if mask is not None and not broadcasts_to(mask.shape, scores):
         raise ArgumentError(f"the mask {mask} is not of the scores {list(scores)}", loc=here())
     return TensorType((*batch, q.shape[-2], v.shape[-1]), same_type("attention", *given))
 
@@ -137,9 +137,8 @@ def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: flo
     *batch, i, j = indices(len(shape))
     rest = (*batch, i)
 
-    def at(x: Tensor, *last: Any) -> Any:
-        own = (*batch, *last)[len(batch) + 2 - x.ndim :]
-        return x.func[tuple(0 if n == 1 else p for p, n in zip(own, x.shape, strict=True))]
+    def at(x: Tensor, *last: Any, of: Any = None) -> Any:
+        return x.func[places((*batch, *last), (*shape[:-2], *(of or x.shape[-2:])), x.shape)]
 
     keys, dots, scores, powers = Func("keys"), Func("dots"), Func("line_scores"), Func("line_powers")
     place = indices(k.ndim, "p")
@@ -149,7 +148,9 @@ def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: flo
     dots[(*rest, j)] += at(q, i, r.d) * at(Tensor(keys, k.shape, dtype), r.d, j)
     scores[(*rest, j)] = dots[(*rest, j)] * factor
     masked = Func("masked")
-    masked[(*rest, j)] = scores[(*rest, j)] if mask is None else scores[(*rest, j)] + at(mask, i, j)
+    masked[(*rest, j)] = (
+        scores[(*rest, j)] if mask is None else scores[(*rest, j)] + at(mask, i, j, of=(q.shape[-2], k.shape[-1]))
+    )
     top = along("line_top", rest, dtype(-math.inf), halo.max, lambda t: masked[(*rest, t)], (tokens,), dtype)
     powers[(*rest, j)] = halo.exp(masked[(*rest, j)] - top[rest])
     total = along("line_sum", rest, dtype(0), operator.add, lambda t: powers[(*rest, t)], (tokens,), dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
-from halo.ir.surface import Literal
+from halo.ir.surface import Literal, as_expr
 from halo.jit.target import Target
 
 from .layouts import layout_transform
@@ -19,7 +19,7 @@ from .lines import accumulator, extent
 from .matrix import dense, panels
 from .op import Kind, Types, op
 from .schedule import TASKS, bound, by_height, epilogues, in_parallel, length, points, summed_loops, tiled
-from .shapes import broadcast, equal, indices, same_type, takes
+from .shapes import broadcast, equal, indices, places, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 from .tiles import CACHED, Tile, register_tile, registers
 
@@ -110,8 +110,8 @@ def _(*xs: Tensor, equation: str) -> Tensor:
     left = list(zip(terms, xs, strict=True))
     arrays = (np.broadcast_to(np.float32(0), x.type.static) for x in xs)
     path: Any = np.einsum_path(f"{','.join(terms)}->{result}", *arrays, optimize=("greedy", 2**62))[0]
-    for k, places in enumerate(path[1:]):
-        first, *others = [left.pop(p) for p in sorted(places, reverse=True)][::-1]
+    for k, chosen in enumerate(path[1:]):
+        first, *others = [left.pop(p) for p in sorted(chosen, reverse=True)][::-1]
         for n, second in enumerate(others):
             rest = [term for term, _ in (*left, *others[n + 1 :])]
             first = _joined(f"_{k}_{n}", first, second, "".join((*rest, result)), of, None if rest else result)
@@ -216,17 +216,16 @@ def _products(name: str, terms: tuple[str, ...], result: str, xs: tuple[Tensor, 
     if summed:
         known: dict[str, Any] = {}
         for term, x in zip(terms, xs, strict=True):
-            known |= {
-                c: extent(x, d)
-                for d, c in enumerate(term)
-                if c not in known or (isinstance(x.shape[d], int) and x.shape[d] != 1)
-            }
+            for d, c in enumerate(term):
+                if c not in known or x.shape[d] == of[c]:
+                    known[c] = extent(x, d) if x.shape[d] == of[c] else as_expr(of[c])
         r: RDom = halo.rdom(*(known[c] for c in summed), names=[f"r_{c}" for c in summed])
         i |= dict(zip(summed, r, strict=True))
     wide = accumulator(xs[0])
 
     def value(x: Tensor, term: str) -> Any:
-        return x.func[tuple(0 if n == 1 else i[c] for c, n in zip(term, x.shape, strict=True))].astype(wide)
+        at = places([i[c] for c in term], tuple(of[c] for c in term), x.shape)
+        return x.func[at].astype(wide)
 
     product = math.prod((value(x, t) for x, t in zip(xs[1:], terms[1:], strict=True)), start=value(xs[0], terms[0]))
     total = halo.sum(product, r) if summed else product
@@ -342,8 +341,7 @@ def _(a: Tensor, b: Tensor) -> Tensor:
     sums, f = Func("sums"), Func("matmul")
 
     def at(x: Tensor, *last: Any) -> Any:
-        own = batch[len(batch) - (x.ndim - 2) :]
-        return (*(0 if n == 1 else v for v, n in zip(own, x.shape, strict=False)), *last)
+        return (*places(batch, shape[:-2], x.shape[:-2]), *last)
 
     panel = _panel("panel", b, shape[-2], b.shape[-2], b.shape[-1])
     sums[(*batch, i, j)] = a.dtype(0)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Expr, Func
+from halo import Func
 from halo.errors import ArgumentError, here
 from halo.types import Type
 
 from .op import Kind, Op, any_extent, op
-from .shapes import broadcast, indices, same_type, takes
+from .shapes import broadcast, indices, places, same_type, takes
 from .tensor import Tensor, TensorType, type_of
 
 __all__ = [
@@ -59,18 +59,13 @@ __all__ = [
 ]
 
 
-def elementwise(name: str, value: Callable[..., Any], *args: Tensor, dtype: Any = None) -> Tensor:
-    """The Tensor of `value` of what `args`, broadcast together, have at each index."""
-    shape = broadcast(*(a.shape for a in args))
+def elementwise(name: str, value: Callable[..., Any], *args: Tensor, dtype: Any = None, shape: Any = None) -> Tensor:
+    """The Tensor of `value` of what `args`, broadcast together or to `shape`, have at each index."""
+    shape = broadcast(*(a.shape for a in args)) if shape is None else shape
     f = Func(name)
     i = indices(len(shape))
-    f[i] = value(*(_at(a, i) for a in args))
+    f[i] = value(*(a.func[places(i, shape, a.shape)] for a in args))
     return Tensor(f, shape, dtype or args[0].dtype)
-
-
-def _at(a: Tensor, i: tuple[Any, ...]) -> Expr:
-    own = i[len(i) - a.ndim :]
-    return a.func[tuple(0 if n == 1 else v for v, n in zip(own, a.shape, strict=True))]  # type: ignore[no-any-return]  # a Func's value at a point
 
 
 def unary(name: str, value: Callable[[Any], Any], reference: Callable[..., Any], doc: str, kind: str = "float",

@@ -15,7 +15,7 @@ from halo.jit.target import Target
 from .elementwise import elementwise
 from .lines import accumulator, along, extent, line_of, schedule_along
 from .op import Kind, Types, op
-from .shapes import axis_of, broadcast, decided, indices, takes
+from .shapes import axis_of, broadcasts_to, decided, indices, takes
 from .tensor import Tensor, TensorType, type_of
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "lrn", "rms_norm"]
@@ -102,7 +102,7 @@ def _scaled(name: str, x: TensorType, axis: int, *vectors: TensorType | None) ->
     takes(name, "float", x)
     d = axis_of(name, axis, x.ndim)
     for t in vectors:
-        if t is not None and broadcast(x.shape[d:], t.shape) != x.shape[d:]:
+        if t is not None and not broadcasts_to(t.shape, x.shape[d:]):
             raise ArgumentError(f"{name} of {x} from axis {axis} on is not scaled by {t}", loc=here())
     return x
 
@@ -143,7 +143,7 @@ def _affine(name: str, v: Tensor, scale: Tensor, bias: Tensor | None, dtype: Any
         scaled = a * s.astype(v.dtype)
         return (scaled if b is None else scaled + b.astype(v.dtype)).astype(dtype)
 
-    return elementwise(name, value, v, scale, *(() if bias is None else (bias,)), dtype=dtype)
+    return elementwise(name, value, v, scale, *(() if bias is None else (bias,)), dtype=dtype, shape=v.shape)
 
 
 def _rms_norm(x: Any, scale: Any, *, axis: int = -1, epsilon: float = 1e-5) -> Any:

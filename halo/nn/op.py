@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -24,8 +24,10 @@ import numpy as np
 from halo import Dim, Func, Input
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import DimExpr
+from halo.jit.extents import Condition
 from halo.jit.target import Target
 
+from .shapes import assumptions
 from .tensor import Tensor, TensorType, array_of, tensor, type_of
 
 __all__ = ["OPS", "Kind", "Op", "Strategy", "Types", "any_extent", "op", "scheduled"]
@@ -175,13 +177,16 @@ class Op:
     def compute(self, args: tuple[Tensor | None, ...], attrs: Mapping[str, Any], strategy: str | None = None) -> Tensor:
         """The result as a Tensor, not scheduled."""
         types = tuple(None if a is None else a.type for a in args)
-        result = self.infer(types, attrs)
+        with assumptions() as assumed:
+            result = self.infer(types, attrs)
         chosen = self.chosen(types, attrs, Target.host(), strategy)
         made = chosen.compute(*args, **attrs)
         if made.type != result:
             raise ArgumentError(f"{self.name} gives {result} by its rule, {made.type} by its strategy {chosen.name!r}",
                                 loc=here())  # fmt: skip
-        return made
+        own = (Condition(*what, self.name) for what in assumed)
+        known = (c for t in (*args, made) if t is not None for c in t.conditions)
+        return replace(made, conditions=tuple(dict.fromkeys((*known, *own))))
 
     def eager(self, args: tuple[Any, ...], attrs: Mapping[str, Any], strategy: str | None = None) -> Any:
         """The result on arrays."""

@@ -16,7 +16,7 @@ from halo.jit.target import Target
 from .lines import extent
 from .op import Kind, Types, op
 from .schedule import bound, in_parallel, points, tiled
-from .shapes import axis_of, equal, indices, same_type, unravelled
+from .shapes import axis_of, broadcasts_to, equal, indices, places, same_type, unravelled
 from .tensor import Tensor, TensorType
 
 __all__ = [
@@ -215,8 +215,7 @@ def broadcast_to(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     array([[1, 1, 1],
            [2, 2, 2]])
     """
-    own = tuple(shape)[len(shape) - x.ndim :]
-    if x.ndim > len(shape) or not all(n == 1 or equal(n, m) for n, m in zip(x.shape, own, strict=True)):
+    if not broadcasts_to(x.shape, tuple(shape)):
         raise ArgumentError(f"{x} does not broadcast to {shown(tuple(shape))}", loc=here())
     return TensorType(tuple(shape), x.dtype)
 
@@ -224,8 +223,7 @@ def broadcast_to(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
 @broadcast_to.strategy("direct")
 def _(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     f, i = Func("broadcast_to"), indices(len(shape))
-    own = i[len(i) - x.ndim :]
-    f[i] = x.func[tuple(0 if n == 1 else v for v, n in zip(own, x.shape, strict=True))]
+    f[i] = x.func[places(i, shape, x.shape)]
     return Tensor(f, tuple(shape), x.dtype)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import halo
 from halo.errors import ArgumentError, UnknownValueError, here
-from halo.ir.shapes import Dim, Extents, dim_min, shown
+from halo.ir.shapes import Dim, Extents, dim_join, dim_min, dims_of, met, shown
+from halo.ir.surface import as_expr
 
 __all__ = [
     "Window",
@@ -19,9 +20,11 @@ __all__ = [
     "axes_of",
     "axis_of",
     "broadcast",
+    "broadcasts_to",
     "decided",
     "equal",
     "indices",
+    "places",
     "same_type",
     "takes",
     "unravelled",
@@ -78,7 +81,7 @@ _assumed: ContextVar[list[tuple[str, Any, Any]] | None] = ContextVar("assumed", 
 
 @contextmanager
 def assumptions() -> Iterator[list[tuple[str, Any, Any]]]:
-    """Collect what rules take for granted of symbolic extents inside: (relation, extent, extent), the relation == or >=."""
+    """Collect what rules take for granted of symbolic extents inside: (relation, extent, extent), the relation ==, >= or ~."""
     found: list[tuple[str, Any, Any]] = []
     token = _assumed.set(found)
     try:
@@ -88,7 +91,7 @@ def assumptions() -> Iterator[list[tuple[str, Any, Any]]]:
 
 
 def assume(relation: str, a: Any, b: Any) -> None:
-    """`a == b` or `a >= b`, which a call is to check."""
+    """`a == b`, `a >= b`, or `a ~ b` (they are equal, or a is 1), which a call is to check."""
     found = _assumed.get()
     if found is not None:
         found.append((relation, a, b))
@@ -114,17 +117,56 @@ def decided(what: str, extent: Any, wanted: Any) -> None:
 
 
 def broadcast(*shapes: Extents) -> Extents:
-    """The common shape, as NumPy finds it. Extents that only a call knows are taken to be equal where they meet, which it
-    checks: of those that differ, only a constant 1 is repeated. Raises ArgumentError."""
+    """The common shape, as NumPy finds it. Of extents that only a call knows, one that is a name of its own may be 1 or not,
+    and what it meets too: a `join`, which the call checks. Others are taken to be equal. Raises ArgumentError."""
     ndim = max(map(len, shapes), default=0)
     result: list[Any] = []
     for d in range(ndim):
         extents = {s[d - ndim] for s in shapes if len(s) >= ndim - d} - {1}
-        first, *others = sorted(extents, key=lambda n: (not isinstance(n, int), len(str(n)), str(n))) or [1]
-        if not all(equal(n, first) for n in others):
+        ordered = sorted(extents, key=lambda n: (not isinstance(n, int), len(str(n)), str(n)))
+        found = ordered[0] if ordered else 1
+        for n in ordered[1:]:
+            found = dim_join(found, n) if _may_differ(n, found) else found
+        if not all(_stretches(n, found) for n in ordered):
             raise ArgumentError(f"{' and '.join(map(shown, shapes))} do not broadcast along axis {d}", loc=here())
-        result.append(first)
+        result.append(found)
     return tuple(result)
+
+
+def _stretches(n: Any, of: Any) -> bool:
+    """Whether an axis of extent `n` is read as one of extent `of`: they are equal, or it is 1 and repeated. What only a call
+    knows it checks."""
+    if n == 1 or not _may_differ(n, of):
+        return n == 1 or equal(n, of)
+    assume("~", n, of)
+    return True
+
+
+def broadcasts_to(own: Extents, of: Extents) -> bool:
+    """Whether a tensor of the extents `own` is read as one of the extents `of`, as NumPy broadcast_to does."""
+    return len(own) <= len(of) and all(map(_stretches, own, of[len(of) - len(own) :]))
+
+
+def _may_differ(n: Any, of: Any) -> bool:
+    """Whether a call may tell two extents that meet which are not equal."""
+    return n != of and of != 1 and (_is_own(n, of) or _is_own(of, n) or {*met(n)} <= {*met(of)})
+
+
+def _is_own(a: Any, b: Any) -> bool:
+    return isinstance(a, Dim) and a.name not in dims_of(b)
+
+
+def places(i: Sequence[Any], of: Extents, own: Extents) -> tuple[Any, ...]:
+    """Where a tensor of the extents `own` is read for the entry `i` of the ones that it is broadcast to: an axis of 1 through
+    stride 0, which a call may be the first to know."""
+    first = len(of) - len(own)
+    return tuple(_place(*axis) for axis in zip(i[first:], of[first:], own, strict=True))
+
+
+def _place(i: Any, of: Any, n: Any) -> Any:
+    if n == 1:
+        return 0
+    return i * halo.select(as_expr(n) == 1, 0, 1) if _may_differ(n, of) else i
 
 
 def same_type(name: str, *types: Any) -> Any:

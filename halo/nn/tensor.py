@@ -14,6 +14,7 @@ from halo.errors import ArgumentError, UnknownValueError, here
 from halo.ir.shapes import DimExpr, as_extents, shown, told
 from halo.ir.surface import Table
 from halo.jit.arrays import as_array
+from halo.jit.extents import Condition
 from halo.types import as_type
 
 __all__ = ["Tensor", "TensorType", "array_of", "tensor", "type_of"]
@@ -64,6 +65,7 @@ class Tensor:
     func: Any
     shape: tuple[Any, ...]
     dtype: Type
+    conditions: tuple[Condition, ...] = ()  # of extents, which a call checks
 
     @property
     def ndim(self) -> int:
@@ -79,9 +81,14 @@ class Tensor:
         return self.func[indices]
 
     def __call__(self, *args: Any, out: Any = None, **inputs: Any) -> Any:
-        """Run the pipeline that ends here on arrays, as a call of its Func does; symbolic extents come from the inputs."""
+        """Run the pipeline that ends here on arrays, as a call of its Func does; symbolic extents come from the inputs, and
+        have no position among the arguments."""
         sources = self.func.inputs
-        given = {**dict(zip(sources, args, strict=False)), **inputs}
+        told_by = told(getattr(s, "extents", None) or () for s in sources.values())
+        order = [name for name in sources if name not in told_by]
+        if len(args) > len(order):
+            raise ArgumentError(f"{self} takes {len(order)} arrays, not {len(args)}", loc=here(), legal=tuple(order))
+        given = {**dict(zip(order, args, strict=False)), **inputs}
 
         def of(name: str) -> Any:
             if name in given:
@@ -95,10 +102,13 @@ class Tensor:
         extents = {
             name: of(name) for name, source in sources.items() if isinstance(source, Param) and name not in given
         }
+        for c in self.conditions:
+            if (error := c.failed(of)) is not None:
+                raise error
         known = None
         if out is None:
             known = tuple(n.evaluate(of) if isinstance(n, DimExpr) else n for n in self.shape)
-        return self.func(*args, out=out, shape=known, **inputs, **extents)
+        return self.func(out=out, shape=known, **given, **extents)
 
     def __repr__(self) -> str:
         return f"<nn.Tensor {self.func.name}: {self.type}>"

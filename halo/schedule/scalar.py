@@ -76,6 +76,10 @@ class Scalar:
                 return _extent(p, *self.args)
             case "cast":
                 return A.cast(self.args[0].typed(p), as_type(self.args[1]))
+            case "select":
+                condition, *values = self.args
+                then, otherwise = _matched(Scalar("max", (*values,)), [v.typed(p) for v in values])
+                return A.select(_truth(condition.typed(p)), then, otherwise)
         args = _matched(self, [a.typed(p) for a in self.args])
         return (_ARITHMETIC | _COMPARISONS | _LOGIC)[self.op](*args) if len(args) == 2 else A.not_(*args)
 
@@ -84,10 +88,14 @@ def _index(e: Expr) -> Expr:
     return A.cast(e, index) if e.type.is_int else e
 
 
+def _truth(e: Expr) -> Expr:
+    return e if e.type is bool_ else A.ne(e, Const(0, e.type))
+
+
 def _matched(s: Scalar, args: list[Expr]) -> list[Expr]:
     """Operands brought to one type: numbers written in Python follow the typed operand beside them."""
     if s.op in _LOGIC or s.op in ("not", "lnot"):
-        return [e if e.type is bool_ else A.ne(e, Const(0, e.type)) for e in args]
+        return [_truth(e) for e in args]
     typed = [e.type for e, a in zip(args, s.args, strict=True) if a.op != "const" and e.type.is_float]
     weak = [e.type for e in args if e.type.is_float]
     if not (typed or weak):
@@ -128,6 +136,6 @@ def as_scalar(value: Any) -> Scalar:
             return Scalar("cast", (as_scalar(e.args[0]), e.data.name))
         case S.Call(op="neg"):
             return Scalar("sub", (Scalar("const", (0,)), as_scalar(e.args[0])))
-        case S.Call(op=op) if op in _ARITHMETIC | _COMPARISONS | _LOGIC or op in ("not", "lnot"):
+        case S.Call(op=op) if op in _ARITHMETIC | _COMPARISONS | _LOGIC or op in ("not", "lnot", "select"):
             return Scalar(op, tuple(as_scalar(a) for a in e.args))
     raise ValueError(f"{e!r} is not made of numbers, parameters and extents")
