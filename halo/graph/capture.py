@@ -12,7 +12,9 @@ import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
@@ -21,11 +23,14 @@ import numpy as np
 from halo import nn
 from halo.errors import ArgumentError, DefinitionError, here
 from halo.frontend.source import Source, load
+from halo.ir.shapes import Dim
 from halo.nn import TensorType
+from halo.nn.selection import extents_by
 from halo.nn.tensor import array_of, type_of
 
 from .control import if_, loop
 from .ir import Constant, Expr, Function, Module, Tuple, Var, constant
+from .lets import bound_by
 from .shape_arithmetic import shape_vector
 from .symbolic import inlined
 
@@ -33,6 +38,7 @@ __all__ = ["Captured", "function"]
 
 Env = dict[str, Any]
 _NUMBERS = (Expr, np.ndarray, np.generic, bool, int, float)
+_tracing: ContextVar[_Tracer | None] = ContextVar("tracing", default=None)
 
 
 def function(f: FunctionType) -> Captured:
@@ -138,14 +144,38 @@ class _Tracer:
 
     def __init__(self, source: Source) -> None:
         self.source, self.inside = source, 0
-        self.counter = itertools.count()
+        caller = _tracing.get()
+        self.counter: Iterator[int] = itertools.count() if caller is None else caller.counter
+        self.lets: dict[str, tuple[Dim, Expr]] = {}
 
     def run(self, env: Env) -> Any:
+        token = _tracing.set(self)
         try:
-            self.block(self.source.body, env)
+            with extents_by(self.extent):
+                self.block(self.source.body, env)
         except _Returned as found:
-            return tuple(found.value) if isinstance(found.value, list) else found.value
+            if isinstance(found.value, Expr):
+                return bound_by(self.lets, (found.value,))[0]
+            several = isinstance(found.value, (tuple, list))
+            return bound_by(self.lets, tuple(map(constant, found.value))) if several else found.value
+        finally:
+            _tracing.reset(token)
         raise self.wrong(self.source.node, "the function returns nothing")
+
+    def extent(self, count: Expr) -> Dim:
+        """What stands for an i64[] in types."""
+        dim = Dim(self.named("count"))
+        self.lets[dim.name] = dim, nn.reshape(nn.cast(count, dtype="i64"), shape=())
+        return dim
+
+    @contextmanager
+    def scope(self) -> Iterator[dict[str, tuple[Dim, Expr]]]:
+        """A body, which binds the extents that are counted in it."""
+        outside, self.lets = self.lets, {}
+        try:
+            yield self.lets
+        finally:
+            self.lets = outside
 
     def wrong(self, node: ast.AST, why: str, hint: str = "") -> DefinitionError:
         return DefinitionError(why, loc=self.source.loc(node), hint=hint)
@@ -185,12 +215,15 @@ class _Tracer:
         read = [n for n in _read(s) if isinstance(env.get(n), Expr)]
         own = tuple(Var(n, env[n].type) for n in read)
         ends = [{**env, **dict(zip(read, own, strict=True))} for _ in (s.body, s.orelse)]
+        counted = []
         for body, inner in zip((s.body, s.orelse), ends, strict=True):
             try:
-                self.block(body, inner)
+                with self.scope() as lets:
+                    self.block(body, inner)
             except _Leaves as leaves:
                 raise self.wrong(s, "whether a loop ends here, only a call knows",
                                  "put it into the condition of a while") from leaves  # fmt: skip
+            counted.append(lets)
         names = []
         for n in _assigned([*s.body, *s.orelse]):
             a, b = (inner.get(n, _MISSING) for inner in ends)
@@ -201,7 +234,8 @@ class _Tracer:
                 names.append(n)
             elif a is not _MISSING and b is not _MISSING:
                 raise self.wrong(s, f"{n} is no tensor, and differs between the branches")
-        results = [Tuple(tuple(constant(inner[n]) for n in names)) for inner in ends]
+        values = (tuple(constant(inner[n]) for n in names) for inner in ends)
+        results = [Tuple(bound_by(lets, v)) for lets, v in zip(counted, values, strict=True)]
         then, otherwise = (functools.partial(_over, Function(own, r)) for r in results)
         env |= zip(names, if_(test, [env[n] for n in read], then, otherwise, self.named("if")), strict=True)
 
@@ -212,12 +246,13 @@ class _Tracer:
         several: list[bool] = []
 
         def taken(body: list[ast.stmt]) -> Callable[..., Any]:
-            def build(*own: Expr) -> list[Any]:
+            def build(*own: Expr) -> tuple[Expr, ...]:
                 try:
-                    self.block([*body, *rest], {**env, **dict(zip(read, own, strict=True))})
+                    with self.scope() as lets:
+                        self.block([*body, *rest], {**env, **dict(zip(read, own, strict=True))})
                 except _Returned as found:
                     several.append(isinstance(found.value, (tuple, list)))
-                    return list(found.value) if several[-1] else [found.value]
+                    return bound_by(lets, tuple(map(constant, found.value if several[-1] else (found.value,))))
                 raise self.wrong(s, "one branch returns a value, and the other one nothing")
 
             return build
@@ -296,13 +331,13 @@ class _Tracer:
                 target = s.target.id  # type: ignore[attr-defined]  # a Name
                 inner[target] = nn.take(inner[_ROWS], i, axis=0) if _ROWS in more else inner[_START] + i * inner[_STEP]
             self.inside += 1
-            self.block(s.body, inner)
+            with self.scope() as lets:
+                self.block(s.body, inner)
+                test = self.value(s.test, inner) if isinstance(s, ast.While) else False
             self.inside -= 1
-            again = None
-            if isinstance(s, ast.While):
-                found = self.value(s.test, inner)
-                again = found if isinstance(found, Expr) else Constant(np.array(bool(found)))
-            return again, [inner[n] for n in names], []
+            again = test if isinstance(test, Expr) else Constant(np.array(bool(test)))
+            again, *values = bound_by(lets, (again, *(constant(inner[n]) for n in names)))
+            return again if isinstance(s, ast.While) else None, values, []
 
         carried = [constant(env[n]) for n in names]
         args = [*(env[n] for n in read), *more.values()]
@@ -351,7 +386,13 @@ class _Tracer:
     def choose(self, test: Any, a: Callable[[], Any], b: Callable[[], Any]) -> Any:
         if not isinstance(test, Expr):
             return a() if test else b()
-        return if_(test, [], lambda: [a()], lambda: [b()], self.named("if"))[0]
+
+        def taken(value: Callable[[], Any]) -> tuple[Expr, ...]:
+            with self.scope() as lets:
+                found = constant(value())
+            return bound_by(lets, (found,))
+
+        return if_(test, [], lambda: taken(a), lambda: taken(b), self.named("if"))[0]
 
 
 class _Range:

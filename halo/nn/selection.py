@@ -1,12 +1,11 @@
-"""What values select, so that they decide how much there is: of arrays at once, and in programs that give the extents.
-
-`extent` makes an extent of an i64[]: the integer of an array, or what stands for it in a program that computes it.
-"""
+"""What values select, so that they decide how much there is: of arrays at once, and in programs that name the extents."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -27,18 +26,34 @@ from .sorting import argsort
 from .suppression import overlap_suppression
 from .tensor import type_of
 
-__all__ = ["compress", "non_max_suppression", "unique"]
+__all__ = ["compress", "extents_by", "non_max_suppression", "unique"]
 
-Extent = Callable[[Any], Any]
-
-
-def _of_array(count: Any) -> int:
-    if not isinstance(count, np.ndarray | np.generic):
-        raise ArgumentError("how much values select is known of arrays alone, and in ONNX models", loc=here())
-    return max(int(count), 0)
+_named: ContextVar[Callable[[Any], Any] | None] = ContextVar("named", default=None)
 
 
-def compress(x: Any, condition: Any, *, axis: int | None = None, extent: Extent = _of_array) -> Any:
+@contextmanager
+def extents_by(named: Callable[[Any], Any]) -> Iterator[None]:
+    """Inside, `named` gives the extent that an i64[] of a program is."""
+    token = _named.set(named)
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+def extent(count: Any) -> Any:
+    """An i64[] as an extent: the integer of an array, or what stands for it in a program that computes it."""
+    if isinstance(count, np.ndarray | np.generic):
+        return max(int(count), 0)
+    named = _named.get()
+    if named is None:
+        raise ArgumentError(
+            "how much values select is known of arrays alone, in @graph.function, and in ONNX models", loc=here()
+        )
+    return named(count)
+
+
+def compress(x: Any, condition: Any, *, axis: int | None = None) -> Any:
     """The slices of x along an axis, or its entries, where `condition` holds: NumPy compress, ONNX Compress.
 
     >>> import numpy as np
@@ -52,7 +67,7 @@ def compress(x: Any, condition: Any, *, axis: int | None = None, extent: Extent 
     return take(x, reshape(at, shape=(-1,)), axis=axis)
 
 
-def unique(x: Any, *, axis: int | None = None, ordered: bool = True, extent: Extent = _of_array) -> tuple[Any, ...]:
+def unique(x: Any, *, axis: int | None = None, ordered: bool = True) -> tuple[Any, ...]:
     """The values of x, or its slices along an axis, that differ, in order or as they appear; where each is first; which of them
     each entry is; and how often each is there: ONNX Unique, NumPy unique.
 
@@ -109,7 +124,6 @@ def _to_front(ndim: int, axis: int) -> tuple[int, ...]:
 
 def non_max_suppression(
     boxes: Any, scores: Any, *, most: Any, threshold: float = 0.0, least: float | None = None, centred: bool = False,
-    extent: Extent = _of_array,
 ) -> Any:  # fmt: skip
     """(batch, class, box) of each box that is kept, those of a class by falling scores: ONNX and TOPI NonMaxSuppression.
 

@@ -219,3 +219,68 @@ def test_wrong_calls() -> None:
         graph.function(3)
     m = powers.module(TensorType((4,), f32), TensorType((), i64))
     assert list(m.inputs) == ["x", "n"]
+
+
+@graph.function
+def selected(x: Any, floor: Any, merge: Any) -> Any:
+    """What values select decides extents: at the top, in branches, and in a loop."""
+    above = nn.compress(x, x > floor)
+    values, first, inverse, counts = nn.unique(above)
+    kept = nn.compress(values, values > 2) if merge else values * 2
+    while nn.max(above) > 100:
+        above = nn.compress(above, above < 100)
+    if merge:
+        last = nn.compress(kept, kept > 3)
+        return above, values, counts, kept + 1, last
+    return above, values, counts, kept + 1, nn.negative(above)
+
+
+@pytest.mark.parametrize("merge", [True, False])
+@pytest.mark.parametrize("values", [[3, -1, 2, 3, 0, 5], [300, 1, 1, 200, 7, 3], [5, 5, 5, 5, 5, 5]])
+def test_values_select_how_much_there_is(values: list[int], merge: bool) -> None:
+    x = np.array(values, np.float32)
+    above = x[x > 0]
+    kinds, counts = np.unique(above, return_counts=True)
+    kept = kinds[kinds > 2] if merge else kinds * 2
+    while above.max() > 100:
+        above = above[above < 100]
+    want = (above, kinds, counts, kept + 1, kept[kept > 3] if merge else -above)
+    for got, expected in zip(selected(x, np.float32(0), np.array(merge)), want, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_boxes_that_overlap_go_in_a_program() -> None:
+    @graph.function
+    def kept(boxes: Any, scores: Any) -> Any:
+        return nn.non_max_suppression(boxes, scores, most=3, threshold=0.5, least=0.1)
+
+    boxes = np.array([[[0, 0, 1, 1], [0, 0, 1, 1.1], [5, 5, 6, 6]]], np.float32)
+    scores = np.array([[[0.5, 0.9, 0.7]]], np.float32)
+    np.testing.assert_array_equal(kept(boxes, scores), [[0, 0, 1], [0, 0, 2]])
+    np.testing.assert_array_equal(kept(boxes, scores * 0), np.empty((0, 3)))
+
+
+def test_extents_of_functions_called_inside_have_names_of_their_own() -> None:
+    @graph.function
+    def either(x: Any, c: Any) -> Any:
+        if c:
+            x = nn.concatenate(x, x)
+        return nn.compress(x, x > 0)
+
+    @graph.function
+    def both(x: Any, y: Any, c: Any) -> Any:
+        return either(x, c), either(y, c)
+
+    x, y = np.array([1, 0, 2], np.float32), np.array([0, 3], np.float32)
+    shapes = [t.shape for t in both.module(x, y, np.array(True)).main.body.type]
+    assert shapes[0] != shapes[1]
+    for c, times in ((True, 2), (False, 1)):
+        got = both(x, y, np.array(c))
+        np.testing.assert_array_equal(got[0], np.tile([1, 2], times))
+        np.testing.assert_array_equal(got[1], np.tile([3], times))
+
+
+def test_what_values_select_is_no_extent_without_a_program_around_it() -> None:
+    x = graph.Var("x", TensorType((3,), f32))
+    with pytest.raises(halo.HaloError, match="known of arrays alone"):
+        nn.compress(x, nn.greater(x, np.float32(0)))

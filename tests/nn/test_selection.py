@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import halo
-from halo import graph, nn
+from halo import nn
 
 RNG = np.random.default_rng(3)
 X = RNG.integers(0, 3, (7, 2)).astype(np.float32)
@@ -42,12 +41,3 @@ def test_boxes_that_do_not_overlap() -> None:
     scores = np.array([[[0.7, 0.9, 0.8, 0.1], [0.1, 0.2, 0.3, 0.9]]], np.float32)
     found = nn.non_max_suppression(boxes, scores, most=2, threshold=0.5, least=0.15)
     assert found.tolist() == [[0, 0, 1], [0, 0, 2], [0, 1, 3], [0, 1, 2]]
-
-
-def test_a_captured_program_does_not_know_how_much_there_is() -> None:
-    @graph.function
-    def kinds(x: Any) -> Any:
-        return nn.unique(x)[0]
-
-    with pytest.raises(halo.ArgumentError, match="known of arrays alone"):
-        kinds(X)

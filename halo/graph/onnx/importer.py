@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from halo.errors import ArgumentError, HaloError, UnknownValueError, here
-from halo.ir.shapes import Dim, as_extents, dims_of
+from halo.ir.shapes import Dim, as_extents
 from halo.nn import TensorType
+from halo.nn.selection import extents_by
 from halo.types import as_type
 
-from ..ir import Constant, Expr, Function, Let, Module, Tuple, Var, constant, from_node, walk
-from ..symbolic import extents_of
+from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant, from_node
+from ..lets import bound_by, under
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
 from .files import block_of, check_attributes, check_names, check_size, hold, read
@@ -93,7 +94,7 @@ class _Importer:
         self.values |= {p.name: p for p in params}
         for n in graph.node:
             self._node(n)
-        outputs = self._bound(tuple(self._value(o.name, "the model") for o in graph.output))
+        outputs = bound_by(self.lets, tuple(self._value(o.name, "the model") for o in graph.output))
         body = outputs[0] if len(outputs) == 1 else Tuple(outputs)
         metadata = {p.key: p.value for p in proto.metadata_props}
         made = {name: self.values[name] for n in graph.node for name in n.output if name in self.values}
@@ -113,7 +114,7 @@ class _Importer:
         inner._hold(graph)
         for n in graph.node:
             inner._node(n)
-        return inner._bound(tuple(inner._value(o.name, "a graph inside") for o in graph.output))
+        return bound_by(inner.lets, tuple(inner._value(o.name, "a graph inside") for o in graph.output))
 
     def _inside(self, opset: int, known: Mapping[str, Expr]) -> _Importer:
         if self.depth == DEEPEST:
@@ -121,16 +122,6 @@ class _Importer:
         inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given, self.block, {})
         inner.depth, inner.names, inner.values = self.depth + 1, self.names, dict(known)
         return inner
-
-    def _bound(self, outputs: tuple[Expr, ...]) -> tuple[Expr, ...]:
-        """`outputs` under the Lets of extents that they have from values which nothing else reads."""
-        while True:
-            made = {str(e.dim) for e in walk(*outputs) if isinstance(e, Let)}
-            used = {name for e in walk(*outputs) for n in extents_of(e) for name in dims_of(n)} if self.lets else set()
-            free = [self.lets[name] for name in self.lets if name in used - made]
-            if not free:
-                return outputs
-            outputs = tuple(_under(free, e) for e in outputs)
 
     def unique(self, name: str) -> str:
         """`name`, or one like it, that was not asked for before."""
@@ -178,11 +169,10 @@ class _Importer:
         try:
             check_attributes(n, self.opset)
             attrs = {a.name: _attribute(a) for a in n.attribute}
-            with from_node(name):
+            node = Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let, rank, self.block)
+            with from_node(name), extents_by(node.extent):
                 if made is not None:
-                    found = made(
-                        Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let, rank, self.block)
-                    )
+                    found = made(node)
                 elif control is not None:
                     found = control(self, n, inputs, attrs)
         except HaloError as error:
@@ -198,7 +188,7 @@ class _Importer:
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
             # what depends on constants only is an array
-            self.values[name] = e = _under(list(self.lets.values())[before:], constant(value))
+            self.values[name] = e = under(list(self.lets.values())[before:], constant(value))
             check_size(e.type, reader)
 
     def _body(self, n: Any, inputs: tuple[Expr | None, ...]) -> None:
@@ -221,13 +211,6 @@ class _Importer:
         for name, result in zip(n.output, function.output, strict=False):
             if name:
                 self.values[name] = inner._value(result, f"the function {function.name}")
-
-
-def _under(lets: Sequence[tuple[Dim, Expr]], e: Expr) -> Expr:
-    """`e` in which each of these extents is what its value is, the first one known to all the others."""
-    for dim, value in reversed(lets):
-        e = Let(dim, value, e)
-    return e
 
 
 def _identifier(text: str) -> str:

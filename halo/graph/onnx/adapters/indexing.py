@@ -95,7 +95,7 @@ def _(n: Node) -> Any:
 
 @adapter("Compress")
 def _(n: Node) -> Any:
-    return nn.compress(n[0], n[1], axis=n.attrs.get("axis"), extent=n.extent)
+    return nn.compress(n[0], n[1], axis=n.attrs.get("axis"))
 
 
 @adapter("TensorScatter")

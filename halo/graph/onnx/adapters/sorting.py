@@ -31,7 +31,7 @@ def _(n: Node) -> Any:
 @adapter("Unique")
 def _(n: Node) -> Any:
     """The results' shapes depend on what the values are."""
-    return nn.unique(n[0], axis=n.attrs.get("axis"), ordered=bool(n.attrs.get("sorted", 1)), extent=n.extent)
+    return nn.unique(n[0], axis=n.attrs.get("axis"), ordered=bool(n.attrs.get("sorted", 1)))
 
 
 @adapter("NonMaxSuppression")
@@ -39,5 +39,5 @@ def _(n: Node) -> Any:
     given, least = n.get(2), n.scalar(4)
     return nn.non_max_suppression(
         n[0], n[1], most=0 if given is None else n.extent(nn.reshape(given, shape=())), threshold=float(n.scalar(3, 0.0)),
-        least=None if least is None else float(least), centred=bool(n.attrs.get("center_point_box")), extent=n.extent,
+        least=None if least is None else float(least), centred=bool(n.attrs.get("center_point_box")),
     )  # fmt: skip
