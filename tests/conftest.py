@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, settings
 
 GOLDEN = Path(__file__).parent / "golden"
 
-# Set before halo is imported, so that no test reads or fills the user's own cache.
-CACHE = os.environ["HALO_CACHE_DIR"] = tempfile.mkdtemp(prefix="halo-test-cache-")
+# Set before halo is imported, so that no test reads or fills the user's own cache. Workers share that of who starts them.
+CACHE = None
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    CACHE = os.environ["HALO_CACHE_DIR"] = tempfile.mkdtemp(prefix="halo-test-cache-")
 
 settings.register_profile("halo", deadline=None, derandomize="CI" in os.environ, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
@@ -28,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    shutil.rmtree(CACHE, ignore_errors=True)
+    if CACHE is not None:
+        shutil.rmtree(CACHE, ignore_errors=True)
 
 
 @pytest.fixture
