@@ -94,8 +94,13 @@ def that_show(tree: ast.AST) -> set[ast.AST]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HALO)))
-def test_imports_go_down(path: Path) -> None:
+def test_imports(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    they_go_down(path, tree)
+    heavy_ones_are_lazy(path, tree)
+
+
+def they_go_down(path: Path, tree: ast.AST) -> None:
     own, showing = room(path), that_show(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -110,9 +115,7 @@ def test_imports_go_down(path: Path) -> None:
                     assert path == HALO / "jit" / "llvm.py", f"only jit/llvm.py imports llvmlite (line {node.lineno})"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HALO)))
-def test_heavy_packages_are_imported_lazily(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def heavy_ones_are_lazy(path: Path, tree: ast.AST) -> None:
     for node in at_import_time(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = imported(path, node)
