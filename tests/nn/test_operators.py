@@ -346,9 +346,9 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
                   ((r(2, 17, 3, 40),), {"axes": (2, 3, 0, 1)}), ((ints(2, 90, 16, dtype=np.int8),), {"axes": (0, 2, 1)}),
                   ((r(20, 2, 99).astype(np.float64),), {"axes": (1, 2, 0)}), ((bools(64, 64),), {})],
 }  # fmt: skip
-ALL = [
-    pytest.param(name, args, attrs, id=f"{name}{k}") for name, of in CASES.items() for k, (args, attrs) in enumerate(of)
-]
+CALLS = [[pytest.param(name, *call, id=f"{name}{k}") for k, call in enumerate(of)] for name, of in CASES.items()]
+ALL = [p for of in CALLS for p in of]
+ENDS = [p for of in CALLS for p in of[:: max(len(of) - 1, 1)]]  # the first and the last of each
 
 
 def error(got: np.ndarray, want: np.ndarray) -> float:
@@ -372,8 +372,9 @@ def test_on_arrays_as_numpy(name: str, args: Any, attrs: Any) -> None:
     assert op.infer(padded, op.bound(args, attrs)[1]).shape == np.shape(want)
 
 
-@pytest.mark.parametrize(("name", "args", "attrs"), ALL)
+@pytest.mark.parametrize(("name", "args", "attrs"), ENDS)
 def test_tensors_give_the_same_bits(name: str, args: Any, attrs: Any) -> None:
+    """What an operator makes of its operands does not depend on who gives them."""
     op = nn.OPS[name]
     if not args or not all(map(np.ndim, args)):
         pytest.skip("inputs are arrays")

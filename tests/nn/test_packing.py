@@ -13,9 +13,12 @@ from halo import graph, nn
 RNG = np.random.default_rng(11)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
+ATTRS: tuple[dict[str, Any], ...] = ({}, {"padding": (1, 0, 2, 1), "strides": 2}, {"dilation": 2, "padding": 2})
+
+
 @pytest.mark.parametrize(("o", "i"), [(8, 3), (20, 40), (16, 16)])
-@pytest.mark.parametrize("attrs", [{}, {"padding": (1, 0, 2, 1), "strides": 2}, {"dilation": 2, "padding": 2}], ids=str)
+@pytest.mark.parametrize(("dtype", "attrs"), [*(("float32", attrs) for attrs in ATTRS),
+                                              *zip(("float64", "float16", "int32"), ATTRS, strict=True)], ids=str)  # fmt: skip
 def test_convolutions(dtype: str, o: int, i: int, attrs: Any) -> None:
     x, w, b = (RNG.integers(-3, 4, shape).astype(dtype) for shape in ((2, i, 9, 7), (o, i, 3, 3), (o,)))
     packed, expected = nn.pack(nn.conv2d, w), nn.conv2d(x, w, b, **attrs)
