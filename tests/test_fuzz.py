@@ -14,7 +14,7 @@ import halo
 from halo.fuzz import Mismatch, check, garbage
 from halo.fuzz.pipelines import Case
 
-QUICK, CHUNK, ALL = 150, 25, 2000  # seeds in the quick tests, in one test, and in all
+QUICK, CHUNK, ALL = 150, 25, 1200  # seeds in the quick tests, in one test, and in all
 
 
 @pytest.mark.parametrize("first", range(0, QUICK, CHUNK))

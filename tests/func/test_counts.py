@@ -27,6 +27,7 @@ from tests.show.stages import IMG, blur
 MORE = Path(__file__).parent.parent.parent / "benchmarks" / "more"
 NAMES = ("blur", "blur_large", "unsharp", "harris", "bilateral_grid", "local_laplacian", "stencil_chain", "equalise",
          "elementwise", "matmul", "conv_layer", *sorted(p.stem for p in MORE.glob("[!_]*.py")))  # fmt: skip
+LONG = ("local_laplacian", "stencil_chain", "depthwise", "conv_layer")
 PASSES = {"bilateral_grid": 1.5, "equalise": 1.5, "iir": 2}  # of the bytes of the arrays: a Case counts several passes
 BORDER = 1.07  # inputs may have one, of which a Case says nothing
 
@@ -46,7 +47,7 @@ def counted(f: Any, shape: Any, inputs: Mapping[str, Any], out: Any) -> tuple[Co
     return found, sizes
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NAMES])
 def test_the_bytes_of_a_benchmark_are_those_of_its_arrays(name: str) -> None:
     case: Case = benchmark_module(name).case()
     wanted = sum(a.nbytes for a in case.inputs.values()) + case.out.nbytes
@@ -152,7 +153,6 @@ def agree(counts: Counts, done: tracing.Trace) -> None:
 
 SMALL = {"local_laplacian": (9, 11, 3), "nl_means": (9, 10), "pyramid": (12, 20), "matmul": (20, 70),
          "matmul_int8": (12, 40), "conv_layer": (1, 3, 9, 64), "depthwise": (4, 9, 32), "stencil_chain": (8, 10)}  # fmt: skip
-LONG = ("local_laplacian", "stencil_chain", "depthwise", "conv_layer")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NAMES])

@@ -188,7 +188,7 @@ def test_a_scan_of_a_scan():
 SITES = ("t", "b", "none")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_no_schedule_of_the_steps_changes_a_bit(data):
     x, u = floats(4, B, 4, N), floats(4, N, N)
@@ -225,7 +225,7 @@ def test_no_schedule_of_the_steps_changes_a_bit(data):
     np.testing.assert_array_equal(got[1], want[1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_random_scans_equal_a_loop(data):
     """Up to three integer states that read each other through products with matrices, neighbours, or at the point."""

@@ -169,7 +169,7 @@ def test_the_loops():
         twice_.unschedule()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_no_schedule_changes_the_result(data):
     """A producer, a sort and a consumer that reads two places of it, anywhere."""

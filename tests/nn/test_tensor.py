@@ -93,7 +93,7 @@ def test_tiles_of_rows_that_share_a_set_of_the_cache() -> None:
     assert settled(AVX2, Tile(1, 6, 2), 1024, 4096) == Tile(1, 6, 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from([1, 2, 3, 4, 6]), max_size=4), st.randoms(use_true_random=False))
 def test_reshapes_go_axis_by_axis(old: list[int], random: Any) -> None:
     """Whatever axes of the one shape make those of the other."""

@@ -44,7 +44,7 @@ def test_transforms_are_a_correlation(m: int) -> None:
     np.testing.assert_allclose(a @ ((b @ g) * (c @ d)), np.correlate(d, g), atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_extents_and_paddings(data: st.DataObject) -> None:
     draw = data.draw

@@ -50,7 +50,7 @@ def test_what_is_inline_is_work_of_its_reader() -> None:
     tail=st.sampled_from(["guard", "shift_inwards", "round_up"]),
     where=st.sampled_from(["yo", "xo", "yi"]),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_counts_are_those_of_a_trace(tile: tuple[int, int], tail: str, where: str) -> None:
     """Whatever the tiles and the tails: points are exactly those that the nest stores when it runs."""
     f = blur()
