@@ -1,19 +1,22 @@
 """Sharing: primitive functions that differ in what their extents are called only are one, as equal layers of a network are.
 
-An extent that is made of many, the sum of many parts, say, has a name of its own in the function.
+A quotient in an extent, half a width, say, and an extent that is made of many, the sum of many parts, have names of their own in
+the function.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from halo.errors import ArgumentError
-from halo.ir.shapes import Dim, DimExpr, dims_of
+from halo.ir.shapes import Dim, DimExpr, as_extents, dims_of, folds_of, with_folds
 from halo.nn import TensorType
+from halo.nn.shapes import assumptions
 
 from .ir import Call, Expr, Function, Var, walk, with_children
-from .symbolic import extents_of, names_in, of_type, renamed
+from .symbolic import extents_of, names_in, of_type, renamed, substituted
 from .text import function_text
 
 __all__ = ["Shared"]
@@ -51,37 +54,68 @@ def _names(f: Function) -> tuple[str, ...]:
 
 
 def _shortened(f: Function) -> tuple[Function, dict[str, Any]]:
-    """`f` with names for the long extents of its parameters, and what they are."""
-    names = set(_names(f))
-    stem, long = "many", dict[DimExpr, Dim]()
-    while any(n.startswith(stem) for n in names):
-        stem += "_"
+    """`f` with names for quotients in the extents of its parameters, and for long ones, and what they are."""
+    f, parts = _with_names(f, _of_quotients)
+    f, long = _with_names(f, _of_long)
+    return f, parts | {name: substituted(n, parts) for name, n in long.items()}
+
+
+Short = Callable[[Any], Any]
+
+
+def _of_quotients(f: Function, stem: str) -> tuple[Short, dict[str, Any]]:
+    """Those of half a width and of a quarter are parts."""
+    found = dict.fromkeys(text for p in f.params for n in extents_of(p) for text in folds_of(n))
+    names = {text: Dim(f"{stem}{k}") for k, text in enumerate(found)}
+    return lambda n: with_folds(n, names), dict(
+        zip(map(str, names.values()), as_extents(tuple(found)) or (), strict=True)
+    )
+
+
+def _of_long(f: Function, stem: str) -> tuple[Short, dict[str, Any]]:
+    long = dict[DimExpr, Dim]()
     for n in (n for p in f.params for n in extents_of(p) if len({*dims_of(n)}) > FEW):
         long.setdefault(n, Dim(f"{stem}{len(long)}"))
-    if not long:
-        return f, {}
 
     def short(v: Any) -> Any:
-        if isinstance(v, tuple):
-            return tuple(map(short, v))
-        if isinstance(v, DimExpr) and len({*dims_of(v)}) > FEW:
+        if len({*dims_of(v)}) > FEW:
             for n, dim in long.items():
                 times = v // n
                 if isinstance(times, int) and n * times == v:
                     return dim * times
         return v
 
+    return short, {str(dim): n for n, dim in long.items()}
+
+
+def _with_names(
+    f: Function, found: Callable[[Function, str], tuple[Short, dict[str, Any]]]
+) -> tuple[Function, dict[str, Any]]:
+    """`f` with the names that `found` gives for parts of its extents, and what they are: none, where what the extents are
+    tells something that the names do not."""
+    stem, names = "part", {*_names(f)}
+    while any(n.startswith(stem) for n in names):
+        stem += "_"
+    one, whole = found(f, stem)
+    if not whole:
+        return f, {}
+
+    def short(v: Any) -> Any:
+        return tuple(map(short, v)) if isinstance(v, tuple) else one(v) if isinstance(v, DimExpr) else v
+
     params = tuple(Var(p.name, TensorType(short(p.type.shape), p.type.dtype)) for p in f.params)
     made: dict[int, Expr] = dict(zip(map(id, f.params), params, strict=True))
     try:
-        for e in (e for e in walk(f.body) if id(e) not in made):
-            new = with_children(e, tuple(made[id(c)] for c in e.children))
-            if isinstance(new, Call):
-                new = replace(new, attributes=tuple((k, short(v)) for k, v in new.attributes))
-            made[id(e)] = new
+        with assumptions() as assumed:
+            for e in (e for e in walk(f.body) if id(e) not in made):
+                new = with_children(e, tuple(made[id(c)] for c in e.children))
+                if isinstance(new, Call):
+                    new = replace(new, attributes=tuple((k, short(v)) for k, v in new.attributes))
+                if of_type(new.type, whole) != e.type:
+                    return f, {}
+                made[id(e)] = new
     except ArgumentError:  # of rules that know too little of these
         return f, {}
-    whole = {str(dim): n for n, dim in long.items()}
-    if of_type(made[id(f.body)].type, whole) != f.type:
+    if any(relation == "~" for relation, *_ in assumed):  # they may differ now
         return f, {}
     return replace(f, params=params, body=made[id(f.body)]), whole

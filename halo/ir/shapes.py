@@ -27,11 +27,13 @@ __all__ = [
     "dim_max",
     "dim_min",
     "dims_of",
+    "folds_of",
     "met",
     "never_negative",
     "shown",
     "told",
     "values_of",
+    "with_folds",
     "within",
 ]
 
@@ -171,6 +173,29 @@ def dims_of(n: Any) -> Iterator[str]:
             else:
                 yield from dims_of(a.a)
                 yield from dims_of(a.b)
+
+
+def folds_of(n: Any) -> Iterator[str]:
+    """The quotients and the like that an extent is made of, as text; not those inside of others."""
+    for atoms, _ in n.terms if isinstance(n, DimExpr) else ():
+        yield from (a.text for a in atoms if isinstance(a, _Fold))
+
+
+def with_folds(n: Any, of: Mapping[str, DimExpr]) -> Any:
+    """An extent with `of` in place of those of its quotients and the like that it names by their text.
+
+    >>> with_folds(2 * (Dim("h") // 2) + 1, {"h//2": Dim("k")})
+    2*k + 1
+    """
+    if not isinstance(n, DimExpr):
+        return n
+    total: Any = 0
+    for atoms, c in n.terms:
+        product: Any = c
+        for a in atoms:
+            product = product * (a if isinstance(a, Dim) else of.get(a.text, _one(a)))
+        total = total + product
+    return total
 
 
 @dataclass(frozen=True)

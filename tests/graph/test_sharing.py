@@ -71,6 +71,36 @@ def test_parts_that_are_reshaped_are_computed_in_the_whole() -> None:
 def test_an_extent_of_many_has_a_name_of_its_own() -> None:
     net = parts(9, "i64[{total}] {{ {lines} %10 = argsort({whole}, descending=True); %10 }}").compile()
     (order,) = [g for g in net.groups if "argsort" in g.name]
-    assert str(order.function.params[0].type) == "f32[many0]"
+    assert str(order.function.params[0].type) == "f32[part0]"
     xs = [RNG.random(k % 4, np.float32) for k in range(9)]
     np.testing.assert_array_equal(net(*xs), np.argsort(-np.concatenate(xs), kind="stable"))
+
+
+def test_what_differs_in_quotients_of_extents_is_one_kernel() -> None:
+    """Half a width is to a kernel what a quarter is; where the quotients tell that two extents are equal, they stay."""
+    m = parse("""def main(%x: f32[1, 4, h, w]) -> f32[1, 4, (h + 15)//16, (w + 15)//16] {
+      %0 = max_pool(%x, kernel=1, strides=2); %1 = exp(%0); %2 = add(%1, %0);
+      %3 = max_pool(%2, kernel=1, strides=2); %4 = exp(%3); %5 = add(%4, %3);
+      %6 = max_pool(%5, kernel=1, strides=2); %7 = exp(%6); %8 = add(%7, %6);
+      %9 = max_pool(%8, kernel=1, strides=2); %9 }""")
+    after = m.run_passes()
+    names = [g for g in after.functions if g != "main"]
+    assert len(names) < 5, names
+    assert str(parse(str(after), constants(after))) == str(after)
+    net = m.compile()
+    for shape in ((1, 4, 33, 17), (1, 4, 1, 40), (1, 4, 64, 5)):
+        x = RNG.random(shape, np.float32)
+        want = x
+        for _ in range(3):
+            want = np.exp(want[:, :, ::2, ::2]) + want[:, :, ::2, ::2]
+        np.testing.assert_allclose(net(x), want[:, :, ::2, ::2], rtol=1e-5)
+        np.testing.assert_allclose(evaluate(after, {"x": x})[0], net(x), rtol=1e-5)
+
+
+def test_quotients_that_tell_more_than_names_stay() -> None:
+    """The sizes of both are equal for the net knows what they are of: an axis of each name of its own would be another."""
+    m = parse("""def main(%x: f32[1, 4, h, w]) -> f32[1, 4, (h + 1)//2, (w + 1)//2] {
+      %0 = max_pool(%x, kernel=1, strides=2); %1 = conv2d(%x, @k, strides=2); %2 = add(%0, %1); %3 = exp(%2); %3 }""",
+      {"k": RNG.random((4, 4, 1, 1), np.float32)})  # fmt: skip
+    x = RNG.random((1, 4, 9, 12), np.float32)
+    np.testing.assert_allclose(m.compile()(x), evaluate(m, {"x": x})[0], rtol=1e-5)
