@@ -84,9 +84,10 @@ class Interface:
                 raise ArgumentError(f"the net is called without {name}", loc=here(), hint=f"net({name}=...)")
             found.append(array_of(given[name], name))
         types = self._taken.values()
-        dims: dict[str, int] = values_of((t.shape for t in types), [a.shape for a in found])
+        ranked = all(a.ndim == t.ndim for a, t in zip(found, types, strict=True))  # or else Dims are missing
+        dims: dict[str, int] = values_of((t.shape for t in types), [a.shape for a in found]) if ranked else {}
         for a, (name, t) in zip(found, self._taken.items(), strict=True):
-            fits = a.shape == t.shape or (a.shape == evaluated(t.shape, dims) and within(t.shape, a.shape))
+            fits = a.shape == evaluated(t.shape, dims) and within(t.shape, a.shape) if ranked else a.ndim == t.ndim
             if a.dtype != t.dtype.dtype or not fits:
                 known = ", ".join(f"{n} = {v}" for n, v in dims.items() if v >= 0)
                 known = f" with {known}" if known else ""

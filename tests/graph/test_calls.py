@@ -173,6 +173,15 @@ def test_extents_that_disagree_are_refused() -> None:
             net(*(data(*shape) for shape in shapes))
 
 
+@pytest.mark.parametrize("shapes", [((2,), (2, 3)), ((2, 3), (2,)), ((), ()), ((2, 3), (1, 2, 3)), ((3,), (3,)), ((2, 3, 1), ())])
+def test_arrays_of_other_ranks_are_refused_where_axes_are_open(shapes: tuple[tuple[int, ...], ...]) -> None:
+    x, y = var("x", (3 * N, N)), var("y", (Dim("k"), N))
+    net = compiled((x, y), nn.matmul(x, nn.transpose(y)))
+    with pytest.raises(ArgumentError, match=r"[xy] is an array of f32\[(3\*n|k), n\], not of float32"):
+        net(*(data(*shape) for shape in shapes))
+    np.testing.assert_array_equal(net(np.ones((6, 2), np.float32), np.ones((4, 2), np.float32)), np.full((6, 4), 2))
+
+
 @pytest.mark.parametrize("name", ["out", "taps", "self", "status", "shape", "args", "_"])
 def test_inputs_of_any_name(name: str) -> None:
     a, b = var("a", (3,)), var(name, (3,))
