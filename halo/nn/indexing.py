@@ -117,7 +117,7 @@ def gather_nd(x: TensorType, indices: TensorType, *, batch_dims: int = 0) -> Ten
     takes("the indices of gather_nd", "int", indices)
     deep = indices.shape[-1] if indices.ndim else 0
     if not isinstance(deep, int) or not 0 <= batch_dims < indices.ndim or batch_dims + deep > x.ndim \
-            or indices.shape[:batch_dims] != x.shape[:batch_dims]:  # fmt: skip
+            or not all(map(equal, indices.shape[:batch_dims], x.shape)):  # fmt: skip
         raise ArgumentError(f"points {indices} with {batch_dims} batch axes are none of {x}", loc=here())
     return TensorType((*indices.shape[:-1], *x.shape[batch_dims + deep :]), x.dtype)
 
@@ -219,7 +219,8 @@ def scatter_nd(x: TensorType, indices: TensorType, updates: TensorType, *, reduc
     takes("the indices of scatter_nd", "int", indices)
     _check_fold("scatter_nd", x, updates, reduction)
     deep = indices.shape[-1] if indices.ndim else 0
-    if not isinstance(deep, int) or deep > x.ndim or updates.shape != (*indices.shape[:-1], *x.shape[deep:]):
+    wanted = (*indices.shape[:-1], *x.shape[deep:]) if isinstance(deep, int) and deep <= x.ndim else None
+    if wanted is None or len(wanted) != updates.ndim or not all(map(equal, updates.shape, wanted)):
         raise ArgumentError(f"updates {updates} at points {indices} are none of {x}", loc=here())
     return x
 

@@ -102,6 +102,9 @@ def _scaled(name: str, x: TensorType, axis: int, *vectors: TensorType | None) ->
     takes(name, "float", x)
     d = axis_of(name, axis, x.ndim)
     for t in vectors:
+        for n, k in zip(reversed(x.shape[d:]), reversed(t.shape if t is not None else ()), strict=False):
+            if k != 1:
+                decided(name, n, k)
         if t is not None and not broadcasts_to(t.shape, x.shape[d:]):
             raise ArgumentError(f"{name} of {x} from axis {axis} on is not scaled by {t}", loc=here())
     return x
@@ -200,6 +203,7 @@ def group_norm(x: TensorType, scale: TensorType, bias: TensorType, *, groups: in
             [1., 1.]]], dtype=float32)
     """
     takes("group_norm", "float", x)
+    _channels_decided("group_norm", x, scale)
     if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
         raise ArgumentError(f"the channels of {x} are not {groups} groups", loc=here())
     for t in (scale, bias):
@@ -233,7 +237,14 @@ def instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float = 1e-5) -> An
     >>> nn.instance_norm(np.array([[[1, 3]]], np.float32), one, one, epsilon=1e-9)
     array([[[0., 2.]]], dtype=float32)
     """
-    return group_norm(x, scale, bias, groups=type_of(x).shape[1], epsilon=epsilon)
+    t = type_of(x)
+    _channels_decided("instance_norm", t, type_of(scale))
+    return group_norm(x, scale, bias, groups=t.shape[1], epsilon=epsilon)
+
+
+def _channels_decided(name: str, x: TensorType, scale: TensorType) -> None:
+    if x.ndim > 1 and scale.ndim == 1:
+        decided(name, x.shape[1], scale.shape[0])
 
 
 def _lrn(x: Any, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:

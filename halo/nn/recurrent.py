@@ -16,7 +16,7 @@ from .lines import extent
 from .matrix import panel
 from .op import Kind, op
 from .schedule import by_height, tiled
-from .shapes import equal, indices, same_type, takes
+from .shapes import decided, equal, indices, same_type, takes
 from .tensor import Tensor, TensorType
 from .tiles import CACHED
 
@@ -55,6 +55,7 @@ def _check(name: str, gates: int, functions: tuple[str, ...], kernel_layout: str
         raise ArgumentError(f"{name} has no kernel layout {kernel_layout!r}", loc=here(), legal=LAYOUTS)
     turn = 1 if kernel_layout == "OI" else -1
     hidden = r.shape[::turn][-1] if r.ndim == 2 else 0
+    decided(name, x.shape[-1] if x.ndim else None, w.shape[::turn][-1] if w.ndim else None)
     wanted = (gates * hidden, x.shape[-1]), (gates * hidden, hidden)
     fits = x.ndim == 3 and (w.shape[::turn], r.shape[::turn]) == wanted
     if not fits or (bias is not None and bias.shape != (2 * gates * hidden,)):

@@ -13,8 +13,9 @@ import halo
 from halo import Func, RDom
 from halo.errors import ArgumentError, here
 
+from .lines import extent
 from .op import Kind, op
-from .shapes import Window, indices, takes
+from .shapes import Window, assume, equal, indices, takes
 from .tensor import Tensor, TensorType
 
 __all__ = ["affine_grid", "col2im", "grid_sample"]
@@ -101,23 +102,27 @@ def grid_sample(x: TensorType, grid: TensorType, *, mode: str = "linear", paddin
         x.ndim < 3
         or grid.ndim != x.ndim
         or grid.shape[-1] != x.ndim - 2
-        or grid.shape[0] != x.shape[0]
+        or not equal(grid.shape[0], x.shape[0])
         or 0 in x.shape[2:]
     ):
         raise ArgumentError(f"points {grid} are none of {x}", loc=here(), hint=f"a grid [N, ..., {x.ndim - 2}]")
+    for n in x.shape[2:]:
+        if not isinstance(n, int):
+            assume(">=", n, 1)
     return TensorType((*x.shape[:2], *grid.shape[1:-1]), x.dtype)
 
 
 @grid_sample.strategy("direct")
 def _(x: Tensor, grid: Tensor, *, mode: str, padding: str, align_corners: bool) -> Tensor:
-    spatial = x.type.static[2:]
+    spatial = tuple(extent(x, d) for d in range(2, x.ndim))
     how = PADDING.get(padding, "reflect" if align_corners else "symmetric")
     view = halo.pad(x.func, how, 0, bounds=[None, None, *((0, n) for n in spatial)])
     f, i = Func("grid_sample"), indices(x.ndim)
     b, c, *at = i
     near = []
     for d, n in enumerate(spatial):
-        v = _located(grid.func[(b, *at, len(spatial) - 1 - d)], n, align_corners)
+        wide = n if isinstance(n, int) else n.astype(grid.dtype)
+        v = _located(grid.func[(b, *at, len(spatial) - 1 - d)], wide, align_corners)
         v = halo.clamp(halo.select(halo.isnan(v), 0, v), -(2.0**24), 2.0**24)  # where floats are still integers
         if mode == "nearest":
             near.append([(halo.i32(halo.round(v)), None)])

@@ -10,7 +10,7 @@ from typing import Any
 
 import halo
 from halo.errors import ArgumentError, UnknownValueError, here
-from halo.ir.shapes import Dim, Extents, dim_join, dim_min, dims_of, met, shown
+from halo.ir.shapes import Dim, DimExpr, Extents, dim_join, dim_min, dims_of, met, shown
 from halo.ir.surface import as_expr
 
 __all__ = [
@@ -108,11 +108,11 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def decided(what: str, extent: Any, wanted: Any) -> None:
-    """Raises UnknownValueError where `extent` is a Dim, and has to be the integer `wanted`: it has both."""
-    if isinstance(extent, Dim) and isinstance(wanted, int):
+    """Raises UnknownValueError where `extent` is symbolic, and has to be the integer `wanted`: it has both."""
+    if isinstance(extent, DimExpr) and isinstance(wanted, int):
         error = UnknownValueError(f"{what} takes {wanted} entries where there are {extent}, which only a call tells",
                                   loc=here(), hint=f"an input of which {extent} is {wanted}")  # fmt: skip
-        error.extent = extent.name, wanted
+        error.extent = str(extent), wanted
         raise error
 
 

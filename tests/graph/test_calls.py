@@ -173,7 +173,9 @@ def test_extents_that_disagree_are_refused() -> None:
             net(*(data(*shape) for shape in shapes))
 
 
-@pytest.mark.parametrize("shapes", [((2,), (2, 3)), ((2, 3), (2,)), ((), ()), ((2, 3), (1, 2, 3)), ((3,), (3,)), ((2, 3, 1), ())])
+@pytest.mark.parametrize(
+    "shapes", [((2,), (2, 3)), ((2, 3), (2,)), ((), ()), ((2, 3), (1, 2, 3)), ((3,), (3,)), ((2, 3, 1), ())]
+)
 def test_arrays_of_other_ranks_are_refused_where_axes_are_open(shapes: tuple[tuple[int, ...], ...]) -> None:
     x, y = var("x", (3 * N, N)), var("y", (Dim("k"), N))
     net = compiled((x, y), nn.matmul(x, nn.transpose(y)))

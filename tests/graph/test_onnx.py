@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,19 @@ def test_a_slice_backwards_begins_within_its_axis(begin: int, end: int, entries:
     np.testing.assert_array_equal(graph.from_onnx(made).compile()(x), x[entries])
 
 
+@pytest.mark.parametrize("nodes", [
+    "v = NonZero(x) y = Slice(v, far, end, a)",
+    "c = ReduceSum<keepdims=0>(x) t = Greater(c, zero) i = If<then_branch = a () => (float[p,q] u) { u = Concat<axis=1>(x, x) }, "
+    "else_branch = b () => (float[p,q] v) { v = Neg(x) }>(t) y = Slice(i, far, end, a)",
+])  # fmt: skip
+def test_what_has_no_entries_has_as_many_columns_as_a_call_tells(nodes: str) -> None:
+    held = {"far": np.array([6]), "end": np.array([9]), "a": np.array([0]), "zero": np.float32(0)}
+    used = {name: a for name, a in held.items() if name in re.findall(r"\w+", nodes)}
+    made, x = model(nodes, inputs="float[3,n] x", output="float[r,s] y", **used), np.ones((3, 4), np.float32)
+    want = ReferenceEvaluator(made).run(None, {"x": x})[0]
+    assert graph.from_onnx(made).compile()(x).shape == want.shape
+
+
 @pytest.mark.parametrize(("nodes", "shape"), [
     ("a = Relu(x) y = Conv<pads=[1,1,1,1]>(a, k)", (2, 3, 5, 6)),
     ("y = ConvTranspose(x, t)", (2, 3, 5, 6)),
@@ -287,6 +301,51 @@ def test_weights_decide_axes_that_a_file_leaves_open(nodes: str, shape: tuple[in
     m, x = graph.from_onnx(open_), w(*shape)
     assert str(m.inputs["x"]) == "f32[n, 3, h, w]"
     np.testing.assert_array_equal(m.compile()(x), graph.from_onnx(known).compile()(x))
+
+
+@pytest.mark.parametrize("nodes", [
+    "f = Flatten(x) r = Gemm<transB=1>(f, o96, v2) y = Relu(r)",
+    "f = Flatten(x) y = LayerNormalization(f, v48, v48)",
+    "r = Reshape(x, s) y = BatchNormalization(r, v24, v24, v24, v24)",
+    "r = Reshape(x, s) y = InstanceNormalization(r, v24, v24)",
+    "r = Reshape(x, s) y = Conv(r, c24)",
+    "r = Reshape(x, s) y = ConvTranspose(r, c24)",
+    "r = Reshape(x, t) y, last = GRU<hidden_size=2>(r, g8, g2)",
+    "y = LayerNormalization<axis=2>(x, v44)",
+    "y = ScatterND(x, one, x344)",
+    "y = GatherND<batch_dims=1>(x, two)",
+    "y = If<then_branch = a () => (float[n] u) { f = Flatten(x) u = MatMul(f, d48) }, "
+    "else_branch = b () => (float[n] q) { q = MatMul(m48, d48) }>(yes)",
+])  # fmt: skip
+def test_weights_decide_what_open_axes_come_to(nodes: str) -> None:
+    made = {"o96": w(2, 48), "c24": w(24, 24, 1), "g8": w(1, 6, 16), "g2": w(1, 6, 2), "x344": w(1, 3, 4, 4), "d48": w(48, 3),
+            "m48": w(2, 48), "v44": w(4, 4), "s": np.array([0, -1, 2]), "t": np.array([2, 3, -1]), "one": np.array([[1]]),
+            "yes": np.array(True),
+            "two": np.array([[1], [2]]),
+            **{f"v{k}": np.abs(w(k)) for k in (2, 3, 24, 48)}}  # fmt: skip
+    used = {name: a for name, a in made.items() if name in re.findall(r"\w+", nodes)}
+    net, x = graph.from_onnx(model(nodes, inputs="float[n,c,h,w] x", **used)).compile(), w(2, 3, 4, 4)
+    first = net(x)[0] if net.several else net(x)
+    want = ReferenceEvaluator(model(nodes, inputs="float[n,3,h,w] x", **used)).run(None, {"x": x})[0]
+    np.testing.assert_allclose(first, want, rtol=1e-4, atol=1e-5)
+    with pytest.raises(halo.ArgumentError):
+        net(w(3, 3, 4, 5))
+
+
+@pytest.mark.parametrize("scales", [(0.7, 0.4), (0.5, 2.0), (1.0, 0.6), (3.0, 1.5)])
+def test_the_nearest_entries_before_opset_11_are_those_of_onnx_runtime(scales: tuple[float, float]) -> None:
+    ort = pytest.importorskip("onnxruntime", reason="extra: dev")
+    made = model("y = Resize(x, s)", output="float[a,b,c,d] y", opset=10, s=np.float32([1, 1, *scales]))
+    want = ort.InferenceSession(made.SerializeToString()).run(None, {"x": X})[0]
+    np.testing.assert_array_equal(graph.from_onnx(made).compile()(X), want)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_norms_of_all_that_is_spatial(p: int) -> None:
+    ort = pytest.importorskip("onnxruntime", reason="extra: dev")
+    made = model(f"y = GlobalLpPool<p={p}>(x)", inputs="float[n,4,h,w] x", output="float[a,b,c,d] y")
+    want = ort.InferenceSession(made.SerializeToString()).run(None, {"x": X})[0]
+    np.testing.assert_allclose(graph.from_onnx(made).compile()(X), want, rtol=1e-5)
 
 
 def test_an_operator_of_the_users_own_is_imported_and_fuses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,11 @@ PROGRAMS = {
     "RoiAlign": """(float[b, 3, h, w] x, float[h, 4] z) => (float[p, q, r, s] y) { s = Shape<end = 1>(z)
         i = ConstantOfShape<value = int64[1] {0}>(s)
         y = RoiAlign<output_height = 3, output_width = 2, sampling_ratio = 2, spatial_scale = 2.0>(x, z, i) }""",
+    **{f"GridSample {attrs}": "(float[b, 3, h, w] x, float[b, w, h, 2] z) => (float[p, q, r, s] y) "
+                             f"{{ y = GridSample<{attrs}>(x, z) }}"
+       for attrs in ('mode = "bilinear"', 'mode = "nearest", padding_mode = "border", align_corners = 1',
+                     'mode = "bicubic", padding_mode = "reflection"',
+                     'mode = "bilinear", padding_mode = "reflection", align_corners = 1')},
     "Squeeze to the rank that is declared": """(float[h, w] x) => (float[p] y) { zero = Constant<value_ints = [0]>()
         a = ReduceMean<axes = [0], keepdims = 1>(x) b = Squeeze(a) y = Sigmoid(b) }""",
     "Tile": "(float[b, h] x) => (float[p, q] y) { s = Shape(x) y = Tile(x, s) }",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from halo import nn
 from halo.errors import ArgumentError, HaloError, UnknownValueError, here
 from halo.ir.shapes import Dim, as_extents
 from halo.nn import TensorType
@@ -75,7 +76,7 @@ class _Importer:
     def __init__(self, opset: int, functions: Mapping[tuple[str, str], Any], shapes: Mapping[str, Any],
                  given: Mapping[str, Any], block: int, known: Mapping[str, int]) -> None:  # fmt: skip
         self.opset, self.functions, self.shapes, self.given, self.block = opset, functions, shapes, given, block
-        self.known = known  # extents by name that are integers
+        self.known = known  # extents by what they are called that are integers
         self.values: dict[str, Expr] = {}
         self.depth = 0
         self.names: set[str] = set()  # that `unique` gave, in all of the model
@@ -119,7 +120,8 @@ class _Importer:
     def _inside(self, opset: int, known: Mapping[str, Expr]) -> _Importer:
         if self.depth == DEEPEST:
             raise ArgumentError(f"graphs and functions deeper than {DEEPEST} are not supported", loc=here())
-        inner = _Importer(opset, self.functions, {}, {} if known is not self.values else self.given, self.block, {})
+        given = self.given if known is self.values else {}
+        inner = _Importer(opset, self.functions, {}, given, self.block, self.known)
         inner.depth, inner.names, inner.values = self.depth + 1, self.names, dict(known)
         return inner
 
@@ -188,8 +190,16 @@ class _Importer:
         results = found if isinstance(found, tuple) else (found,)
         for name, value in zip(n.output, results, strict=False):
             # what depends on constants only is an array
-            self.values[name] = e = under(list(self.lets.values())[before:], constant(value))
+            e = self._decided(under(list(self.lets.values())[before:], constant(value)))
+            self.values[name] = e
             check_size(e.type, reader)
+
+    def _decided(self, e: Expr) -> Expr:
+        """`e` with integers for its extents that weights decide: a call checks that they are these."""
+        if not self.known or isinstance(e.type, tuple):
+            return e
+        shape = tuple(self.known.get(str(n), n) for n in e.type.shape)
+        return e if shape == e.type.shape else nn.reshape(e, shape=shape)
 
     def _body(self, n: Any, inputs: tuple[Expr | None, ...]) -> None:
         """The node as what its function's body makes of its inputs."""

@@ -13,7 +13,23 @@ from halo import nn
 from halo.ir.shapes import DimExpr
 from halo.nn import TensorType
 
-from ..ir import Call, Constant, Expr, Global, If, Item, Module, Tuple, Var, constant, in_bodies, rewrite, walk
+from ..ir import (
+    Call,
+    Constant,
+    Control,
+    Expr,
+    Global,
+    If,
+    Item,
+    Let,
+    Module,
+    Tuple,
+    Var,
+    constant,
+    in_bodies,
+    rewrite,
+    walk,
+)
 from ..symbolic import inlined
 
 MOST = 2**28  # bytes of what shapes may depend on
@@ -32,7 +48,8 @@ def folded(e: Expr) -> Expr:
         return e.value.fields[e.index]
     if not isinstance(e, Call) or isinstance(e.op, Global) or not e.children:
         return e
-    if 0 in e.type.shape and e.op is not nn.broadcast_to:  # nothing is computed, nor asked for to be read
+    if 0 in e.type.shape and e.op is not nn.broadcast_to and (_known(e) or not _tells(e)):
+        # nothing is computed, nor asked for to be read
         return constant(nn.broadcast_to(Constant(np.zeros((), e.type.dtype.dtype)), shape=e.type.shape))
     if not all(isinstance(c, Constant) for c in e.children) or not _known(e):
         return e
@@ -41,6 +58,11 @@ def folded(e: Expr) -> Expr:
         return e
     name = next(c.name for c in e.children if isinstance(c, Constant))
     return Constant(e.op.eager(arrays, e.attrs), name)
+
+
+def _tells(e: Call) -> bool:
+    """Whether what it is made of may tell an extent that nothing else does."""
+    return any(isinstance(x, (Let, Control)) for x in walk(e))
 
 
 def _known(e: Call) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -95,7 +96,13 @@ def _(n: Node) -> Any:
 
 def _upsample(n: Node) -> Any:
     scales = _floats(n, 1) if "scales" not in n.attrs else [float(v) for v in n.attrs["scales"]]
-    return _resized(n, scales, None, mode=n.text("mode", "nearest"), coordinates="asymmetric", nearest="floor")
+    mode = n.text("mode", "nearest")
+    if mode != "nearest" or scales is None or min(scales, default=1) >= 1:
+        return _resized(n, scales, None, mode=mode, coordinates="asymmetric", nearest="floor")
+    # opset 10 does not say which one is nearest: ONNX Runtime takes the next one where an axis becomes shorter
+    grown = _resized(n, [max(f, 1.0) for f in scales], None, mode=mode, coordinates="asymmetric", nearest="floor")
+    shrunk = replace(n, inputs=(grown, *n.inputs[1:]))
+    return _resized(shrunk, [min(f, 1.0) for f in scales], None, mode=mode, coordinates="asymmetric", nearest="ceil")
 
 
 adapter("Upsample", 7)(_upsample)
