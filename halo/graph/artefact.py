@@ -24,6 +24,7 @@ from halo.jit.kernel import restored
 from halo.jit.target import Target
 from halo.types import as_type
 
+from .arguments import file_name
 from .memory import ALIGNMENT
 from .net import Source
 from .parse import parse
@@ -55,7 +56,8 @@ def save(path: str | Path, text: str, outputs: tuple[str, ...], plans: Mapping[s
     stored = {name: kernel.stored() for name, kernel in kernels.items()}
     head = pickle.dumps((_made_by(), text, outputs, plans, stored, places), protocol=4)
     head += b"\0" * (-(len(head) + _HEAD.size) % ALIGNMENT)
-    beside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
+    path = Path(file_name(path))
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         _write(beside, head, constants)
         os.replace(beside, path)
@@ -80,7 +82,7 @@ def load(path: str | Path) -> Net:
     """
     from .compile import assembled, relink
 
-    with open(path, "rb") as f:
+    with open(file_name(path), "rb") as f:
         start = f.read(_HEAD.size)
         if len(start) < _HEAD.size or start[:8] != MAGIC:
             raise ArgumentError(f"{path} is no net that was saved", loc=here())

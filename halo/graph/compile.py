@@ -14,6 +14,7 @@ from halo.ir.shapes import dims_of, told
 from halo.progress import Progress
 
 from . import kernels
+from .arguments import by_name
 from .control import is_open
 from .ir import Call, Constant, Expr, Function, Global, Module, every, rewrite, walk, with_bodies
 from .link import driven, link, needed
@@ -56,14 +57,17 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
     that no input has, for shapes that do not fit, and for a schedule of a group that there is not.
     """
     with Progress("compiling", after=SHOWN) as bar:
-        net = _compiled(m, shapes, schedules or {}, progress or (lambda line: bar.advance(note=line)))
+        net = _compiled(
+            m,
+            by_name("shapes", shapes),
+            by_name("schedules", schedules),
+            progress or (lambda line: bar.advance(note=line)),
+        )
     net.remember(m, shapes)
     return net
 
 
-def _compiled(
-    m: Module, shapes: Mapping[str, Any] | None, schedules: Mapping[str, Any], say: Callable[[str], None]
-) -> Net:
+def _compiled(m: Module, shapes: Mapping[str, Any], schedules: Mapping[str, Any], say: Callable[[str], None]) -> Net:
     if shapes:
         m = fixed(m, shapes)
     dense = equated(m)

@@ -26,6 +26,7 @@ from halo.nn import Op, TensorType
 from halo.nn.tensor import array_of
 from halo.types import as_type, i64
 
+from .arguments import names
 from .arithmetic import Arithmetic
 
 __all__ = [
@@ -358,10 +359,10 @@ class Module:
         }
         """
         own = {p.name: p for p in self.main.params}
-        sources = [own[name] if name in own else self.value(name) for name in inputs]
+        sources = [own[name] if name in own else self.value(name) for name in names("inputs", inputs)]
         params = [s if isinstance(s, Var) else Var(name, s.type) for name, s in zip(inputs, sources, strict=True)]
         of: dict[int, Expr] = {id(s): p for s, p in zip(sources, params, strict=True)}
-        whole = Tuple(tuple(self.value(name) for name in outputs))
+        whole = Tuple(tuple(self.value(name) for name in names("outputs", outputs)))
         body = rewrite(whole, lambda new, old: of.get(id(old), new))
         needed = [e.name for e in walk(body) if isinstance(e, Var) and not any(e is p for p in params)]
         if needed:

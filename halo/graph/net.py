@@ -22,6 +22,7 @@ from halo.jit.entry import slow_path
 from halo.jit.extents import Extents
 from halo.jit.ports import FRAMES
 
+from .arguments import names
 from .interface import Interface, is_packed
 from .ir import Call, Function, Module, walk
 from .kernels import scheduled
@@ -194,7 +195,7 @@ class Net(Interface):
         Raises ArgumentError for arrays that do not fit, and for a tap that there is not.
         """
         if taps is not None:
-            return self.tapped(args, out, tuple(taps), inputs)
+            return self.tapped(args, out, names("taps", taps), inputs)
         return self._call(*args, **inputs) if out is None else self._call(*args, out=out, **inputs)
 
     def _slow(self, _: int, /, *args: Any, out: Any = None, **inputs: Any) -> Any:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from halo.errors import ArgumentError, HaloError
+from halo.errors import ArgumentError, HaloError, here
 from halo.ir.shapes import Dim, as_extents
 from halo.nn import OPS, TensorType
 from halo.types import as_type
 
+from .arguments import by_name, names
 from .control import checked
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var
 from .symbolic import of_type
@@ -38,7 +39,12 @@ def parse(text: str, constants: Mapping[str, Any] | None = None, outputs: tuple[
       %0
     }
     """
-    return _Parser(text, constants or {}).module(outputs)
+    if not isinstance(text, str):
+        raise ArgumentError(f"a program is text, not {type(text).__name__}", loc=here(), hint="str(module)")
+    m = _Parser(text, by_name("constants", constants)).module(names("outputs", outputs))
+    if len(m.outputs) > len(m.main.outputs):
+        raise ArgumentError(f"the program has {len(m.main.outputs)} outputs, not {len(m.outputs)}", loc=here())
+    return m
 
 
 class _Parser:

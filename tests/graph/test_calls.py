@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import weakref
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import halo
 from halo import nn
 from halo.errors import ArgumentError
-from halo.graph import Function, Module, Net, Tuple, Var
+from halo.graph import Function, Module, Net, Tuple, Var, load, parse
 from halo.ir.shapes import Dim
 from halo.jit.ports import FRAMES
 from halo.types import Type
@@ -284,3 +285,25 @@ def test_a_saved_net_is_as_fast(tmp_path: Any) -> None:
     net.save(tmp_path / "net")
     again = fast(halo.graph.load(tmp_path / "net"), X, Y)
     np.testing.assert_array_equal(again(X, Y), X + Y)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, x: m.compile()(x, taps=3), "taps is a list of names, not 3"),
+        (lambda m, x: m.compile()(x, taps="%0"), "taps is a list of names, not '%0'"),
+        (lambda m, x: m.compile(shapes=3), "shapes is a dict with names as keys, not 3"),
+        (lambda m, x: m.compile(schedules=[1]), "schedules is a dict with names as keys"),
+        (lambda m, x: m.compile().save(None), "a file has a path, not None"),
+        (lambda m, x: load(3), "a file has a path, not 3"),
+        (lambda m, x: parse(None), "a program is text, not NoneType"),
+        (lambda m, x: parse(str(m), 3), "constants is a dict"),
+        (lambda m, x: parse(str(m), outputs=("a", "b")), "has 1 outputs, not 2"),
+        (lambda m, x: m.extract(None, ["%0"]), "inputs is a list of names, not None"),
+        (lambda m, x: m.extract(["x"], "%0"), "outputs is a list of names"),
+    ],
+)
+def test_what_a_door_does_not_take(call: Any, words: str) -> None:
+    m = parse("def main(%x: f32[n, 4]) -> f32[n, 4] { %0 = exp(%x); %0 }")
+    with pytest.raises(halo.ArgumentError, match=re.escape(words)):
+        call(m, np.ones((2, 4), np.float32))

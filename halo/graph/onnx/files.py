@@ -57,7 +57,8 @@ def read(model: Any) -> Any:
         except OSError:
             raise
         except Exception as error:  # the protobuf library raises what it likes
-            raise ArgumentError(f"this is no ONNX model: {error}", loc=here()) from error
+            raise ArgumentError(f"this is no ONNX model: {error}", loc=here(),
+                                hint="a path, the bytes of a file, or an onnx.ModelProto") from error  # fmt: skip
     _check_depth(proto)
     outside = [t for t in _tensors(proto) if t.data_location == onnx.TensorProto.EXTERNAL]
     if outside and folder is None:

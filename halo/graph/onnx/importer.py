@@ -15,6 +15,7 @@ from halo.nn import TensorType
 from halo.nn.selection import extents_by
 from halo.types import as_type
 
+from ..arguments import by_name
 from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant, from_node
 from ..lets import bound_by, under
 from . import adapters as _adapters  # noqa: F401  (enters them)
@@ -44,7 +45,7 @@ def from_onnx(
     array([0., 2.], dtype=float32)
     """
     try:
-        return _module(read(model), shapes or {}, values or {})
+        return _module(read(model), by_name("shapes", shapes), by_name("values", values))
     except (HaloError, OSError):
         raise
     except Exception as error:  # a damaged file gets anywhere
