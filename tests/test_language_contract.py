@@ -181,7 +181,7 @@ CONTRACT: dict[str, list[tuple[str, str, str]]] = {  # section: (statement, file
     ],
     "3. Schedules": [
         ("every directive of the table", SCHEDULES, "test_directives_leave_the_result"),
-        ("every tail", SCHEDULES, "test_tails_leave_the_result test_tails_of_updates"),
+        ("every tail", SCHEDULES, "test_tails_leave_the_result test_tails_of_lanes_leave_the_result test_tails_of_updates"),
         ("illegal tails", SCHEDULES, "test_round_up_in_an_update_is_refused_where_it_could_change_the_result"),
         ("bounds and folds that a call does not fit", SCHEDULES, "test_a_fold_that_a_call_does_not_fit_runs_a_copy_without_it test_a_fold_holds_no_more_than_it_was_given test_nothing_is_folded_to_the_largest_extent_there_is"),
         ("store_in: the heap, the stack of any size, registers of a constant one", MEMORY, "test_33_what_is_on_the_heap_is_there_whatever_its_size test_33_an_array_of_any_size_on_the_stack_asks_for_memory_once test_33_registers_have_a_constant_size"),
