@@ -3,7 +3,8 @@ are installed and have the same network, PyTorch; and the convolutions of ResNet
 
 All run in one process, turn by turn, batch 1, ONNX Runtime at its defaults but that its threads stop spinning when it is
 not its turn; after each turn's change come runs that are not counted. The error is max|a - b| / max|b|. PyTorch's is the
-network of torchvision, in its mode for inference, with weights of its own.
+network of torchvision, in its mode for inference, with weights of its own. Unfused is halo with each operator a kernel of
+its own, after the same passes. The share of the roof is that of the groups (see `Net.profile`), weighted by their times.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ import numpy as np
 
 import halo
 from halo import graph, nn
+from halo.graph.compile import relink
+from halo.graph.passes import PASSES
+from halo.graph.passes.fuse import fuse
 from halo.show.peaks import ops_per_second
 
 from . import models
@@ -88,19 +92,34 @@ def torchs(name: str, inputs: dict[str, np.ndarray], threads: int) -> Callable[[
     return run
 
 
+def unfused(model: Any) -> graph.Net:
+    """The net with each operator a kernel of its own."""
+    m = graph.from_onnx(model)
+    for step in PASSES:
+        m = step.run(m) if step.name != "fuse" else fuse(m, most=1)
+    return relink(m)
+
+
+def share_of_roof(net: graph.Net, inputs: dict[str, np.ndarray]) -> float:
+    """Of the time that the groups take whose operations are known, the part that the roof leaves them."""
+    rows = [r for r in net.profile(**inputs) if not math.isnan(r.roof)]
+    return sum(r.roof * r.seconds for r in rows) / sum(r.seconds for r in rows)
+
+
 def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
     model = models.network(name)
     start = time.perf_counter()
     net = graph.from_onnx(model).compile()
     yield Result(f"{name}: from the model to a net", time.perf_counter() - start, "s")
-    inputs = models.samples(name, model)
+    inputs, single = models.samples(name, model), unfused(model)
     for n in threads:
         halo.set_num_threads(n)
         theirs = session(model, n)
         want, got = theirs.run(None, inputs)[0], net(**inputs)
         yield Result(f"{name}: error", float(np.abs(got - want).max() / np.abs(want).max()), "", 1e-3)
         assert got.argmax() == want.argmax(), name
-        runs = {"halo": lambda: net(**inputs), "ONNX Runtime": lambda: theirs.run(None, inputs)}
+        runs = {"halo": lambda: net(**inputs), "ONNX Runtime": lambda: theirs.run(None, inputs),
+                "halo, unfused": lambda: single(**inputs)}  # fmt: skip
         other = torchs(name, inputs, n)
         if other is not None:
             runs["PyTorch"] = other
@@ -110,6 +129,8 @@ def network(name: str, threads: tuple[int, ...]) -> Iterator[Result]:
         yield Result(f"{name}, {n} threads: halo / ONNX Runtime", times["halo"] / times["ONNX Runtime"], "", WORST)
         if other is not None:
             yield Result(f"{name}, {n} threads: halo / PyTorch", times["halo"] / times["PyTorch"], "")
+        yield Result(f"{name}, {n} threads: unfused / fused", times["halo, unfused"] / times["halo"], "")
+        yield Result(f"{name}, {n} threads: share of the roof", share_of_roof(net, inputs), "")
     if name == "ocr-recogniser":
         yield from reading()
 

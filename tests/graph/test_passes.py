@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 import halo
 from halo import nn
 from halo.graph import Call, Constant, Function, Module, Var, constants, parse
+from halo.graph.compile import relink
 from halo.graph.ir import walk
 from halo.graph.memory import Lifetime, plan
 from halo.graph.passes.crop_windows import crop_windows
+from halo.graph.passes.fuse import fuse
 from halo.graph.passes.recognise import recognise
 from halo.graph.passes.simplify import simplify
 from halo.graph.passes.sink_reshapes import sink_reshapes
@@ -22,7 +24,7 @@ from halo.graph.passes.sink_transposes import sink_transposes
 from halo.nn import TensorType
 from halo.types import f32
 
-from .helpers import bottleneck, by_reference, groups, weights
+from .helpers import bottleneck, by_reference, calls, groups, weights
 
 
 def program(body: str, *params: str) -> Module:
@@ -430,3 +432,12 @@ def test_a_product_with_weights_in_panels_stays_as_it_is() -> None:
     value = np.random.default_rng(0).standard_normal((5, 8), np.float32)
     plain = panels.transpose(0, 2, 1).reshape(32, 8)[:20]
     np.testing.assert_allclose(m.compile()(value), value @ plain.T, rtol=1e-4, atol=1e-5)
+
+
+def test_groups_of_one_operator() -> None:
+    m = parse("def main(%x: f32[2, 40]) -> f32[2] { %0 = exp(%x); %1 = add(%0, %x); %2 = sum(%1, axes=(1,)); %2 }")
+    assert groups(m) == ["exp_add_sum"]
+    single = fuse(m, most=1)
+    assert calls(single) == ["exp", "add", "sum"]
+    x = np.random.default_rng(0).standard_normal((2, 40), np.float32)
+    np.testing.assert_allclose(relink(single)(x), m.compile()(x), rtol=1e-6)

@@ -21,7 +21,8 @@ from ..sharing import Shared
 MOST = 64  # operators in a group
 
 
-def fuse(m: Module) -> Module:
+def fuse(m: Module, most: int = MOST) -> Module:
+    """`most`: operators in a group; with 1 each is a kernel of its own."""
     shared = Shared()
 
     def fused(f: Function) -> Function:
@@ -29,7 +30,7 @@ def fuse(m: Module) -> Module:
         _post_dominate(nodes)
         for phase in (0, 1):
             for node in nodes:
-                _try(node, phase)
+                _try(node, phase, most)
         _apart(nodes)
         return replace(f, body=_grouped(f.body, nodes, shared))
 
@@ -104,11 +105,11 @@ def _meet(a: _Node | None, b: _Node | None, reach: Kind) -> tuple[_Node | None, 
     return a, reach
 
 
-def _try(node: _Node, phase: int) -> None:
+def _try(node: _Node, phase: int, most: int) -> None:
     sink, kind = node.parent, node.group.kind  # with what fused into it before
     if sink is None or kind is Kind.OPAQUE or node.group.root() is sink.group.root():
         return
-    if node.group.root().count + sink.group.root().count > MOST:
+    if node.group.root().count + sink.group.root().count > most:
         return
     if sink.kind is Kind.ANCHOR and not _reads_once(sink.expr):
         return
