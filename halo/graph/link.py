@@ -19,7 +19,6 @@ from halo.jit.driver import Branch, Copy, Instruction, Repeat, Step, machine_cod
 from halo.jit.extents import Condition, Extents
 from halo.jit.ports import Shapes
 from halo.nn import TensorType
-from halo.nn.shapes import assumptions
 from halo.types import bool_, i64
 
 from .aliases import Aliases
@@ -256,12 +255,10 @@ class _Linker:
             for c in walk(self.primitive[e.op.name].body):
                 if not (isinstance(c, Call) and isinstance(c.op, nn.Op)):
                     continue
-                with assumptions() as assumed:
-                    c.op.infer(tuple(None if a is None else a.type for a in c.args), c.attrs)
-                for relation, *both in assumed:
-                    a, b = substituted(both, e.attrs)
-                    says = f"{e.name or e.op.name} ({c.op.name})"
-                    found.setdefault((relation, str(a), str(b)), Condition(relation, a, b, says))
+                types = tuple(None if a is None else a.type for a in c.args)
+                for own in c.op.assumed(types, c.attrs, f"{e.name or e.op.name} ({c.op.name})"):
+                    a, b = substituted((own.a, own.b), e.attrs)
+                    found.setdefault((own.relation, str(a), str(b)), replace(own, a=a, b=b))
         return tuple(found.values())
 
 

@@ -14,7 +14,6 @@ from halo import nn
 from halo.errors import ArgumentError
 from halo.ir.shapes import Dim, dims_of, met, told
 from halo.jit.extents import Condition
-from halo.nn.shapes import assumptions
 
 from .interface import Interface
 from .ir import Call, Module, every
@@ -75,13 +74,12 @@ def equated(m: Module) -> Module:
 def _conditions(m: Module) -> tuple[Condition, ...]:
     """What makes extents fit that meet, as far as inputs tell them."""
     given, made = {*told(p.type.shape for p in m.main.params)}, dict[Condition, None]()
-    for e in every(m.main):
+    for e in every(m.main) if given else ():
         if isinstance(e, Call) and isinstance(e.op, nn.Op):
-            with assumptions() as found:
-                e.op.infer(tuple(None if a is None else a.type for a in e.args), e.attrs)
-            for relation, n, of in found:
-                if relation == "~" and {*dims_of(n), *dims_of(of)} <= given:
-                    made[Condition(relation, n, of, e.name or e.op.name)] = None
+            types = tuple(None if a is None else a.type for a in e.args)
+            for c in e.op.assumed(types, e.attrs, e.name or e.op.name):
+                if c.relation == "~" and {*dims_of(c.a), *dims_of(c.b)} <= given:
+                    made[c] = None
     return tuple(made)
 
 

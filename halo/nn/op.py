@@ -165,6 +165,12 @@ class Op:
             raise ArgumentError(f"{self.name} gives {found}, and no extent is negative", loc=here())
         return found
 
+    def assumed(self, types: Types, attrs: Mapping[str, Any], says: str) -> tuple[Condition, ...]:
+        """What the rule takes for granted of symbolic extents; `says` is who does."""
+        with assumptions() as found:
+            self.infer(types, attrs)
+        return tuple(Condition(*what, says) for what in found)
+
     def chosen(self, types: Types, attrs: Mapping[str, Any], target: Target, name: str | None = None) -> Strategy:
         """The first strategy that can be used, or the one of that name."""
         for s in self.strategies:
