@@ -10,7 +10,8 @@ from .capture import Captured, function
 from .compare import Comparison, compare
 from .compile import compile
 from .control import if_, loop
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Tuple, Var
+from .module import Module
 from .net import Group, Memory, Net
 from .onnx import from_onnx, from_torch
 from .parse import parse

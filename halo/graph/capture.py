@@ -29,8 +29,9 @@ from halo.nn.selection import extents_by
 from halo.nn.tensor import array_of, type_of
 
 from .control import if_, loop
-from .ir import Constant, Expr, Function, Module, Tuple, Var, constant
+from .ir import Constant, Expr, Function, Tuple, Var, constant
 from .lets import bound_by
+from .module import Module
 from .shape_arithmetic import shape_vector
 from .symbolic import inlined
 

@@ -12,7 +12,8 @@ import numpy as np
 from halo.errors import ArgumentError, here
 
 from .evaluate import evaluate
-from .ir import Module, walk
+from .ir import walk
+from .module import Module
 from .onnx import from_onnx
 
 __all__ = ["Comparison", "Row", "compare"]

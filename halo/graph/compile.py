@@ -16,9 +16,10 @@ from halo.progress import Progress
 from . import kernels
 from .arguments import by_name
 from .control import is_open
-from .ir import Call, Constant, Expr, Function, Global, Module, every, rewrite, walk, with_bodies
+from .ir import Call, Constant, Expr, Function, Global, every, rewrite, walk, with_bodies
 from .link import driven, link, needed
 from .memory import aligned
+from .module import Module
 from .net import Net, Source
 from .passes.fold_constants import fold_constants
 from .pieces import Pieces, cut
@@ -50,7 +51,8 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
     functions there, with Python in between: `Pieces`, which is used as any Net.
 
     `shapes`: those of inputs, by name, with integers in place of symbolic extents, or with arithmetic over other ones:
-    `"32*h"` are the multiples of 32, `"64 + w"` is 64 at least. Code for these is faster, and takes no others.
+    `"32*h"` are the multiples of 32, `"64 + w"` is 64 at least; `range(32, 513, 32)` is 32, 64 and so on to 512. Code for these
+    is faster, and takes no others; where all open extents have a greatest value, a call allocates nothing but its results.
     `schedules`: for groups by name (see `Net.groups`), a halo Schedule or a function that schedules the group's Func anew.
     `progress`: called with a line of text as passes and kernels are done; without it, what takes seconds shows a bar.
     Raises ArgumentError for a program with extents

@@ -10,7 +10,8 @@ import numpy as np
 from halo.errors import ArgumentError, here
 from halo.ir.shapes import values_of
 
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, walk
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Tuple, Var, walk
+from .module import Module
 from .symbolic import evaluated, fixed, substituted
 
 __all__ = ["Evaluator", "evaluate"]

@@ -18,7 +18,8 @@ from halo.jit.layout import Layout, Port
 from halo.nn import TensorType
 from halo.nn.tensor import array_of
 
-from .ir import Module, Tuple
+from .ir import Tuple
+from .module import Module
 from .symbolic import evaluated
 
 __all__ = ["Interface", "is_packed"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo import nn
-from halo.ir.shapes import Dim, DimExpr, dims_of
+from halo.ir.shapes import Dim, DimExpr, dims_of, greatest_of, greatest_value
 from halo.jit.driver import Branch, Copy, Instruction, Repeat, Step, machine_code
 from halo.jit.extents import Condition, Extents
 from halo.jit.ports import Shapes
@@ -22,8 +22,9 @@ from halo.nn import TensorType
 from halo.types import bool_, i64
 
 from .aliases import Aliases
-from .ir import Call, Constant, Expr, Function, If, Item, Loop, Module, every, walk
+from .ir import Call, Constant, Expr, Function, If, Item, Loop, every, walk
 from .memory import Lifetime, plan, share
+from .module import Module
 from .plan import Place, Plan
 from .symbolic import substituted
 
@@ -92,7 +93,7 @@ class _Linker:
     """`time` counts what is written down, one after the other; a life spans the whole of a loop that it goes into."""
 
     def __init__(self, m: Module, f: Function, made: Mapping[str, Kernel], names: Mapping[int, str]) -> None:
-        self.f, self.made, self.names = f, made, names
+        self.m, self.f, self.made, self.names = m, f, made, names
         self.primitive = {name: f for name, f in m.functions.items() if f.primitive}
         self.lives: list[Lifetime] = []
         self.time = 0
@@ -112,15 +113,9 @@ class _Linker:
         dims = tuple(dict.fromkeys(name for p in main.params for n in p.type.shape for name in dims_of(n)))
         extents, arena, at_start = None, 0, list[tuple[int, int]]()
         if dims:
-            guess = dict.fromkeys(dims, USUAL)
-            sizes = [n.bytes.evaluate(guess) if isinstance(n.bytes, DimExpr) else n.bytes for n in self.lives]
-            own = share(self.lives, sizes)
-            storages = tuple(
-                tuple({str(v.bytes): v.bytes for v, s in zip(self.lives, own, strict=True) if s == k}.values())
-                for k in range(max(own, default=-1) + 1)
-            )
-            placed = tuple((at, own[k], offset) for at, k, offset in self.inside)
-            extents = Extents(dims, cells, storages, placed, self.conditions())
+            storages, places, arena = self.storages(dims)
+            placed = tuple((at, places[k][0], places[k][1] + offset) for at, k, offset in self.inside)
+            extents = Extents(dims, cells, storages, placed, (*self.bounds(dims), *self.conditions()))
         else:
             offsets, arena = plan(self.lives)
             at_start = [(at, offsets[k] + offset) for at, k, offset in self.inside]
@@ -133,6 +128,23 @@ class _Linker:
             constants=tuple(self.constants), inside=tuple(at_start), arena=arena, extents=extents,
             places=tuple(self.places),
         )  # fmt: skip
+
+    def storages(self, dims: Sequence[str]) -> tuple[tuple[tuple[Any, ...], ...], list[tuple[int, int]], int]:
+        """The parts of the arena, and for each life which it is in and where; and how large the arena is, if there are bounds.
+        With bounds it is planned for the greatest extents, and a call allocates nothing."""
+        greatest = greatest_of((b.extent, b.most) for b in self.m.bounds)
+        most = [greatest_value(v.bytes, greatest) for v in self.lives]
+        if None not in most:
+            offsets, arena = plan([replace(v, bytes=n) for v, n in zip(self.lives, most, strict=True)])
+            return ((arena,),), [(0, offset) for offset in offsets], arena
+        guess = dict.fromkeys(dims, USUAL)
+        sizes = [n.bytes.evaluate(guess) if isinstance(n.bytes, DimExpr) else n.bytes for n in self.lives]
+        own = share(self.lives, sizes)
+        storages = tuple(
+            tuple({str(v.bytes): v.bytes for v, s in zip(self.lives, own, strict=True) if s == k}.values())
+            for k in range(max(own, default=-1) + 1)
+        )
+        return storages, [(s, 0) for s in own], 0
 
     # Programs --------------------------------------------------------------------------------------------------------
 
@@ -247,6 +259,15 @@ class _Linker:
         for h in homes:
             if h.kind == "arena":
                 self.lives[h.index] = replace(self.lives[h.index], last=self.time)
+
+    def bounds(self, dims: Sequence[str]) -> tuple[Condition, ...]:
+        """Those of extents that inputs have."""
+        where = {n: f"axis {d} of {p.name}" for p in self.f.params[::-1] for d, n in enumerate(p.type.shape)}
+        found = []
+        for b in (b for b in self.m.bounds if {*dims_of(b.extent)} <= {*dims}):
+            says = where.get(b.extent, "the program")
+            found += [Condition(">=", b.extent, b.least, says), Condition(">=", b.most, b.extent, says)]
+        return tuple(found)
 
     def conditions(self) -> tuple[Condition, ...]:
         """What the rules of the operators took for granted of extents that only a call knows."""

@@ -24,9 +24,10 @@ from halo.jit.ports import FRAMES
 
 from .arguments import names
 from .interface import Interface, is_packed
-from .ir import Call, Function, Module, walk
+from .ir import Call, Function, walk
 from .kernels import scheduled
 from .memory import ALIGNMENT
+from .module import Module
 from .plan import Plan
 from .repeats import Repeats
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from halo.errors import ArgumentError, HaloError, here
-from halo.ir.shapes import Dim, as_extents
+from halo.ir.shapes import Dim, DimExpr, as_extents
 from halo.nn import OPS, TensorType
 from halo.types import as_type
 
 from .arguments import by_name, names
 from .control import checked
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Tuple, Var
+from .module import Bound, Module
 from .symbolic import of_type
 
 __all__ = ["parse"]
@@ -106,6 +107,7 @@ class _Parser:
             self.fail(f"this is no program: {type(error).__name__}: {error}")
 
     def program(self, outputs: tuple[str, ...]) -> Module:
+        bounds = self.bounds() if self.take("where") else ()
         while self.kind != "end":
             primitive = self.take("primitive")
             self.want("def")
@@ -113,7 +115,25 @@ class _Parser:
             self.functions[name] = self.function(primitive)
         if "main" not in self.functions:
             self.fail("there is no main")
-        return Module(self.functions, outputs)
+        return Module(self.functions, outputs, bounds=bounds)
+
+    def bounds(self) -> tuple[Bound, ...]:
+        found = []
+        while True:
+            least = int(self.named("number"))
+            n = self.at_most("<")
+            most = self.at_most(",;")
+            if not isinstance(n, DimExpr) or type(most) is not int:
+                self.fail("integer <= extent <= integer is wanted")
+            found.append(Bound(n, least, most))
+            if self.take(";"):
+                return tuple(found)
+            self.want(",")
+
+    def at_most(self, ends: str) -> Any:
+        self.want("<")
+        self.want("=")
+        return self.extent(ends)
 
     def function(self, primitive: bool) -> Function:
         params = self.params()

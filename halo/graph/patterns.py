@@ -6,13 +6,22 @@ from typing import TypeGuard
 
 from halo import nn
 
-from .ir import Call, Constant, Expr
+from .ir import Call, Constant, Expr, walk
 
-__all__ = ["factors", "inside", "is_call", "number"]
+__all__ = ["factors", "inside", "is_call", "number", "of_constants"]
 
 
 def is_call(e: Expr, op: nn.Op, once: set[int]) -> TypeGuard[Call]:
     return isinstance(e, Call) and e.op is op and id(e) in once
+
+
+def of_constants(root: Expr) -> set[int]:
+    """The ids of what follows from constants alone."""
+    found: set[int] = set()
+    for e in walk(root):
+        if isinstance(e, Constant) or (isinstance(e, Call) and e.children and all(id(c) in found for c in e.children)):
+            found.add(id(e))
+    return found
 
 
 def number(e: Expr) -> float | None:

@@ -34,7 +34,6 @@ from .ir import (
     Item,
     Let,
     Loop,
-    Module,
     Tuple,
     Var,
     every,
@@ -43,6 +42,7 @@ from .ir import (
     with_bodies,
     with_children,
 )
+from .module import Module
 from .net import Net, Source
 from .passes.simplify import simplify
 from .symbolic import evaluated, inlined, names_in

@@ -16,8 +16,9 @@ from halo.ir.shapes import Dim, dims_of, met, told
 from halo.jit.extents import Condition
 
 from .interface import Interface
-from .ir import Call, Module, every
-from .symbolic import evaluated, renamed, substituted
+from .ir import Call, every
+from .module import Module
+from .symbolic import evaluated, substituted, with_extents
 
 if TYPE_CHECKING:
     from .net import Net
@@ -50,7 +51,7 @@ class Repeats:
         key = tuple(sorted(fixed.items()))
         with self._lock:
             if key not in self._nets:
-                self._nets[key] = self._make(self._m.with_main(renamed(self._m.main, fixed)))
+                self._nets[key] = self._make(with_extents(self._m, fixed))
             return self._nets[key]
 
 
@@ -66,7 +67,7 @@ def equated(m: Module) -> Module:
                 of = {name: substituted(v, one) for name, v in of.items()} | one
                 break
     try:
-        return m.with_main(renamed(m.main, of)) if of else m
+        return with_extents(m, of) if of else m
     except ArgumentError:  # 3 and 4 meet the same axis, say, which is 1 then
         return m
 

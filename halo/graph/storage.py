@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .parse import parse
 from .text import constants
 
 if TYPE_CHECKING:
-    from .ir import Module
+    from .module import Module
 
 __all__ = ["read", "write"]
 
@@ -57,7 +58,6 @@ def write(m: Module, path: Path) -> None:
 
 def read(path: Path) -> Module:
     """The Module of both files. Raises ArgumentError for what they cannot be."""
-    from .ir import Module
 
     beside = _beside(path)
     try:
@@ -71,7 +71,7 @@ def read(path: Path) -> Module:
             f"{path} and {beside.name} are no program: {type(error).__name__}: {error}", loc=here()
         ) from error
     metadata = {str(key): str(value) for key, value in told.get("metadata", {}).items()}
-    return Module(found.functions, found.outputs, metadata)
+    return replace(found, metadata=metadata)
 
 
 def _held(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:

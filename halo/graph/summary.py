@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .ir import Call, Constant, Expr, Function, If, Loop, Module, Var, every
+from .ir import Call, Constant, Expr, Function, If, Loop, Var, every
+from .module import Module
 from .profile import work_of
 from .symbolic import fixed
 from .text import type_text

@@ -11,9 +11,21 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import SYMBOLIC, Dim, DimExpr, as_extents, dims_of, values_of, within
 from halo.nn import TensorType
 
-from .ir import Call, Control, Expr, Function, Let, Module, Var, constant, walk, with_bodies, with_children
+from .ir import Call, Control, Expr, Function, Let, Var, constant, walk, with_bodies, with_children
+from .module import Bound, Module
 
-__all__ = ["applied", "evaluated", "extents_of", "fixed", "inlined", "names_in", "of_type", "renamed", "substituted"]
+__all__ = [
+    "applied",
+    "evaluated",
+    "extents_of",
+    "fixed",
+    "inlined",
+    "names_in",
+    "of_type",
+    "renamed",
+    "substituted",
+    "with_extents",
+]
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -44,22 +56,63 @@ def substituted(value: Any, of: Mapping[str, Any]) -> Any:
 
 
 def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
-    """`m` with the extents of inputs, by name, that `shapes` has integers or arithmetic over other Dims for; what follows from
-    them is inferred anew."""
+    """`m` with the extents of inputs, by name, that `shapes` has integers, ranges or arithmetic over other Dims for; what
+    follows from them is inferred anew."""
     asked: list[tuple[str, Any, Any]] = []
+    bounds: list[Bound] = []
     for name, given in shapes.items():
         t = m.inputs.get(name)
         if t is None:
             raise ArgumentError(f"{name} is no input of the program", loc=here(), legal=tuple(m.inputs))
-        shape = as_extents(given) or ()
-        if len(shape) != t.ndim:
-            raise ArgumentError(f"{name} is a tensor of {t}, not of {len(shape)} axes", loc=here())
+        entries = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+        if len(entries) != t.ndim:
+            raise ArgumentError(f"{name} is a tensor of {t}, not of {len(entries)} axes", loc=here())
+        spans = [(k, n) for k, n in enumerate(entries) if isinstance(n, range)]
+        opened = {k: _from_range(f"the extent {t.shape[k]} of {name}", t.shape[k], n) for k, n in spans}
+        shape = as_extents(tuple(opened.get(k, n) for k, n in enumerate(entries))) or ()
+        bounds += (Bound(opened[k], n[0], n[-1]) for k, n in spans if isinstance(opened[k], DimExpr))
         asked += ((name, n, extent) for n, extent in zip(t.shape, shape, strict=True) if n != extent)
     of = values_of(((n,) for _, n, _ in asked), [(extent,) for *_, extent in asked])
     for name, n, extent in asked:  # arithmetic over Dims is what they make it
         if substituted(n, of) != extent or not within((n,), (extent,)):
             raise ArgumentError(f"the extent {n} of {name} is not {extent}", loc=here())
-    return m.with_main(renamed(m.main, of))
+    m = with_extents(m, of)
+    return replace(m, bounds=_met((*m.bounds, *bounds)))
+
+
+def with_extents(m: Module, of: Mapping[str, Any]) -> Module:
+    """`m` with the extents `of` in place of the Dims that it names. Raises ArgumentError for integers that it does not take."""
+    bounds = []
+    for bound in m.bounds:
+        n = substituted(bound.extent, of)
+        if isinstance(n, DimExpr):
+            bounds.append(replace(bound, extent=n))
+        elif not bound.least <= n <= bound.most:
+            raise ArgumentError(f"the program takes {bound}, and {bound.extent} is {n}", loc=here())
+    return replace(m.with_main(renamed(m.main, of)), bounds=_met(bounds))
+
+
+def _met(bounds: Iterable[Bound]) -> tuple[Bound, ...]:
+    """Each extent once."""
+    found: dict[DimExpr, Bound] = {}
+    for b in bounds:
+        own = found.setdefault(b.extent, b)
+        found[b.extent] = Bound(b.extent, max(b.least, own.least), min(b.most, own.most))
+    return tuple(found.values())
+
+
+def _from_range(what: str, n: Any, span: range) -> Any:
+    """The extent that is one of `span`, over the Dim that `n` has: the number of steps, or any extent, which may be repeated."""
+    if not span or span.step < 0 or span.start < 0:
+        raise ArgumentError(f"{what} is of no {span}", loc=here(), hint="range(32, 513, 32): 32, 64, and so on to 512")
+    if len(span) == 1:
+        return span[0]
+    if isinstance(n, int):
+        if n in span:
+            return n
+        raise ArgumentError(f"{what} is none of {span}", loc=here())
+    dim = Dim(next(dims_of(n)))
+    return dim if span.start < 2 and span.step == 1 else span.start + span.step * dim
 
 
 def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:

@@ -6,6 +6,8 @@ def main(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 8, 8] {
   %1
 }
 
+Before it, `where 1 <= n <= 64, 8 <= 8*w + 8 <= 512;` says which extents a call may have.
+
 A value that is used twice has a name, as all have. `%2 = let n = %0 in %1` is %1, where the extent n is
 what %0 gives. If and Loop have their bodies below them, each with names of its own:
 
@@ -32,7 +34,8 @@ import numpy as np
 from halo.ir.shapes import DimExpr
 from halo.types import Type
 
-from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Module, Tuple, Var, every, walk
+from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Tuple, Var, every, walk
+from .module import Module
 
 __all__ = ["constant_names", "constants", "function_text", "marked", "module_text", "type_text"]
 
@@ -62,10 +65,12 @@ def constant_names(m: Module) -> dict[int, str]:
 
 
 def module_text(m: Module) -> str:
-    """The functions of `m`, `main` last."""
+    """The bounds and the functions of `m`, `main` last."""
     names = constant_names(m)
     order = [*(n for n in m.functions if n != "main"), "main"]
-    return "\n".join(function_text(name, m.functions[name], names) for name in order)
+    bounds = ", ".join(map(str, m.bounds))
+    head = [f"where {bounds};"] if bounds else []
+    return "\n".join((*head, *(function_text(name, m.functions[name], names) for name in order)))
 
 
 def function_text(name: str, f: Function, names: Mapping[int, str]) -> str:

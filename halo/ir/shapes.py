@@ -249,6 +249,50 @@ def within(shape: Extents, given: Sequence[Any]) -> bool:
     return all(t.offset <= 0 or never_negative(t.value(given[t.axis])) for t in told((shape,)).values())
 
 
+def greatest_of(bounds: Iterable[tuple[Any, int]]) -> dict[str, int]:
+    """How great Dims are, by name, whose multiples `32*n + 1` are bounded."""
+    found: dict[str, int] = {}
+    for n, most in bounds:
+        name, scale, offset = _multiple(n)
+        if scale > 0:
+            value = (most - offset) // scale
+            found[name] = min(value, found.get(name, value))
+    return found
+
+
+def greatest_value(n: Any, most: Mapping[str, int]) -> int | None:
+    """One that the extent `n` is never greater than, where Dims are `most` by name; None where that is not told."""
+    found = _span(n, most)
+    return None if found is None else found[1]
+
+
+def _span(n: Any, most: Mapping[str, int]) -> tuple[int, int] | None:
+    """The ends that follow from those of the parts of `n`."""
+    low = high = 0
+    for atoms, c in _terms(n):
+        ends = (c, c)
+        for a in atoms:
+            of = (0, most[a.name]) if isinstance(a, Dim) and a.name in most else _span_of_fold(a, most)
+            if of is None:
+                return None
+            corners = [x * y for x in ends for y in of]
+            ends = (min(corners), max(corners))
+        low, high = low + ends[0], high + ends[1]
+    return low, high
+
+
+def _span_of_fold(fold: Any, most: Mapping[str, int]) -> tuple[int, int] | None:
+    if not isinstance(fold, _Fold):
+        return None
+    a, b = _span(fold.a, most), _span(fold.b, most)
+    if a is None or b is None or (fold.op == "//" and b[0] < 1):
+        return None
+    if fold.op == "//":
+        corners = [x // y for x in a for y in b]
+        return min(corners), max(corners)
+    return (max(a[0], b[0]) if fold.op == "max" else min(a[0], b[0])), max(a[1], b[1])
+
+
 def dim_max(a: Any, b: Any) -> Any:
     """The larger one of two extents."""
     if never_negative(difference := a - b):

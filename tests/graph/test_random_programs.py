@@ -53,8 +53,9 @@ def check_in_all_ways(maker: Maker, steps: int, folder: Path) -> None:
     for got, again in zip(found, _called(graph.load(folder / "net"), inputs, 2), strict=True):
         assert got.tobytes() == again.tobytes()
     _same(maker, by_numpy(Module.load(folder / "m.halo"), inputs), want)
-    if opened:
-        _same(maker, _called(m.compile(shapes={name: a.shape for name, a in inputs.items()}), inputs, 2), want)
+    for known in (lambda n: n, lambda n: range(n % 2, n + 1, 2), lambda n: range(1, n + 2)) if opened else ():
+        shapes = {name: tuple(map(known, a.shape)) for name, a in inputs.items()}
+        _same(maker, _called(m.compile(shapes=shapes), inputs, 2), want)
     names = [name for name, e in m.values.items() if name.startswith("%") and not isinstance(e.type, tuple)]
     if names and not cut:
         names = names[:: max(len(names) // 3, 1)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import halo
 from halo import Dim, f32, nn
 from halo.graph import Function, Module, Var, load, parse
-from halo.graph.symbolic import renamed
+from halo.graph.symbolic import with_extents
 from halo.ir.shapes import as_extents, dim_join
 from halo.nn import TensorType
 
@@ -152,11 +152,11 @@ def test_one_net_for_each_repeated_axis(monkeypatch: pytest.MonkeyPatch) -> None
     compiled: list[Any] = []
     net = pair().compile()
 
-    def noted(f: Function, of: Any) -> Function:
+    def noted(m: Module, of: Any) -> Module:
         compiled.append(of)
-        return renamed(f, of)
+        return with_extents(m, of)
 
-    monkeypatch.setattr("halo.graph.repeats.renamed", noted)
+    monkeypatch.setattr("halo.graph.repeats.with_extents", noted)
     for a, b in ((5, 1), (7, 1), (1, 3), (9, 9), (2, 1), (1, 1)):
         x, y = random(a, 4), random(b, 4)
         np.testing.assert_allclose(net(x, y), np.exp(x + y), rtol=1e-6)

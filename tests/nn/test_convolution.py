@@ -11,8 +11,9 @@ import pytest
 
 import halo
 from halo import nn
-from halo.graph.ir import Function, Module, Var
+from halo.graph.ir import Function, Var
 from halo.graph.kernels import scheduled
+from halo.graph.module import Module
 from halo.nn.tensor import type_of
 from halo.types import as_type
 

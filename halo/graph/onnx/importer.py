@@ -16,8 +16,9 @@ from halo.nn.selection import extents_by
 from halo.types import as_type
 
 from ..arguments import by_name
-from ..ir import Constant, Expr, Function, Module, Tuple, Var, constant, from_node
+from ..ir import Constant, Expr, Function, Tuple, Var, constant, from_node
 from ..lets import bound_by, under
+from ..module import Module
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
 from .files import block_of, check_attributes, check_names, check_size, hold, read

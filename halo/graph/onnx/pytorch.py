@@ -7,7 +7,7 @@ from typing import Any
 
 from halo.errors import ArgumentError, here
 
-from ..ir import Module
+from ..module import Module
 from .importer import from_onnx
 
 __all__ = ["from_torch"]

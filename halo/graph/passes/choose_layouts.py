@@ -22,7 +22,8 @@ from halo.ir.shapes import DimExpr
 from halo.jit.target import Target
 from halo.nn.matrix import panels
 
-from ..ir import Call, Expr, Function, Global, Module, in_bodies, walk, with_children
+from ..ir import Call, Expr, Function, Global, walk, with_children
+from ..module import Module, in_bodies
 
 
 def choose_layouts(m: Module) -> Module:

@@ -10,21 +10,24 @@ from dataclasses import replace
 from halo import nn
 from halo.nn.winograd import winograd_tile
 
-from ..ir import Call, Constant, Expr, Module, in_bodies, rewrite
+from ..ir import Call, Expr, Function, rewrite
+from ..module import Module, in_bodies
+from ..patterns import of_constants
 
 
 def choose_winograd(m: Module) -> Module:
-    constant: dict[int, bool] = {}  # of the new expressions, those that follow from constants alone
+    return in_bodies(m, _chosen)
+
+
+def _chosen(f: Function) -> Function:
+    known = of_constants(f.body)
 
     def step(e: Expr, old: Expr) -> Expr:
-        if isinstance(e, Call) and e.op is nn.conv2d and constant[id(e.children[1])]:
-            e = _transformed(e)
-        constant[id(e)] = isinstance(e, Constant) or (
-            isinstance(e, Call) and bool(e.children) and all(constant[id(c)] for c in e.children)
-        )
+        if isinstance(e, Call) and e.op is nn.conv2d and id(old.children[1]) in known:
+            return _transformed(e)
         return e
 
-    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, step)))
+    return replace(f, body=rewrite(f.body, step))
 
 
 def _transformed(e: Call) -> Call:

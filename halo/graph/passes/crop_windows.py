@@ -13,7 +13,8 @@ from typing import NamedTuple
 from halo import nn
 from halo.nn.shapes import Window
 
-from ..ir import Call, Expr, Module, in_bodies, rewrite
+from ..ir import Call, Expr, rewrite
+from ..module import Module, in_bodies
 
 
 def crop_windows(m: Module) -> Module:

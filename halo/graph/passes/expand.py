@@ -13,7 +13,8 @@ from typing import Any
 from halo import nn
 from halo.jit.target import Target
 
-from ..ir import Call, Expr, Function, Module, in_bodies, rewrite, walk
+from ..ir import Call, Expr, Function, rewrite, walk
+from ..module import Module, in_bodies
 
 LATER = ((nn.conv2d, "blocked"), (nn.conv2d, "blocked groups"))
 

@@ -13,23 +13,8 @@ from halo import nn
 from halo.ir.shapes import DimExpr
 from halo.nn import TensorType
 
-from ..ir import (
-    Call,
-    Constant,
-    Control,
-    Expr,
-    Global,
-    If,
-    Item,
-    Let,
-    Module,
-    Tuple,
-    Var,
-    constant,
-    in_bodies,
-    rewrite,
-    walk,
-)
+from ..ir import Call, Constant, Control, Expr, Global, If, Item, Let, Tuple, Var, constant, rewrite, walk
+from ..module import Module, in_bodies
 from ..symbolic import inlined
 
 MOST = 2**28  # bytes of what shapes may depend on

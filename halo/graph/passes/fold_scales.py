@@ -14,7 +14,8 @@ import numpy as np
 import halo
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Module, in_bodies, rewrite_once_read
+from ..ir import Call, Constant, Expr, rewrite_once_read
+from ..module import Module, in_bodies
 from .fold_constants import folded
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from halo.ir.shapes import dims_of
 from halo.nn import Kind, Op
 
-from ..ir import Call, Expr, Function, Global, Module, Var, in_bodies, walk, with_children
+from ..ir import Call, Expr, Function, Global, Var, walk, with_children
+from ..module import Module, in_bodies
 from ..sharing import Shared
 
 MOST = 64  # operators in a group

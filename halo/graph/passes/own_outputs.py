@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from halo import nn
 
-from ..ir import Call, Expr, Function, If, Item, Loop, Module, Tuple, in_bodies
+from ..ir import Call, Expr, Function, If, Item, Loop, Tuple
+from ..module import Module, in_bodies
 
 
 def own_outputs(m: Module) -> Module:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import halo
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite_once_read
+from ..ir import Call, Constant, Expr, Function, rewrite_once_read
+from ..module import Module, in_bodies
 from ..patterns import is_call, number
 from .simplify import reshaped
 

@@ -18,7 +18,8 @@ from halo import nn
 from halo.ir.shapes import Extents
 from halo.nn.tiles import CACHED
 
-from ..ir import Call, Constant, Expr, Module, in_bodies, rewrite_once_read
+from ..ir import Call, Constant, Expr, rewrite_once_read
+from ..module import Module, in_bodies
 from ..patterns import is_call, number
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from halo import nn
 
-from ..ir import Call, Constant, Expr, Function, Item, Module, in_bodies, rewrite
+from ..ir import Call, Constant, Expr, Function, Item, rewrite
+from ..module import Module, in_bodies
 
 UNITS = {nn.multiply: 1, nn.divide: 1, nn.subtract: 0, nn.power: 1}  # as second arguments; -0 + 0 is not -0
 SMALL = 64  # bytes: the numbers that operators are made with

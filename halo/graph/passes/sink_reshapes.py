@@ -11,7 +11,8 @@ from typing import Any
 from halo import nn
 from halo.nn import Kind
 
-from ..ir import Call, Expr, Module, in_bodies, rewrite
+from ..ir import Call, Expr, rewrite
+from ..module import Module, in_bodies
 from .simplify import reshaped
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from halo import nn
 from halo.nn import Kind
 
-from ..ir import Call, Constant, Expr, Function, Module, in_bodies, rewrite
+from ..ir import Call, Constant, Expr, Function, rewrite
+from ..module import Module, in_bodies
 from .simplify import reshaped
 
 Axes = tuple[int, ...]  # of each axis of the result, the one that it is in the argument
