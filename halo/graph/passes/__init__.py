@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..ir import Module
+from ..module import Module
 from .choose_layouts import choose_layouts
 from .choose_winograd import choose_winograd
+from .combine_parallel_branches import combine_parallel_branches
 from .crop_windows import crop_windows
 from .expand import expand
 from .fold_constants import fold_constants
@@ -44,6 +45,11 @@ PASSES = (
     ),
     Pass("fold_scales", "batch norms and scales behind layers with weights go into these", fold_scales),
     Pass("expand", "what is made of other operators becomes these", expand),
+    Pass(
+        "combine_parallel_branches",
+        "layers of few channels that read one value become one",
+        combine_parallel_branches,
+    ),
     Pass("crop_windows", "taps of convolutions that only ever lie in the padding go", crop_windows),
     Pass("sink_transposes", "orders of axes change behind what takes any order, and cancel", sink_transposes),
     Pass("sink_reshapes", "axes of one entry come and go after elementwise operators", sink_reshapes),
