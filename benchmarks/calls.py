@@ -1,5 +1,6 @@
 """What a call costs beside the work: kernels of one and of six inputs on arrays of one element, each beside Halide's
-callable and Numba's dispatcher for the same; a net of one operator beside ONNX Runtime's session."""
+callable and Numba's dispatcher for the same; a net of one operator beside ONNX Runtime's session; what a parallel loop
+takes longer than a serial one: the launch, which groups of a net have one of each."""
 
 from __future__ import annotations
 
@@ -49,6 +50,9 @@ def run() -> Iterator[Result]:
     times = _interleaved({name: lambda call=call: call(one) for name, call in calls.items()})
     for name, bar in zip(calls, (MOST_US, None), strict=True):
         yield Result(f"call: {name}", statistics.median(times[name]) * 1e6, "us", bar)
+    times = _interleaved({"serial": two_tasks(parallel=False), "parallel": two_tasks(parallel=True)})
+    cost = statistics.median(times["parallel"]) - statistics.median(times["serial"])
+    yield Result(f"launch: a parallel loop, {halo.get_num_threads()} threads", cost * 1e6, "us")
 
 
 def _interleaved(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -63,6 +67,16 @@ def halo_sum(n: int) -> halo.Func:
     i, f = halo.Var("i"), halo.Func("total")
     f[i] = sum((halo.Input(f"a{k}", halo.f32, ndim=1)[i] for k in range(1, n)), halo.Input("a0", halo.f32, ndim=1)[i])
     return f
+
+
+def two_tasks(parallel: bool) -> Callable[[], object]:
+    i, j, f = halo.Var("i"), halo.Var("j"), halo.Func("tasks")
+    f[i, j] = halo.Input("a", halo.f32, ndim=2)[i, j] + 1
+    if parallel:
+        f.parallel(i)
+    a, out = np.ones((2, 16), np.float32), np.zeros((2, 16), np.float32)
+    kernel = f.compile(a=a)
+    return lambda: kernel(a, out=out)
 
 
 def halide_sum(n: int) -> Any:
