@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -317,8 +318,9 @@ def rewrite(root: Expr, change: Callable[[Expr, Expr], Expr]) -> Expr:
     """`root` with `change(new, old)` in place of every expression, those that others use first; `new` is `old` over what
     became of its children."""
     new: dict[int, Expr] = {}
-    for e in walk(root):
-        with from_node(e.name if isinstance(e, Call) else ""):
+    with from_node(""):
+        for e in walk(root):
+            _source.set(e.name if isinstance(e, Call) else "")
             new[id(e)] = change(with_children(e, tuple(new[id(c)] for c in e.children)), e)
     return new[id(root)]
 
@@ -344,7 +346,12 @@ def with_children(e: Expr, children: tuple[Expr, ...]) -> Expr:
         return e
     if isinstance(e, Call):
         given = iter(children)
-        return replace(e, args=tuple(None if a is None else next(given) for a in e.args))
+        args = tuple(None if a is None else next(given) for a in e.args)
+        if any(a.type != b.type for a, b in zip(children, e.children, strict=True)):
+            return replace(e, args=args)
+        made = copy(e)  # of the type that it has: nothing that tells it is another
+        object.__setattr__(made, "args", args)
+        return made
     if isinstance(e, Tuple):
         return Tuple(children)
     if isinstance(e, If):

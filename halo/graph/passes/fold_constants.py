@@ -3,6 +3,7 @@ entries; an If of a constant is one of its branches."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,22 @@ from halo import nn
 from halo.ir.shapes import DimExpr
 from halo.nn import TensorType
 
-from ..ir import Call, Constant, Control, Expr, Global, If, Item, Let, Tuple, Var, constant, rewrite, walk
+from ..ir import (
+    Call,
+    Constant,
+    Control,
+    Expr,
+    Function,
+    Global,
+    If,
+    Item,
+    Let,
+    Tuple,
+    Var,
+    constant,
+    walk,
+    with_children,
+)
 from ..module import Module, in_bodies
 from ..symbolic import inlined
 
@@ -22,7 +38,21 @@ SMALL = 2**22  # bytes: what is larger, and much larger than its arguments, is b
 
 
 def fold_constants(m: Module) -> Module:
-    return in_bodies(m, lambda f: replace(f, body=rewrite(f.body, lambda e, _: folded(e))))
+    return in_bodies(m, _folded)
+
+
+def _folded(f: Function) -> Function:
+    """An array goes with the last that reads it, so that the next one can be in its memory: new pages cost more than weights
+    that are scaled and packed."""
+    unread = Counter(id(c) for e in walk(f.body) for c in e.children)
+    new: dict[int, Expr] = {}
+    for e in walk(f.body):
+        new[id(e)] = folded(with_children(e, tuple(new[id(c)] for c in e.children)))
+        for c in e.children:
+            unread[id(c)] -= 1
+            if not unread[id(c)]:
+                del new[id(c)]
+    return replace(f, body=new[id(f.body)])
 
 
 def folded(e: Expr) -> Expr:
