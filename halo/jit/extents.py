@@ -39,7 +39,7 @@ class Condition:
         what, hint = f"takes {self.a} {self.relation} {self.b}", ""
         if self.relation == "~":
             what, hint = f"broadcasts {self.a} to {self.b}", "an extent that is equal, or 1"
-        elif 1 in (a, b):
+        elif self.relation == "==" and 1 in (a, b):
             hint = "an axis that is repeated is 1 in the program: compile(shapes={...})"
         return ArgumentError(f"{self.says} {what}, and they are {a} and {b} ({given})", loc=here(), hint=hint)
 
