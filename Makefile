@@ -5,13 +5,19 @@ CASES ?= 20000
 SEED ?= 1
 bin = $(VENV)/bin
 
-.PHONY: demo test slow test-browser lint format bench models docs fuzz coverage clean
+.PHONY: demo test test-python slow test-browser lint format bench models docs fuzz coverage clean
 
 demo: $(VENV)/.ready  ## blur and local Laplacian of a real photograph: pictures, times, loop nest
 	$(bin)/python -m examples.demo
 
 test: $(VENV)/.ready  ## the quick tests
 	$(bin)/python -m pytest -m "not slow and not browser"
+
+# Machine code is the same whatever Python it is made by: what is left differs, the translation, errors, calls, documents.
+same = tests/graph/ tests/lowering/ tests/nn/ tests/test_fuzz.py
+test-python: $(VENV)/.ready  ## those of the quick tests that depend on the version of Python
+	$(bin)/python -m pytest -m "not slow and not browser" \
+		$(filter-out $(same) tests/__pycache__/,$(wildcard tests/*/ tests/test_*.py)) tests/graph/test_capture.py
 
 slow: $(VENV)/.ready  ## the slow tests
 	$(bin)/python -m pytest -m "slow and not browser"

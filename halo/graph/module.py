@@ -117,6 +117,7 @@ class Module:
         """The program with `f(*args, **attributes)` in place of the call that gives the value `node`. Raises ArgumentError for
         a name that there is not, and where the new value is of another type.
 
+        >>> import numpy as np
         >>> from halo import nn
         >>> from halo.graph import parse
         >>> m = parse("def main(%x: f32[2]) -> f32[2] { %0 = exp(%x); %1 = relu(%0); %1 }")
@@ -146,6 +147,7 @@ class Module:
         """What it computes, as part of the program that these graph expressions belong to: a model with stages before and
         behind it is one program. ArgumentError where they do not fit its inputs.
 
+        >>> import numpy as np
         >>> from halo import f32, graph, nn
         >>> @graph.function
         ... def model(x):
@@ -181,6 +183,7 @@ class Module:
         program, and for a file of constants that is damaged or lacks what the text names.
 
         >>> import tempfile
+        >>> import numpy as np
         >>> from halo.graph import Module, parse
         >>> m = parse("def main(%x: f32[2]) -> f32[2] { %0 = add(%x, @w); %0 }", {"w": np.ones(2, np.float32)})
         >>> with tempfile.TemporaryDirectory() as folder:
