@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 import halo
-from halo import Func, RDom
+from halo import Func, Input, RDom
 from halo.errors import ArgumentError, here
+from halo.jit.results import LARGE
 from halo.jit.target import Target
 from halo.types import i64
 
@@ -28,6 +29,7 @@ __all__ = ["average_pool", "global_average_pool", "lp_pool", "max_pool", "max_po
 
 
 WIDE = 64  # entries of rows of which it pays to find the columns of windows first
+ROWS = 2  # of windows, that are asked for before they are reached
 WRITTEN_OUT = 128  # taps of a window: more are a loop
 
 
@@ -78,8 +80,8 @@ def _places(x: Tensor, w: Window, value: Any, i: tuple[Any, ...], layout: str) -
 def _taps(x: Tensor, w: Window, value: float, shape: Any, name: str, fold: Any, layout: str, end: Any = None) -> Tensor:
     """`fold` of what the window has at each place, `value` outside; `end(total, i)` of that, if there is one."""
     f, i, wide = Func(name), _variables(layout), accumulator(x)
-    if fold is halo.max and _shares_columns(x, w, layout):
-        total = _largest(x, w, value, i, layout)
+    if _shares_columns(x, w, layout):
+        total = _of_columns(x, w, value, i, fold, layout)
     elif math.prod(w.kernel) <= WRITTEN_OUT:
         total = functools.reduce(fold, (tap.astype(wide) for tap, _ in _places(x, w, value, i, layout)))
     else:
@@ -107,15 +109,15 @@ def _shares_columns(x: Tensor, w: Window, layout: str) -> bool:
     )
 
 
-def _largest(x: Tensor, w: Window, value: float, i: tuple[Any, ...], layout: str) -> Any:
-    """The largest entry of a window along the last two axes: of its columns, which the neighbouring windows share."""
+def _of_columns(x: Tensor, w: Window, value: Any, i: tuple[Any, ...], fold: Any, layout: str) -> Any:
+    """`fold` of a window along the last two axes: of its columns, which the neighbouring windows share."""
     columns, (*rest, y, last) = Func("columns"), i
     (high, across), (down, step) = w.kernel, w.strides
     tall = Window((high, 1), (down, 1), (w.before[0], 0, 0, 0), (w.dilation[0], 1))
-    taps = [tap for tap, _ in _places(x, tall, value, i, layout)]
-    columns[i] = functools.reduce(halo.max, taps)
+    taps = (tap.astype(accumulator(x)) for tap, _ in _places(x, tall, value, i, layout))
+    columns[i] = functools.reduce(fold, taps)
     return functools.reduce(
-        halo.max,
+        fold,
         (columns[(*rest, y, last * step + k * w.dilation[1] - w.before[1])] for k in range(across)),
     )
 
@@ -137,10 +139,21 @@ def _schedule_pool(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
     n, tasks, *_, last = f.definitions.vars
     lanes = target.natural_lanes(out.dtype)
     if "columns" in stages:
-        stages["columns"].compute_at(f, f.definitions.vars[-2]).vectorize(last, lanes)
+        rows = f.definitions.vars[-2]
+        stages["columns"].compute_at(f, rows).vectorize(last, lanes)
+        for x in _from_memory(stages["columns"], types[0]):
+            f.prefetch(x, rows, ROWS, strategy="non_faulting")
     if isinstance(out.shape[-1], int) and out.shape[-1] >= lanes:
         f.vectorize(last, lanes)
     f.fuse(n, tasks, "tasks").parallel("tasks")
+
+
+def _from_memory(f: Func, t: TensorType | None) -> Iterator[Input]:
+    """The arrays of the type `t` that `f` reads, if they are larger than the caches."""
+    from halo.frontend.graph import Graph
+
+    if t is not None and isinstance(t.bytes, int) and t.bytes >= LARGE:
+        yield from (x for x in Graph((f,)).uses(f).inputs if isinstance(x, Input) and x.extents == t.shape)
 
 
 def _channels_second(reference: Any) -> Any:

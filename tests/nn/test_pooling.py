@@ -83,3 +83,33 @@ def test_windows_that_have_columns_in_common(
             x[0, 1, 2, 5], x[1, 0, 3, 7:20] = np.nan, -np.inf
         want = nn.max_pool.reference(x, **attrs, ceil=ceil)
         np.testing.assert_array_equal(nn.max_pool(x, **attrs, ceil=ceil), want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("ceil", [False, True])
+def test_means_of_windows_that_have_columns_in_common(dtype: Any, counts: bool, ceil: bool) -> None:
+    for kernel, strides, padding in ((3, 1, 1), (3, 2, (1, 0, 1, 1)), ((2, 5), (1, 3), (0, 2)), (7, 1, 3)):
+        attrs = {"kernel": kernel, "strides": strides, "padding": padding, "ceil": ceil, "count_include_pad": counts}
+        x = RNG.standard_normal((1, 2, 9, 70)).astype(dtype)
+        want = nn.average_pool.reference(x.astype(np.float64), **attrs)
+        rtol = {np.float16: 1e-3, np.float32: 2e-6, np.float64: 1e-13}[dtype]
+        np.testing.assert_allclose(nn.average_pool(x, **attrs).astype(np.float64), want, rtol=rtol, atol=rtol)
+        powers = {"kernel": kernel, "strides": strides, "padding": padding, "ceil": ceil}
+        want = nn.lp_pool.reference(x.astype(np.float64), **powers)
+        np.testing.assert_allclose(nn.lp_pool(x, **powers).astype(np.float64), want, rtol=2 * rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
+def test_pictures_that_are_larger_than_the_caches(name: str) -> None:
+    """Whose rows are asked for before they are read, those behind the last one too."""
+    x = RNG.standard_normal((2, 3, 1000, 701), np.float32)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf if name == "max_pool" else 0)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    for strides in (1, 2):
+        of = windows[:, :, ::strides, ::strides]
+        if name == "max_pool":
+            np.testing.assert_array_equal(nn.max_pool(x, kernel=3, strides=strides, padding=1), of.max((-1, -2)))
+        else:
+            got = nn.average_pool(x, kernel=3, strides=strides, padding=1, count_include_pad=True)
+            np.testing.assert_allclose(got, of.mean((-1, -2), dtype=np.float64), rtol=2e-6, atol=1e-6)
