@@ -82,14 +82,19 @@ def fixed(m: Module, shapes: Mapping[str, Any]) -> Module:
 
 def with_extents(m: Module, of: Mapping[str, Any]) -> Module:
     """`m` with the extents `of` in place of the Dims that it names. Raises ArgumentError for integers that it does not take."""
-    bounds = []
+    return replace(m.with_main(renamed(m.main, of)), bounds=_bounds(m, of))
+
+
+def _bounds(m: Module, of: Mapping[str, Any]) -> tuple[Bound, ...]:
+    """Those of `m` for the extents `of`. Raises ArgumentError for integers that it does not take."""
+    found = []
     for bound in m.bounds:
         n = substituted(bound.extent, of)
         if isinstance(n, DimExpr):
-            bounds.append(replace(bound, extent=n))
+            found.append(replace(bound, extent=n))
         elif not bound.least <= n <= bound.most:
             raise ArgumentError(f"the program takes {bound}, and {bound.extent} is {n}", loc=here())
-    return replace(m.with_main(renamed(m.main, of)), bounds=_met(bounds))
+    return _met(found)
 
 
 def _met(bounds: Iterable[Bound]) -> tuple[Bound, ...]:
@@ -134,6 +139,7 @@ def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
             raise ArgumentError(f"{name} is a tensor of {t}, not of {own}", loc=here())
         if (wanted := of_type(t, of)) != own:
             raise ArgumentError(f"{name} is a tensor of {wanted}, not of {own}", loc=here())
+    _bounds(m, of)  # those of open extents are for calls from outside: here they may be any
     return inlined(m.main, [given[p.name] for p in m.main.params], of)
 
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 import halo
 from halo import graph
-from halo.graph import Net, parse
+from halo.graph import Net, Var, parse
 from halo.graph.module import Bound
 from halo.ir.shapes import Dim, DimExpr, dim_join, dim_max, greatest_of, greatest_value
+from halo.nn import TensorType
+from halo.types import f32
 
 from .test_symbolic import mobile
 
@@ -118,6 +120,14 @@ def test_bounds_follow_what_is_fixed_later() -> None:
     less = m.compile(shapes={"x": (range(1, 100), 16), "y": "n"})  # the smaller one counts
     with pytest.raises(halo.ArgumentError, match=r"takes 64 >= n"):
         less(np.ones((65, 16), np.float32), np.ones(65, np.float32))
+
+
+def test_a_program_is_called_in_another_within_its_bounds() -> None:
+    m = parse(TEXT)
+    for n in (64, Dim("k")):
+        assert m(Var("x", TensorType((n, 16), f32)), Var("y", TensorType((n,), f32))).type.shape == (n, 16)
+    with pytest.raises(halo.ArgumentError, match="the program takes 1 <= n <= 64, and n is 65"):
+        m(Var("x", TensorType((65, 16), f32)), Var("y", TensorType((65,), f32)))
 
 
 @pytest.mark.parametrize(
