@@ -15,9 +15,10 @@ test: $(VENV)/.ready  ## the quick tests
 
 # Machine code is the same whatever Python it is made by: what is left differs, the translation, errors, calls, documents.
 same = tests/graph/ tests/lowering/ tests/nn/ tests/test_fuzz.py
+graph = $(addprefix tests/graph/,test_calls.py test_capture.py test_files.py test_net.py)
 test-python: $(VENV)/.ready  ## those of the quick tests that depend on the version of Python
 	$(bin)/python -m pytest -m "not slow and not browser" \
-		$(filter-out $(same) tests/__pycache__/,$(wildcard tests/*/ tests/test_*.py)) tests/graph/test_capture.py
+		$(filter-out $(same) tests/__pycache__/,$(wildcard tests/*/ tests/test_*.py)) $(graph)
 
 slow: $(VENV)/.ready  ## the slow tests
 	$(bin)/python -m pytest -m "slow and not browser"
