@@ -44,6 +44,7 @@ __all__ = [
     "every",
     "rewrite",
     "rewrite_once_read",
+    "sources_of",
     "walk",
 ]
 
@@ -366,6 +367,11 @@ def with_children(e: Expr, children: tuple[Expr, ...]) -> Expr:
         return Let(e.dim, *children)
     assert isinstance(e, Item)
     return Item(children[0], e.index)
+
+
+def sources_of(*calls: Call) -> tuple[str, ...]:
+    """The names of the nodes that these come from, each once."""
+    return tuple(dict.fromkeys(name for c in calls for name in c.sources or (c.name,) if name))
 
 
 def with_bodies(e: Expr, bodies: tuple[Function, ...]) -> Expr:

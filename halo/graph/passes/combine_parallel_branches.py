@@ -20,7 +20,7 @@ import numpy as np
 from halo import nn
 from halo.jit.target import Target
 
-from ..ir import Call, Constant, Expr, Function, rewrite, walk
+from ..ir import Call, Constant, Expr, Function, rewrite, sources_of, walk
 from ..module import Module, in_bodies
 from ..patterns import of_constants
 
@@ -84,8 +84,7 @@ def _parts(x: Expr, layers: Sequence[Call]) -> tuple[Expr, ...]:
     bias = None
     if any(e.args[2] is not None for e in layers):
         bias = nn.concatenate(*(_bias(e) for e in layers), axis=0)
-    names = tuple(dict.fromkeys(name for e in layers for name in e.sources or (e.name,) if name))
-    one = Call(first.op, (x, weight, bias), first.attributes, "", names)
+    one = Call(first.op, (x, weight, bias), first.attributes, "", sources_of(*layers))
     axis = _channels(first)
     ends = itertools.accumulate(e.type.shape[axis] for e in layers[:-1])
     made = nn.split(one, tuple(ends), axis=axis)

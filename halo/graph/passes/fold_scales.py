@@ -14,7 +14,7 @@ import numpy as np
 import halo
 from halo import nn
 
-from ..ir import Call, Constant, Expr, rewrite_once_read
+from ..ir import Call, Constant, Expr, rewrite_once_read, sources_of
 from ..module import Module, in_bodies
 from .fold_constants import folded
 
@@ -99,8 +99,7 @@ def _plus(y: Call, t: Expr, e: Call) -> Call:
 
 def _like(y: Call, args: tuple[Expr, ...], e: Call) -> Call:
     """`y` over other arguments, which does what `e` does too."""
-    of = dict.fromkeys(name for c in (y, e) for name in c.sources or (c.name,))
-    return Call(y.op, (*args, *(None,) * (len(y.args) - len(args))), y.attributes, y.name, tuple(of))
+    return Call(y.op, (*args, *(None,) * (len(y.args) - len(args))), y.attributes, y.name, sources_of(y, e))
 
 
 def _scaled_weight(layer: Call, weight: Expr, s: Expr) -> Expr:

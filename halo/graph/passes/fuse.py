@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from halo.ir.shapes import dims_of
 from halo.nn import Kind, Op
 
-from ..ir import Call, Expr, Function, Global, Var, walk, with_children
+from ..ir import Call, Expr, Function, Global, Var, sources_of, walk, with_children
 from ..module import Module, in_bodies
 from ..sharing import Shared
 
@@ -194,7 +194,7 @@ def _grouped(body: Expr, nodes: list[_Node], shared: Shared) -> Expr:
             args = list({id(c): c for x in inner for c in x.children if id(c) not in own}.values())
             function = _function(inner, args)
             name, extents = shared.add("_".join(x.op.name for x in inner if isinstance(x, Call)), function)
-            sources = tuple(dict.fromkeys(n for x in inner if isinstance(x, Call) for n in x.sources or (x.name,) if n))
+            sources = sources_of(*(x for x in inner if isinstance(x, Call)))
             label = sources[0] if sources else ""
             callee = Global(name, function.type)
             new[id(e)] = Call(callee, tuple(new[id(a)] for a in args), tuple(extents.items()), label, sources)
