@@ -8,7 +8,7 @@ from halo import nn
 
 from .ir import Call, Constant, Expr, walk
 
-__all__ = ["factors", "inside", "is_call", "number", "of_constants"]
+__all__ = ["channels_of", "factors", "inside", "is_call", "number", "of_constants"]
 
 
 def is_call(e: Expr, op: nn.Op, once: set[int]) -> TypeGuard[Call]:
@@ -22,6 +22,17 @@ def of_constants(root: Expr) -> set[int]:
         if isinstance(e, Constant) or (isinstance(e, Call) and e.children and all(id(c) in found for c in e.children)):
             found.add(id(e))
     return found
+
+
+def channels_of(e: Call) -> int | None:
+    """The axis of the channels of what a layer with weights makes; None for other operators, and for blocks."""
+    if e.op in (nn.conv, nn.conv_transpose):
+        return 1
+    if e.op is nn.dense and e.attrs["kernel_layout"] == "OI":
+        return len(e.type.shape) - 1
+    if e.op is not nn.conv2d or len(e.attrs["layout"]) != 4 or e.attrs["out_layout"] not in ("", e.attrs["layout"]):
+        return None
+    return str(e.attrs["layout"]).index("C")
 
 
 def number(e: Expr) -> float | None:

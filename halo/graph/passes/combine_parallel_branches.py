@@ -22,7 +22,7 @@ from halo.jit.target import Target
 
 from ..ir import Call, Constant, Expr, Function, rewrite, sources_of, walk
 from ..module import Module, in_bodies
-from ..patterns import of_constants
+from ..patterns import channels_of, of_constants
 
 COPIED = 32  # multiplications in the time of which an entry of a part is copied
 CALLED = 4000  # those in the time of which a kernel is called
@@ -39,7 +39,7 @@ def _combined(f: Function) -> Function:
     for e in walk(f.body):
         if isinstance(e, Call) and _is_layer(e) and all(id(c) in known for c in e.children[1:]):
             x, weight = e.children[:2]
-            if e.type.shape[_channels(e)] % lanes(e.type.dtype):
+            if _channels(e) % lanes(e.type.dtype):
                 alike.setdefault((id(x), e.op, e.attributes, weight.type.shape[1:]), []).append(e)
     branches = {id(e): k for k in alike for e in alike[k] if _pays(alike[k], lanes(e.type.dtype))}
     parts: dict[object, tuple[Expr, ...]] = {}
@@ -56,19 +56,20 @@ def _combined(f: Function) -> Function:
 
 def _is_layer(e: Call) -> bool:
     if e.op is nn.dense:
-        return bool(e.attrs["kernel_layout"] == "OI")
+        return channels_of(e) is not None
     plain = ("NCHW", "OIHW", "", 1)
     return e.op is nn.conv2d and tuple(e.attrs[k] for k in ("layout", "kernel_layout", "out_layout", "groups")) == plain
 
 
 def _channels(e: Call) -> int:
-    """The axis of the channels of a layer's result."""
-    return 1 if e.op is nn.conv2d else e.type.ndim - 1
+    """How many channels it makes, each by a row of its weights."""
+    count: int = e.children[1].type.static[0]
+    return count
 
 
 def _pays(layers: Sequence[Call], lanes: int) -> bool:
     """Whether fewer products with what fills up vectors outweigh the copies."""
-    channels = [e.type.shape[_channels(e)] for e in layers]
+    channels = [_channels(e) for e in layers]
     first, together = layers[0], sum(channels)
     extents = (n if isinstance(n, int) else USUAL for n in first.type.shape)
     points = math.prod(extents) // channels[0]
@@ -85,12 +86,12 @@ def _parts(x: Expr, layers: Sequence[Call]) -> tuple[Expr, ...]:
     if any(e.args[2] is not None for e in layers):
         bias = nn.concatenate(*(_bias(e) for e in layers), axis=0)
     one = Call(first.op, (x, weight, bias), first.attributes, "", sources_of(*layers))
-    axis = _channels(first)
-    ends = itertools.accumulate(e.type.shape[axis] for e in layers[:-1])
-    made = nn.split(one, tuple(ends), axis=axis)
+    axis, ends = channels_of(first), tuple(itertools.accumulate(map(_channels, layers[:-1])))
+    assert axis is not None
+    made = nn.split(one, ends, axis=axis)
     return tuple(replace(part, name=e.name) for part, e in zip(made, layers, strict=True))
 
 
 def _bias(e: Call) -> Expr:
     found = e.args[2]
-    return Constant(np.zeros(e.type.shape[_channels(e)], e.type.dtype.dtype)) if found is None else found
+    return Constant(np.zeros(_channels(e), e.type.dtype.dtype)) if found is None else found

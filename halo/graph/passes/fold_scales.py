@@ -16,6 +16,7 @@ from halo import nn
 
 from ..ir import Call, Constant, Expr, rewrite_once_read, sources_of
 from ..module import Module, in_bodies
+from ..patterns import channels_of
 from .fold_constants import folded
 
 
@@ -32,7 +33,7 @@ def _scaled(e: Expr, once: set[int]) -> Expr:
         y, by = e.children[k], e.children[1 - k]
         if not isinstance(y, Call) or id(y) not in once or y.type != e.type or y.type.dtype not in (halo.f32, halo.f64):
             continue
-        axis = y.attrs["axis"] % y.type.ndim if y.op is nn.batch_norm else _channels(y)
+        axis = y.attrs["axis"] % y.type.ndim if y.op is nn.batch_norm else channels_of(y)
         along = None if axis is None else _along(by, y, axis)
         if along is None:
             continue
@@ -54,21 +55,10 @@ def _normed(e: Expr, once: set[int]) -> Expr:
     axis = e.attrs["axis"] % y.type.ndim
     s = nn.multiply(scale, nn.rsqrt(nn.add(variance, np.asarray(e.attrs["epsilon"], scale.type.dtype.dtype))))
     t = nn.subtract(shift, nn.multiply(mean, s))
-    if isinstance(y, Call) and id(y) in once and axis == _channels(y):
+    if isinstance(y, Call) and id(y) in once and axis == channels_of(y):
         return _plus(_times(y, s, e), t, e)
     shape = (-1, *(1,) * (y.type.ndim - 1 - axis))
     return nn.add(nn.multiply(y, nn.reshape(s, shape=shape)), nn.reshape(t, shape=shape))  # type: ignore[no-any-return]  # operators take and give tensors and expressions
-
-
-def _channels(e: Call) -> int | None:
-    """The axis of the channels of what a layer with weights makes; None for other operators, and for blocks."""
-    if e.op in (nn.conv, nn.conv_transpose):
-        return 1
-    if e.op is nn.dense and e.attrs["kernel_layout"] == "OI":
-        return len(e.type.shape) - 1
-    if e.op is not nn.conv2d or len(e.attrs["layout"]) != 4 or e.attrs["out_layout"] not in ("", e.attrs["layout"]):
-        return None
-    return str(e.attrs["layout"]).index("C")
 
 
 def _along(e: Expr, y: Call, axis: int) -> Expr | None:
