@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from halo import nn
-from halo.ir.shapes import Dim, DimExpr, dims_of, greatest_of, greatest_value
+from halo.ir.shapes import Dim, DimExpr, dims_of, greatest_of
 from halo.jit.driver import Branch, Copy, Instruction, Repeat, Step, machine_code
 from halo.jit.extents import Condition, Extents
 from halo.jit.ports import Shapes
@@ -23,7 +23,7 @@ from halo.types import bool_, i64
 
 from .aliases import Aliases
 from .ir import Call, Constant, Expr, Function, If, Item, Loop, every, walk
-from .memory import Lifetime, plan, share
+from .memory import Lifetime, laid_out
 from .module import Module
 from .plan import Place, Plan
 from .symbolic import substituted
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["driven", "link", "needed"]
 
-USUAL = 64  # what symbolic extents are taken for where memory is fitted together
 Key = tuple[int, int]
 
 
@@ -111,40 +110,20 @@ class _Linker:
         outside = [(slot, k, None if offset == 0 else self.number(offset)) for slot, k, offset in self.outside]
         cells = tuple((k, n) for k, n in enumerate(self.slots) if not isinstance(n, int))
         dims = tuple(dict.fromkeys(name for p in main.params for n in p.type.shape for name in dims_of(n)))
-        extents, arena, at_start = None, 0, list[tuple[int, int]]()
+        storages, places, arena = laid_out(self.lives, greatest_of((b.extent, b.most) for b in self.m.bounds))
+        inside = tuple((at, places[k][0], places[k][1] + offset) for at, k, offset in self.inside)
+        extents = None
         if dims:
-            storages, places, arena = self.storages(dims)
-            placed = tuple((at, places[k][0], places[k][1] + offset) for at, k, offset in self.inside)
-            extents = Extents(dims, cells, storages, placed, (*self.bounds(dims), *self.conditions()))
-        else:
-            offsets, arena = plan(self.lives)
-            at_start = [(at, offsets[k] + offset) for at, k, offset in self.inside]
+            extents = Extents(dims, cells, storages, inside, (*self.bounds(dims), *self.conditions()))
         shapes = Shapes(tuple(p.type.shape for p in main.params), tuple(e.type.shape for e in main.outputs), dims)
         frame = np.array([n if isinstance(n, int) else 0 for n in self.slots] or [0], np.int64)
         return Plan(
             inputs={p.name: p.type for p in main.params},
             outputs=dict(zip(outputs, (e.type for e in main.outputs), strict=True)),
             program=program, code=machine_code(program, outside, extents, shapes), slots=frame,
-            constants=tuple(self.constants), inside=tuple(at_start), arena=arena, extents=extents,
-            places=tuple(self.places),
+            constants=tuple(self.constants), inside=() if dims else tuple((at, offset) for at, _, offset in inside),
+            arena=arena, extents=extents, places=tuple(self.places),
         )  # fmt: skip
-
-    def storages(self, dims: Sequence[str]) -> tuple[tuple[tuple[Any, ...], ...], list[tuple[int, int]], int]:
-        """The parts of the arena, and for each life which it is in and where; and how large the arena is, if there are bounds.
-        With bounds it is planned for the greatest extents, and a call allocates nothing."""
-        greatest = greatest_of((b.extent, b.most) for b in self.m.bounds)
-        most = [greatest_value(v.bytes, greatest) for v in self.lives]
-        if None not in most:
-            offsets, arena = plan([replace(v, bytes=n) for v, n in zip(self.lives, most, strict=True)])
-            return ((arena,),), [(0, offset) for offset in offsets], arena
-        guess = dict.fromkeys(dims, USUAL)
-        sizes = [n.bytes.evaluate(guess) if isinstance(n.bytes, DimExpr) else n.bytes for n in self.lives]
-        own = share(self.lives, sizes)
-        storages = tuple(
-            tuple({str(v.bytes): v.bytes for v, s in zip(self.lives, own, strict=True) if s == k}.values())
-            for k in range(max(own, default=-1) + 1)
-        )
-        return storages, [(s, 0) for s in own], 0
 
     # Programs --------------------------------------------------------------------------------------------------------
 

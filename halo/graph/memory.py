@@ -1,29 +1,61 @@
 """Plan memory: where in the arena of a call each intermediate is, so that those alive at once do not overlap.
 
-Where sizes are known there are offsets (`plan`). Where a call decides them there are storages, which intermediates use one
-after the other (`share`); each is as large as the largest of them turns out to be.
+Where sizes are known, or bounded, there are offsets (`plan`). Where a call decides them there are storages, which intermediates
+use one after the other (`share`); each is as large as the largest of them turns out to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from halo.ir.shapes import greatest_value
 from halo.jit.extents import ALIGNMENT
 
-__all__ = ["ALIGNMENT", "Lifetime", "aligned", "plan", "share"]
+from .symbolic import evaluated
+
+__all__ = ["ALIGNMENT", "Lifetime", "aligned", "laid_out", "plan", "share"]
+
+USUAL = 64  # what symbolic extents are taken for where memory is fitted together
 
 
 @dataclass(frozen=True)
 class Lifetime:
     """Memory of so many bytes, from the step that writes it to the last one that reads it."""
 
-    bytes: Any  # an extent, for `share`
+    bytes: Any  # an extent, for `laid_out` and `share`
     first: int
     last: int
+
+
+def laid_out(
+    values: Sequence[Lifetime], greatest: Mapping[str, int]
+) -> tuple[tuple[tuple[Any, ...], ...], list[tuple[int, int]], int]:
+    """The storages of the arena, each as sizes of which the largest counts; for each value which it is in, and how many bytes
+    from its start; and how large the arena is, 0 where a call decides that. Where all sizes are bounded, by what Dims are at
+    the most, it is planned for these, and a call allocates nothing.
+
+    >>> from halo import Dim
+    >>> n = Dim("n")
+    >>> laid_out([Lifetime(64, 0, 1), Lifetime(4 * n, 1, 2), Lifetime(64, 2, 3)], {"n": 64})
+    (((320,),), [(0, 256), (0, 0), (0, 256)], 320)
+    >>> laid_out([Lifetime(64, 0, 1), Lifetime(4 * n, 1, 2), Lifetime(64, 2, 3)], {})
+    (((64,), (4*n,)), [(0, 0), (1, 0), (0, 0)], 0)
+    """
+    most = [greatest_value(v.bytes, greatest) for v in values]
+    if None not in most:
+        offsets, arena = plan([replace(v, bytes=n) for v, n in zip(values, most, strict=True)])
+        return ((arena,),), [(0, offset) for offset in offsets], arena
+    own = share(values, evaluated(tuple(v.bytes for v in values), defaultdict(lambda: USUAL)))
+    storages = tuple(
+        tuple({str(v.bytes): v.bytes for v, s in zip(values, own, strict=True) if s == k}.values())
+        for k in range(max(own) + 1)
+    )
+    return storages, [(s, 0) for s in own], 0
 
 
 def plan(values: Sequence[Lifetime]) -> tuple[list[int], int]:
