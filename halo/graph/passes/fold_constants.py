@@ -43,7 +43,7 @@ def fold_constants(m: Module) -> Module:
 
 def _folded(f: Function) -> Function:
     """An array goes with the last that reads it, so that the next one can be in its memory: new pages cost more than weights
-    that are scaled and packed."""
+    that are scaled and packed. What `rewrite` makes stays, as passes know it by its id."""
     unread = Counter(id(c) for e in walk(f.body) for c in e.children)
     new: dict[int, Expr] = {}
     for e in walk(f.body):
