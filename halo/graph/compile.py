@@ -23,7 +23,7 @@ from .module import Module
 from .net import Net, Source
 from .passes.fold_constants import fold_constants
 from .pieces import Pieces, cut
-from .repeats import Repeats, equated
+from .repeats import Repeats
 from .sharing import Shared
 from .symbolic import fixed, substituted
 from .text import constant_names
@@ -72,10 +72,10 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
 def _compiled(m: Module, shapes: Mapping[str, Any], schedules: Mapping[str, Any], say: Callable[[str], None]) -> Net:
     if shapes:
         m = fixed(m, shapes)
-    dense = equated(m)
-    net = _dense(dense, schedules, say)
-    if dense is not m:
-        net.repeat(Repeats(m, compile), m)
+    repeats = Repeats(m, compile)
+    net = _dense(repeats.dense, schedules, say)
+    if repeats.dense is not m:
+        net.repeat(repeats, m)
     return net
 
 

@@ -7,7 +7,7 @@ a net of their own, in which that is known. It is compiled for the first of them
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from halo import nn
@@ -23,14 +23,17 @@ from .symbolic import evaluated, substituted, with_extents
 if TYPE_CHECKING:
     from .net import Net
 
-__all__ = ["Repeats", "equated"]
+__all__ = ["Repeats"]
 
 
 class Repeats:
-    """The nets of the program `m` for calls in which axes are repeated, which `make` compiles."""
+    """The nets of the program `m` for calls in which axes are repeated, which `make` compiles; `dense` is the program for the
+    others: `m` itself, where no axes meet or where they cannot all be equal."""
 
     def __init__(self, m: Module, make: Callable[[Module], Net]) -> None:
         self._m, self._make, self._conditions = m, make, _conditions(m)
+        self._pairs = tuple(dict.fromkeys((c.a, n) for c in self._conditions for n in met(c.b) if n != c.a))
+        self.dense = _equated(m, self._pairs)
         self._interface = Interface(m.inputs, {})
         self._nets: dict[tuple[tuple[str, int], ...], Net] = {}
         self._lock = threading.Lock()
@@ -42,7 +45,7 @@ class Repeats:
         for c in self._conditions:
             if (error := c.failed(dims.__getitem__)) is not None:
                 raise error
-        for pair in _pairs(self._conditions):
+        for pair in self._pairs:
             sizes = evaluated(pair, dims)
             if sizes[0] != sizes[1]:
                 fixed |= {name: dims[name] for name in dims_of(pair[sizes.index(1)])}
@@ -55,14 +58,13 @@ class Repeats:
             return self._nets[key]
 
 
-def equated(m: Module) -> Module:
-    """`m` where axes that meet are equal, as far as inputs tell them; `m` itself, where none do or where they cannot all be."""
-    given = {*told(p.type.shape for p in m.main.params)}
+def _equated(m: Module, pairs: Iterable[tuple[Any, Any]]) -> Module:
+    """`m` where the extents that meet in `pairs` are equal; `m` itself, where they cannot all be."""
     of: dict[str, Any] = {}
-    for pair in _pairs(_conditions(m)):
+    for pair in pairs:
         a, b = substituted(pair, of)
         for dim, n in ((a, b), (b, a)):
-            if isinstance(dim, Dim) and dim.name in given - {*dims_of(n)}:
+            if isinstance(dim, Dim) and dim.name not in dims_of(n):
                 one = {dim.name: n}
                 of = {name: substituted(v, one) for name, v in of.items()} | one
                 break
@@ -82,8 +84,3 @@ def _conditions(m: Module) -> tuple[Condition, ...]:
                 if c.relation == "~" and {*dims_of(c.a), *dims_of(c.b)} <= given:
                     made[c] = None
     return tuple(made)
-
-
-def _pairs(conditions: Sequence[Condition]) -> tuple[tuple[Any, Any], ...]:
-    """The extents that meet."""
-    return tuple(dict.fromkeys((c.a, n) for c in conditions for n in met(c.b) if n != c.a))
