@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DefinitionError, HaloError, Location
-from ..ir.surface import Input, Param, at
+from ..ir.place import at
+from ..ir.surface import Input, Param
 from ..types import ArrayType, Type, as_type
 from .source import Source
 from .values import Undecided

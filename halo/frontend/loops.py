@@ -8,7 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from ..ir import functions, surface_walk
-from ..ir.surface import Expr, Indexable, Input, RDom, Shape, at
+from ..ir.place import at
+from ..ir.surface import Expr, Indexable, Input, RDom, Shape
 from .stages import Renamed, conjunction, join
 from .values import Generator, Span, Undecided, unused
 from .values import elements as as_tuple

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from ..ir.place import at
 from ..ir.surface import (
     Access,
     Call,
@@ -25,7 +26,6 @@ from ..ir.surface import (
     RDom,
     Reduction,
     RVarRef,
-    at,
 )
 from ..ir.surface_walk import Rewriter, roots, same, walk
 from ..types import bool_, i32, i64

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import DefinitionError, Location
-from ..ir.surface import Access, Call, Define, Expr, Function, Literal, RDom, RVarRef, at
+from ..ir.place import at
+from ..ir.surface import Access, Call, Define, Expr, Function, Literal, RDom, RVarRef
 from ..ir.surface_walk import Rewriter, walk
 from .dependence import Element, Loop, conflict, same_element
 from .values import and_, merge

@@ -14,8 +14,9 @@ from types import FunctionType
 from typing import Any
 
 from ..errors import DefinitionError, HaloError, Location, here
+from ..ir.place import at
 from ..ir.shapes import DimExpr
-from ..ir.surface import Define, Definitions, Expr, Function, IndexVar, as_expr, at
+from ..ir.surface import Define, Definitions, Expr, Function, IndexVar, as_expr
 from .expressions import CONDITIONS, EXPRESSIONS, LEAVES
 from .inputs import Hint, Inputs
 from .scope import MISSING, Scope

@@ -18,6 +18,7 @@ from ..ir.expr import Array, Const, Expr, Op, Read, Var, is_true, reads
 from ..ir.facts import free_vars
 from ..ir.pipeline import Definition, Param, Pipeline, RVar
 from ..ir.pipeline import Function as Typed
+from ..ir.place import at
 from ..ir.surface import (
     Access,
     Call,
@@ -34,7 +35,6 @@ from ..ir.surface import (
     RVarRef,
     Table,
     Undef,
-    at,
 )
 from ..ir.surface import Expr as Surface
 from ..ir.surface import Param as ParamRef

@@ -6,7 +6,8 @@ f[x] = select(c, e, undef)     ->   where c: f[x] = e
 from __future__ import annotations
 
 from ..errors import DefinitionError
-from ..ir.surface import Call, Define, Definitions, Expr, Undef, at
+from ..ir.place import at
+from ..ir.surface import Call, Define, Definitions, Expr, Undef
 from ..ir.surface_walk import same, walk
 
 __all__ = ["without_undef"]

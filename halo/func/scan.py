@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import DefinitionError, here
 from ..frontend.graph import inputs_along
 from ..frontend.scans import Scan
+from ..ir.place import at
 from ..ir.surface import (
     Access,
     Define,
@@ -23,7 +24,6 @@ from ..ir.surface import (
     Table,
     Undef,
     as_expr,
-    at,
 )
 from .func import Func
 

@@ -7,65 +7,21 @@ The decorator's translation and the object form both build these: plain immutabl
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import DefinitionError, Location, TypeMismatchError, call_site, locate
+from ..errors import DefinitionError, Location, TypeMismatchError, here
 from ..types import Type, as_type, i32
+from .place import Located, place, site
 from .shapes import DimExpr, Folds, as_extents
 from .ufuncs import UFUNCS
 
 __all__ = ["Access", "Augmented", "Call", "Define", "Definitions", "Expr", "Extent", "External", "Function", "IndexVar",
            "Indexable", "Input", "Item", "Literal", "Pad", "Param", "RDom", "RVarRef", "Reduction", "Shape",
-           "Table", "Undef", "as_expr", "at", "convert", "subscripts"]  # fmt: skip
-
-Site = tuple[CodeType, int, int]
-
-
-class _Place(threading.local):
-    loc: Location | None = None
-
-
-_place = _Place()
-
-
-class at:
-    """Nodes made inside stand at `loc`; without it, at the nearest caller outside the package."""
-
-    __slots__ = ("_loc", "_saved")
-
-    def __init__(self, loc: Location | None) -> None:
-        self._loc = loc
-
-    def __enter__(self) -> None:
-        self._saved, _place.loc = _place.loc, self._loc
-
-    def __exit__(self, *raised: object) -> None:
-        _place.loc = self._saved
-
-
-def _site() -> Location | Site | None:
-    return _place.loc if _place.loc is not None else call_site(3)
-
-
-class Located:
-    """Something that knows where in the user's code it stands."""
-
-    __slots__ = ("_where",)
-    _where: Location | Site | None
-
-    @property
-    def loc(self) -> Location | None:
-        """Where it was made."""
-        if isinstance(self._where, tuple):
-            self._where = locate(*self._where)
-        return self._where
-
+           "Table", "Undef", "as_expr", "convert", "subscripts"]  # fmt: skip
 
 Binary = Callable[[Any, Any], Any]
 
@@ -188,8 +144,7 @@ class Expr(Located):
                  "halo.f32(e), and halo.sqrt, halo.exp, ... in place of math's functions")  # fmt: skip
 
     def _no(self, message: str, cure: str) -> NoReturn:
-        site = call_site(3)
-        raise DefinitionError(message, loc=_place.loc or (locate(*site) if site else self.loc), hint=cure)
+        raise DefinitionError(message, loc=place.loc or here() or self.loc, hint=cure)
 
     def __repr__(self) -> str:
         from .surface_text import text
@@ -208,7 +163,7 @@ class Literal(Expr):
     __slots__ = ("type", "value")
 
     def __init__(self, value: int | float | bool, type: Type | None = None) -> None:
-        self.value, self.type, self._where = value, type, _place.loc
+        self.value, self.type, self._where = value, type, place.loc
 
 
 class IndexVar(Expr):
@@ -217,7 +172,7 @@ class IndexVar(Expr):
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name, self._where = _identifier(name), _site()
+        self.name, self._where = _identifier(name), site()
 
 
 class Param(Expr):
@@ -227,7 +182,7 @@ class Param(Expr):
 
     def __init__(self, name: str, dtype: Any = None, default: Any = None) -> None:
         self.name, self.default = _identifier(name), default
-        self.type, self._where = None if dtype is None else as_type(dtype), _site()
+        self.type, self._where = None if dtype is None else as_type(dtype), site()
 
 
 class Extent(Expr):
@@ -236,7 +191,7 @@ class Extent(Expr):
     __slots__ = ("axis", "target")
 
     def __init__(self, target: Indexable, axis: int) -> None:
-        self.target, self.axis, self._where = target, axis, _site()
+        self.target, self.axis, self._where = target, axis, site()
 
 
 class RVarRef(Expr):
@@ -245,7 +200,7 @@ class RVarRef(Expr):
     __slots__ = ("axis", "rdom")
 
     def __init__(self, rdom: RDom, axis: int) -> None:
-        self.rdom, self.axis, self._where = rdom, axis, _site()
+        self.rdom, self.axis, self._where = rdom, axis, site()
 
     @property
     def name(self) -> str:
@@ -258,7 +213,7 @@ class Call(Expr):
     __slots__ = ("args", "data", "op")
 
     def __init__(self, op: str, args: tuple[Expr, ...], data: Any = None) -> None:
-        self.op, self.args, self.data, self._where = op, args, data, _site()
+        self.op, self.args, self.data, self._where = op, args, data, site()
 
 
 class Access(Expr):
@@ -267,7 +222,7 @@ class Access(Expr):
     __slots__ = ("indices", "item", "target")
 
     def __init__(self, target: Indexable, indices: tuple[Expr, ...], item: int | None = None) -> None:
-        self.target, self.indices, self.item, self._where = target, indices, item, _site()
+        self.target, self.indices, self.item, self._where = target, indices, item, site()
         if target.ndim is not None and len(indices) != target.ndim:
             axes = "one axis" if target.ndim == 1 else f"{target.ndim} axes"
             message = f"{target.name} has {axes} and is subscripted by {len(indices)}"
@@ -321,7 +276,7 @@ class Reduction(Expr):
 
     def __init__(self, op: str, values: tuple[Expr, ...], rdom: RDom, pred: Expr | None = None,
                  start: Expr | None = None) -> None:  # fmt: skip
-        self.op, self.values, self.rdom, self.pred, self.start, self._where = op, values, rdom, pred, start, _site()
+        self.op, self.values, self.rdom, self.pred, self.start, self._where = op, values, rdom, pred, start, site()
 
 
 class Item(Expr):
@@ -330,7 +285,7 @@ class Item(Expr):
     __slots__ = ("index", "reduction")
 
     def __init__(self, reduction: Reduction, index: int) -> None:
-        self.reduction, self.index, self._where = reduction, index, _site()
+        self.reduction, self.index, self._where = reduction, index, site()
 
 
 class Undef(Expr):
@@ -339,7 +294,7 @@ class Undef(Expr):
     __slots__ = ("type",)
 
     def __init__(self, type: Type | None = None) -> None:
-        self.type, self._where = type, _place.loc
+        self.type, self._where = type, place.loc
 
     def __call__(self, type: Any) -> Undef:
         return Undef(as_type(type))
@@ -361,7 +316,7 @@ class Indexable(Located):
         return Shape(self)
 
     def __iter__(self) -> Iterator[Any]:
-        raise DefinitionError(f"{self.name} cannot be iterated over", loc=_place.loc, hint=f"halo.rdom({self.name})")
+        raise DefinitionError(f"{self.name} cannot be iterated over", loc=place.loc, hint=f"halo.rdom({self.name})")
 
 
 class Shape(Sequence[Expr]):
@@ -382,7 +337,7 @@ class Shape(Sequence[Expr]):
         if isinstance(k, int) and k < 0:
             k += len(self)
         if not isinstance(k, int) or k < 0 or (ndim is not None and k >= ndim):
-            raise DefinitionError(f"{self.target.name} has no axis {k!r}", loc=_place.loc or _caller())
+            raise DefinitionError(f"{self.target.name} has no axis {k!r}", loc=place.loc or here())
         return Extent(self.target, k)
 
     def __iter__(self) -> Iterator[Expr]:
@@ -397,7 +352,7 @@ class Input(Indexable):
                  shape: Any = None) -> None:  # fmt: skip
         self.name, self.contiguous, self.extents = _identifier(name), contiguous, as_extents(shape)
         self.ndim = ndim if self.extents is None else len(self.extents)
-        self.type, self._where = None if dtype is None else as_type(dtype), _site()
+        self.type, self._where = None if dtype is None else as_type(dtype), site()
         self.directives: list[Any] = []
 
     def __repr__(self) -> str:
@@ -410,7 +365,7 @@ class Table(Indexable):
     def __init__(self, data: Any, name: str = "table") -> None:
         foreign = not isinstance(data, np.ndarray) and hasattr(data, "__dlpack__")
         self.data = np.asarray(np.from_dlpack(data) if foreign else data)
-        self.name, self.ndim, self.type, self._where = name, self.data.ndim, as_type(self.data.dtype), _site()
+        self.name, self.ndim, self.type, self._where = name, self.data.ndim, as_type(self.data.dtype), site()
 
     def __repr__(self) -> str:
         return f"{self.name}{list(self.data.shape)}"
@@ -422,7 +377,7 @@ class Pad(Indexable):
 
     def __init__(self, target: Indexable, mode: str, value: Any = 0,
                  bounds: tuple[tuple[Expr, Expr] | None, ...] | None = None) -> None:  # fmt: skip
-        self.target, self.mode, self.value, self.bounds, self._where = target, mode, as_expr(value), bounds, _site()
+        self.target, self.mode, self.value, self.bounds, self._where = target, mode, as_expr(value), bounds, site()
         self.name = target.name
 
     @property
@@ -447,7 +402,7 @@ class RDom(Located):
     """
 
     def __init__(self, axes: tuple[tuple[Expr, Expr], ...], names: tuple[str, ...]) -> None:
-        self.axes, self.names, self._where = axes, names, _site()
+        self.axes, self.names, self._where = axes, names, site()
         self._condition: Expr | None = None
         self._used = False
         self.vars = tuple(RVarRef(self, k) for k in range(len(axes)))
@@ -542,7 +497,7 @@ def subscripts(key: Any) -> tuple[Expr, ...]:
         if isinstance(k, RDom):
             out.extend(k)
         elif isinstance(k, (slice, type(Ellipsis), type(None))):
-            raise DefinitionError("a definition subscripts one point, not a slice", loc=_place.loc or _caller(),
+            raise DefinitionError("a definition subscripts one point, not a slice", loc=place.loc or here(),
                                   hint="f[y, x] with index variables, or halo.rdom to loop")  # fmt: skip
         else:
             out.append(as_expr(k))
@@ -567,7 +522,7 @@ def as_expr(value: Any) -> Expr:
         what, hint = repr(value), f"{value.name}[...]: subscript it with index variables"
     elif isinstance(value, (np.ndarray, list, tuple)):
         hint = "subscript the table with index variables, or make it a halo.Input"
-    raise DefinitionError(f"{what} is not a value of the language", loc=_place.loc or _caller(), hint=hint)
+    raise DefinitionError(f"{what} is not a value of the language", loc=place.loc or here(), hint=hint)
 
 
 _FOLDS = Folds(lambda a, b: Call("max", (as_expr(a), as_expr(b))),
@@ -583,18 +538,14 @@ def convert(type: Type, value: Any) -> Expr:
         return Literal(bool(number) if type.is_bool else float(number), type)
     if not math.isfinite(number) or not type.holds(int(number)):
         message = f"{number!r} does not fit {type!r} ({type.min} to {type.max})"
-        raise TypeMismatchError(message, loc=_place.loc or _caller())
+        raise TypeMismatchError(message, loc=place.loc or here())
     return Literal(int(number), type)
 
 
 Type._convert = convert
 
 
-def _caller() -> Location | None:
-    return locate(*site) if (site := call_site(2)) is not None else None
-
-
 def _identifier(name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
-        raise DefinitionError(f"a name is an identifier, not {name!r}", loc=_place.loc or _caller())
+        raise DefinitionError(f"a name is an identifier, not {name!r}", loc=place.loc or here())
     return name

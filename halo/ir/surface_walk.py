@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
+from .place import at
 from .surface import (
     Access,
     Call,
@@ -20,7 +21,6 @@ from .surface import (
     RDom,
     Reduction,
     RVarRef,
-    at,
 )
 
 __all__ = ["Rewriter", "base", "domain", "operands", "roots", "same", "walk"]

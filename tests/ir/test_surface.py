@@ -23,7 +23,6 @@ from halo.ir.surface import (
     RDom,
     Table,
     as_expr,
-    at,
     subscripts,
 )
 from halo.ir.surface_walk import Rewriter, base, operands, walk
@@ -250,13 +249,6 @@ def test_deep_expressions_print_and_walk() -> None:
         e = e + 1
     assert "..." in repr(e)
     assert sum(isinstance(n, Call) for n in walk((e,))) == 5000
-
-
-def test_places() -> None:
-    here = x + 1
-    assert here.loc.file == __file__
-    with at(None), at(y.loc):
-        assert (x + 1).loc is y.loc
 
 
 def test_walk_goes_once_and_in_order() -> None:
