@@ -348,6 +348,20 @@ def test_norms_of_all_that_is_spatial(p: int) -> None:
     np.testing.assert_allclose(graph.from_onnx(made).compile()(X), want, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("node", "p"),
+    [(f"GlobalLpPool<p={p}>(x)", p) for p in (1, 2, 3)]
+    + [(f"{op}(x)", p) for p in (1, 2) for op in (f"ReduceL{p}<axes=[1]>", f"LpNormalization<p={p}, axis=1>")],
+)
+def test_norms_of_narrow_floats_whose_squares_are_too_large(node: str, p: int) -> None:
+    x = (300 * X).astype(np.float16)
+    made = model(f"y = {node}", inputs="float16[1,4,9,8] x", output="float16[a,b,c,d] y", opset=13)
+    axes = (2, 3) if node.startswith("Global") else 1
+    norm = (np.abs(x.astype(np.float64)) ** p).sum(axis=axes, keepdims=True) ** (1 / p)
+    want = x / norm if node.startswith("LpNorm") else norm
+    np.testing.assert_allclose(graph.from_onnx(made).compile()(x), want, rtol=2e-3)
+
+
 def test_an_operator_of_the_users_own_is_imported_and_fuses(monkeypatch: pytest.MonkeyPatch) -> None:
     from halo.graph.onnx import Node, adapter
     from halo.graph.onnx.node import ADAPTERS

@@ -9,6 +9,7 @@ import numpy as np
 from halo import nn
 
 from ..node import Node, adapter
+from .reductions import norm
 
 __all__: list[str] = []
 
@@ -84,13 +85,10 @@ def _(n: Node) -> Any:
 
 @adapter("LpNormalization")
 def _(n: Node) -> Any:
-    x, axes = n[0], (n.attrs.get("axis", -1),)
-    if n.attrs.get("p", 2) == 1:
-        norm = nn.sum(nn.absolute(x), axes=axes, keepdims=True)
-    else:
-        norm = nn.sqrt(nn.sum(nn.multiply(x, x), axes=axes, keepdims=True))
+    x = n[0]
+    by = norm(x, n.attrs.get("p", 2), axes=(n.attrs.get("axis", -1),), keepdims=True)
     zero = np.zeros((), x.type.dtype.dtype)
-    return nn.where(nn.equal(norm, zero), zero, nn.divide(x, norm))
+    return nn.where(nn.equal(by, zero), zero, nn.divide(x, by))
 
 
 @adapter("Dropout")

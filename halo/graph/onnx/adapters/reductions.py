@@ -8,7 +8,7 @@ from halo import nn
 
 from ..node import Node, adapter
 
-__all__: list[str] = []
+__all__ = ["norm"]
 
 
 def _reduction(op: str, f: Any) -> None:
@@ -30,9 +30,17 @@ def _squares(x: Any, **attrs: Any) -> Any:
     return nn.sum(nn.multiply(x, x), **attrs)
 
 
-def _l2(x: Any, **attrs: Any) -> Any:
-    squares = _squares(x if x.type.dtype.is_float else nn.cast(x, dtype="f64"), **attrs)
-    return nn.cast(nn.sqrt(squares), dtype=x.type.dtype)
+def norm(x: Any, p: float, **attrs: Any) -> Any:
+    """sum(|x|**p)**(1/p) over axes. Powers of narrow floats are found in f32, those of integers in f64."""
+    if p == 1:
+        return nn.sum(nn.absolute(x), **attrs)
+    dtype = x.type.dtype
+    wide = nn.cast(x, dtype="f64" if not dtype.is_float else "f32" if dtype.bits < 32 else dtype.name)
+    if p == 2:
+        return nn.cast(nn.sqrt(_squares(wide, **attrs)), dtype=dtype)
+    number = wide.type.dtype.dtype.type
+    sums = nn.sum(nn.power(nn.absolute(wide), number(p)), **attrs)
+    return nn.cast(nn.power(sums, number(1 / p)), dtype=dtype)
 
 
 for _op, _f in (
@@ -42,8 +50,8 @@ for _op, _f in (
     ("ReduceMax", _extreme(nn.max, nn.any)),
     ("ReduceMin", _extreme(nn.min, nn.all)),
     ("ReduceLogSumExp", nn.logsumexp),
-    ("ReduceL1", lambda x, **attrs: nn.sum(nn.absolute(x), **attrs)),
-    ("ReduceL2", _l2),
+    ("ReduceL1", lambda x, **attrs: norm(x, 1, **attrs)),
+    ("ReduceL2", lambda x, **attrs: norm(x, 2, **attrs)),
     ("ReduceLogSum", lambda x, **attrs: nn.log(nn.sum(x, **attrs))),
     ("ReduceSumSquare", _squares),
 ):

@@ -13,6 +13,7 @@ from halo.ir.shapes import dim_max
 from ...ir import Constant
 from ..node import Node, adapter
 from .matrices import shifted
+from .reductions import norm
 
 __all__ = ["window_of"]
 
@@ -175,17 +176,13 @@ def _(n: Node) -> Any:
     return _pooled(n, nn.lp_pool, p=int(n.attrs.get("p", 2)))
 
 
-@adapter("GlobalLpPool")
-def _(n: Node) -> Any:
-    x, p = n[0], float(n.attrs.get("p", 2))
-    sizes = nn.absolute(nn.cast(x, dtype="f32") if x.type.dtype.bits < 32 else x)
-    number = sizes.type.dtype.dtype.type
-    sums = nn.sum(nn.power(sizes, number(p)), axes=tuple(range(2, x.type.ndim)), keepdims=True)
-    return nn.cast(nn.power(sums, number(1 / p)), dtype=x.type.dtype)
-
-
 def _spatial(n: Node) -> dict[str, Any]:
     return {"axes": tuple(range(2, n[0].type.ndim)), "keepdims": True}
+
+
+@adapter("GlobalLpPool")
+def _(n: Node) -> Any:
+    return norm(n[0], float(n.attrs.get("p", 2)), **_spatial(n))
 
 
 @adapter("GlobalAveragePool")
