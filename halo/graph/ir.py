@@ -135,11 +135,16 @@ class Call(Expr):
     def children(self) -> tuple[Expr, ...]:
         return tuple(a for a in self.args if a is not None)
 
+    @property
+    def types(self) -> tuple[Type, ...]:
+        """Those of the arguments, None for one that is left out."""
+        return tuple(None if a is None else a.type for a in self.args)
+
     @cached_property
     def type(self) -> Type:
         if isinstance(self.op, Global):
             return self.op.result
-        return self.op.infer(tuple(None if a is None else a.type for a in self.args), self.attrs)
+        return self.op.infer(self.types, self.attrs)
 
     def __post_init__(self) -> None:
         try:

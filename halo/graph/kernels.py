@@ -47,9 +47,8 @@ def pipeline(f: Function) -> nn.Tensor:
     if anchor is None and len(moves) == 1 and moves[0].op in (nn.transpose, nn.layout_transform):
         (anchor,) = moves
     if anchor is not None:
-        types = tuple(None if a is None else a.type for a in anchor.args)
         assert isinstance(anchor.op, nn.Op)
-        out = by_anchor(anchor.op, out, target, None, types, anchor.attrs)
+        out = by_anchor(anchor.op, out, target, None, anchor.types, anchor.attrs)
     elif 0 not in out.shape:  # what has no entries is computed in any order
         points(out, target)
     return out

@@ -255,8 +255,7 @@ class _Linker:
             for c in walk(self.primitive[e.op.name].body):
                 if not (isinstance(c, Call) and isinstance(c.op, nn.Op)):
                     continue
-                types = tuple(None if a is None else a.type for a in c.args)
-                for own in c.op.assumed(types, c.attrs, f"{e.name or e.op.name} ({c.op.name})"):
+                for own in c.op.assumed(c.types, c.attrs, f"{e.name or e.op.name} ({c.op.name})"):
                     a, b = substituted((own.a, own.b), e.attrs)
                     found.setdefault((own.relation, str(a), str(b)), replace(own, a=a, b=b))
         return tuple(found.values())

@@ -16,11 +16,9 @@ import numpy as np
 from halo.ir.shapes import greatest_value
 from halo.jit.extents import ALIGNMENT
 
-from .symbolic import evaluated
+from .symbolic import USUAL, evaluated
 
 __all__ = ["ALIGNMENT", "Lifetime", "aligned", "laid_out", "plan", "share"]
-
-USUAL = 64  # what symbolic extents are taken for where memory is fitted together
 
 
 @dataclass(frozen=True)

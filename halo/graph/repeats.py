@@ -79,8 +79,7 @@ def _conditions(m: Module) -> tuple[Condition, ...]:
     given, made = {*told(p.type.shape for p in m.main.params)}, dict[Condition, None]()
     for e in every(m.main) if given else ():
         if isinstance(e, Call) and isinstance(e.op, nn.Op):
-            types = tuple(None if a is None else a.type for a in e.args)
-            for c in e.op.assumed(types, e.attrs, e.name or e.op.name):
+            for c in e.op.assumed(e.types, e.attrs, e.name or e.op.name):
                 if c.relation == "~" and {*dims_of(c.a), *dims_of(c.b)} <= given:
                     made[c] = None
     return tuple(made)

@@ -112,7 +112,7 @@ def _flops(e: Call | If | Loop, known: dict[Any, float]) -> float:
     """The arithmetic of one operator, by itself; `known` is that of equal ones."""
     if not isinstance(e, Call) or not all(isinstance(n, int) for x in (*e.children, e) for n in _extents(x)):
         return math.nan
-    key = (e.op, tuple(None if a is None else a.type for a in e.args), repr(e.attributes))
+    key = (e.op, e.types, repr(e.attributes))
     if key not in known:
         params = tuple(None if a is None else Var(f"x{k}", a.type) for k, a in enumerate(e.args))
         own = Function(tuple(p for p in params if p is not None), Call(e.op, params, e.attributes), primitive=True)

@@ -15,6 +15,7 @@ from .ir import Call, Control, Expr, Function, Let, Var, constant, walk, with_bo
 from .module import Bound, Module
 
 __all__ = [
+    "USUAL",
     "applied",
     "evaluated",
     "extents_of",
@@ -26,6 +27,8 @@ __all__ = [
     "substituted",
     "with_extents",
 ]
+
+USUAL = 64  # what extents are taken for that only a call knows
 
 
 def evaluated(shape: tuple[Any, ...], dims: Mapping[str, int]) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ def _chosen(f: Function) -> Function:
 
 def _transformed(e: Call) -> Call:
     x, weight, bias = e.args
-    tile = winograd_tile(tuple(None if a is None else a.type for a in e.args), e.attrs)
+    tile = winograd_tile(e.types, e.attrs)
     if not tile:
         return e
     made = nn.winograd_weights(weight, tile=tile, kernel_layout=e.attrs["kernel_layout"])

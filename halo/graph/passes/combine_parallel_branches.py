@@ -23,10 +23,10 @@ from halo.jit.target import Target
 from ..ir import Call, Constant, Expr, Function, rewrite, sources_of, walk
 from ..module import Module, in_bodies
 from ..patterns import channels_of, of_constants
+from ..symbolic import USUAL
 
 COPIED = 32  # multiplications in the time of which an entry of a part is copied
 CALLED = 4000  # those in the time of which a kernel is called
-USUAL = 64  # what extents are taken for that only a call knows
 
 
 def combine_parallel_branches(m: Module) -> Module:

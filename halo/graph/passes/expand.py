@@ -34,9 +34,8 @@ def _expanded(f: Function) -> Function:
 def _made(e: Expr) -> Expr:
     if not isinstance(e, Call) or not isinstance(e.op, nn.Op) or not any(s.composed for s in e.op.strategies):
         return e
-    types = tuple(None if a is None else a.type for a in e.args)
     target = Target.host()
-    chosen = next(s for s in e.op.strategies if s.when(types, e.attrs, target) and (e.op, s.name) not in LATER)
+    chosen = next(s for s in e.op.strategies if s.when(e.types, e.attrs, target) and (e.op, s.name) not in LATER)
     if not chosen.composed:
         return e
     made: Any = chosen.compute(*e.args, **e.attrs)
