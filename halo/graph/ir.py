@@ -36,12 +36,14 @@ __all__ = [
     "Global",
     "If",
     "Item",
+    "Key",
     "Let",
     "Loop",
     "Tuple",
     "Var",
     "constant",
     "every",
+    "key_of",
     "rewrite",
     "rewrite_once_read",
     "sources_of",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 MOST_NAMES = 40  # that an error lists
+Key = tuple[int, int]
 Type = Any  # a TensorType, or a tuple of types
 _source: ContextVar[str] = ContextVar("source", default="")
 
@@ -318,6 +321,11 @@ def walk(*roots: Expr) -> Iterator[Expr]:
         else:
             stack.append((e, True))
             stack.extend((c, False) for c in reversed(e.children) if id(c) not in done)
+
+
+def key_of(e: Expr) -> Key:
+    """Of values, where an Item is the same as another one of the same tuple."""
+    return (id(e.value), e.index) if isinstance(e, Item) else (id(e), 0)
 
 
 def rewrite(root: Expr, change: Callable[[Expr, Expr], Expr]) -> Expr:

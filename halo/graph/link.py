@@ -22,7 +22,7 @@ from halo.nn import TensorType
 from halo.types import bool_, i64
 
 from .aliases import Aliases
-from .ir import Call, Constant, Expr, Function, If, Item, Loop, every, walk
+from .ir import Call, Constant, Expr, Function, If, Key, Loop, every, key_of, walk
 from .memory import Lifetime, laid_out
 from .module import Module
 from .plan import Place, Plan
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from halo.jit.kernel import Kernel
 
 __all__ = ["driven", "link", "needed"]
-
-Key = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,6 @@ def needed(m: Module) -> dict[str, Function]:
     return {name: f for name, f in primitive.items() if name in names}
 
 
-def _key(e: Expr) -> Key:
-    """Of values, where an Item is the same as another one of the same tuple."""
-    return (id(e.value), e.index) if isinstance(e, Item) else (id(e), 0)
-
-
 def _results(e: Expr) -> tuple[tuple[Key, TensorType], ...]:
     types = e.type if isinstance(e.type, tuple) else (e.type,)
     return tuple(((id(e), k), t) for k, t in enumerate(types))
@@ -104,7 +97,7 @@ class _Linker:
 
     def plan(self, outputs: Sequence[str]) -> Plan:
         main = self.f
-        homes = {_key(p): Home("outside", k) for k, p in enumerate(main.params)}
+        homes = {key_of(p): Home("outside", k) for k, p in enumerate(main.params)}
         results = tuple(Home("outside", len(main.params) + k) for k in range(len(main.outputs)))
         program = self.block(main, homes, results)
         outside = [(slot, k, None if offset == 0 else self.number(offset)) for slot, k, offset in self.outside]
@@ -130,15 +123,15 @@ class _Linker:
     def block(self, f: Function, homes: dict[Key, Home], results: Sequence[Home]) -> tuple[Instruction, ...]:
         """The body of `f`, whose params are at home, into the homes of its results."""
         aliases = Aliases(f, self.primitive)
-        homes |= {_key(e): home for e, home in zip(f.outputs, results, strict=True)}
+        homes |= {key_of(e): home for e, home in zip(f.outputs, results, strict=True)}
 
         def home(e: Expr) -> Home:
             if isinstance(e, Constant):
                 return Home("constant", self.names[id(e)])
             owner, offset = aliases.owner(e)
-            if _key(owner) not in homes:
-                homes[_key(owner)] = self.alive(owner.type.bytes)
-            found = homes[_key(owner)]
+            if key_of(owner) not in homes:
+                homes[key_of(owner)] = self.alive(owner.type.bytes)
+            found = homes[key_of(owner)]
             return replace(found, offset=found.offset + offset) if offset != 0 else found
 
         program: list[Instruction] = []
@@ -177,7 +170,7 @@ class _Linker:
         around = [*args, *into, home(e.condition)]
         self.use(*around)
         self.time += 1
-        bodies = [self.block(f, dict(zip(map(_key, f.params), args, strict=True)), into) for f in e.bodies]
+        bodies = [self.block(f, dict(zip(map(key_of, f.params), args, strict=True)), into) for f in e.bodies]
         self.use(*around)
         self.time += 1
         return [Branch(condition, *bodies)]
@@ -197,7 +190,7 @@ class _Linker:
         trip = None if e.trip is None else self.address(home(e.trip))
         again, where = None if test is None else self.address(test), self.address(number)
         self.time += 1
-        homes = dict(zip(map(_key, e.body.params), (number, *own, *args), strict=True))
+        homes = dict(zip(map(key_of, e.body.params), (number, *own, *args), strict=True))
         body = [*self.block(e.body, homes, (*filter(None, (test,)), *made))]
         for k, value in enumerate(outputs[len(outputs) - len(into) :]):
             target = own[k] if k < count else rows[k - count]

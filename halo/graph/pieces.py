@@ -32,11 +32,13 @@ from .ir import (
     Global,
     If,
     Item,
+    Key,
     Let,
     Loop,
     Tuple,
     Var,
     every,
+    key_of,
     rewrite,
     walk,
     with_bodies,
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["Pieces", "cut"]
 
 Array = np.ndarray[Any, Any]
-Key = tuple[int, int]
 
 
 class Pieces(Net):
@@ -174,10 +175,6 @@ def _is_cut(e: Expr) -> bool:
     return isinstance(e, _Extent) or is_open(e)
 
 
-def _key(e: Expr) -> Key:
-    return (id(e.value), e.index) if isinstance(e, Item) else (id(e), 0)
-
-
 def _is_given(e: Expr) -> bool:
     """Whether no piece makes it."""
     return isinstance(e, (Var, Constant, Tuple)) or _is_cut(e) or (isinstance(e, Item) and is_open(e.value))
@@ -255,7 +252,7 @@ class _Cutter:
     def __init__(self, f: Function, pieces: dict[str, Function]) -> None:
         self.f, self.extents = _with_extents(_merged(f))
         self.pieces = pieces
-        self.made: dict[Key, Expr] = {_key(p): p for p in f.params}
+        self.made: dict[Key, Expr] = {key_of(p): p for p in f.params}
 
     def whole(self) -> Function:
         f, order = self.f, tuple(walk(self.f.body, *self.extents))
@@ -265,8 +262,8 @@ class _Cutter:
             there = [e for e in order if level[id(e)] == k]
             own = [e for e in there if not _is_given(e)]
             later = [e for e in order if level[id(e)] > k or _is_cut(e)]
-            wanted = {_key(c) for e in later for c in e.children} | set(map(_key, f.outputs))
-            makes = [e for e in own if _key(e) in wanted and not isinstance(e.type, tuple)]
+            wanted = {key_of(c) for e in later for c in e.children} | set(map(key_of, f.outputs))
+            makes = [e for e in own if key_of(e) in wanted and not isinstance(e.type, tuple)]
             if makes:
                 self.piece(own, makes, given)
             ran = list(filter(_is_cut, there))
@@ -278,13 +275,13 @@ class _Cutter:
 
     def now(self, e: Expr) -> Expr:
         """What `e` is in the new function."""
-        return e if isinstance(e, Constant) else self.made[_key(e)]
+        return e if isinstance(e, Constant) else self.made[key_of(e)]
 
     def run(self, e: Expr, given: Sequence[Expr]) -> None:
         """What Python carries out."""
         if isinstance(e, _Extent):
             none = nn.broadcast_to(Constant(np.zeros((), np.bool_), "none"), shape=(e.dim, 0))
-            self.made[_key(e)] = Let(e.dim, self.now(e.value), none)
+            self.made[key_of(e)] = Let(e.dim, self.now(e.value), none)
             return
         told = _told(e, given)
         bodies = tuple(_Cutter(body, self.pieces).whole() for body in told.bodies)
@@ -300,7 +297,7 @@ class _Cutter:
         def read(e: Expr) -> Expr:
             if id(e) in inner or isinstance(e, Constant):
                 return inner.get(id(e), e)
-            return reads.setdefault(_key(e), Var(f"v{len(reads)}", e.type))
+            return reads.setdefault(key_of(e), Var(f"v{len(reads)}", e.type))
 
         for e in own:
             inner[id(e)] = with_children(e, tuple(read(c) for c in e.children))
@@ -317,4 +314,4 @@ class _Cutter:
         f = self.pieces[name] = Function(tuple(reads.values()), body)
         call = Call(Global(name, f.type), tuple(self.made[key] for key in reads))
         for k, e in enumerate(makes):
-            self.made[_key(e)] = Item(call, k) if len(makes) > 1 else call
+            self.made[key_of(e)] = Item(call, k) if len(makes) > 1 else call
