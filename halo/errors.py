@@ -6,11 +6,14 @@ import functools
 import linecache
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from itertools import islice
 from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARY = os.path.dirname(functools.__file__)
+_ITS_TOOLS = (functools.__file__, os.path.join(_LIBRARY, "concurrent", "futures", ""), threading.__file__)
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class Location:
 
 
 def _is_inside(frame: FrameType) -> bool:
-    """Whether code of the package runs there, or what `dataclass` and `cached_property` make of it."""
+    """Whether code of the package runs there, or what `dataclass`, `cached_property` and thread pools make of it."""
     file = frame.f_code.co_filename
     made = file == "<string>" and str(frame.f_globals.get("__name__")).startswith("halo.")
-    return made or file.startswith((_PACKAGE, functools.__file__))
+    return made or file.startswith((_PACKAGE, *_ITS_TOOLS))
 
 
 def call_site(skip: int = 1) -> tuple[CodeType, int, int] | None:

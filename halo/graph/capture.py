@@ -11,7 +11,6 @@ import builtins
 import functools
 import inspect
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,11 +22,12 @@ import numpy as np
 from halo import nn
 from halo.errors import ArgumentError, DefinitionError, here
 from halo.frontend.source import Source, load
-from halo.ir.shapes import Dim
+from halo.ir.shapes import Dim, DimExpr
 from halo.nn import TensorType
 from halo.nn.selection import extents_by
 from halo.nn.tensor import array_of, type_of
 
+from .arithmetic import applied
 from .control import if_, loop
 from .ir import Constant, Expr, Function, Tuple, Var, constant
 from .lets import bound_by
@@ -47,8 +47,8 @@ def function(f: FunctionType) -> Captured:
 
     Called with arrays it computes, compiled once for their types; with graph expressions it becomes part of the program
     that it is called in; `module(...)` is the program. `if`, `while`, `for i in range(n)` and `for row in x` on tensors
-    become If and Loop, as do `and`, `or`, `not` and `a if c else b`. Raises DefinitionError for what has no such meaning:
-    a `break` in a loop on tensors, say.
+    become If and Loop, as do `and`, `or`, `not` and `a if c else b`; subscripts are those of arrays, and `x.shape` is known.
+    Raises DefinitionError for what has no such meaning: a `break` in a loop on tensors, say.
 
     >>> import numpy as np
     >>> from halo import graph, nn
@@ -117,7 +117,12 @@ class Captured:
     def _traced(self, given: Env) -> Any:
         found = inspect.getclosurevars(self._f)
         env = {**self._f.__globals__, **found.nonlocals, **given}
-        return _Tracer(load(self._f)).run(env)
+        try:
+            return _Tracer(load(self._f)).run(env)
+        except RecursionError:
+            raise DefinitionError(
+                f"{self._f.__name__} calls itself again and again", loc=here(), hint="a while"
+            ) from None
 
 
 def _type(a: Any) -> TensorType:
@@ -302,12 +307,13 @@ class _Tracer:
         """What a `for` goes through: `range` of tensors is one."""
         if isinstance(node, ast.Call) and self.value(node.func, env) is builtins.range and not node.keywords:
             args = [self.value(a, env) for a in node.args]
-            if any(isinstance(a, Expr) for a in args):
+            if any(isinstance(a, (Expr, DimExpr)) for a in args):
                 start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
                 if not isinstance(step, int) or step == 0:
                     raise self.wrong(node, "the step of a range of tensors is an integer")
-                first, last = (nn.cast(constant(v), dtype="i64") for v in (start, stop))
-                return _Range(constant(first), (last - first + (step - int(math.copysign(1, step)))) / step, step)
+                first, last = (_count(v) for v in (start, stop))
+                rounded = last - first + (step - 1 if step > 0 else step + 1)
+                return _Range(first, nn.divide(rounded, np.int64(step)), step)
         return self.value(node, env)
 
     def loop(self, s: ast.While | ast.For, trip: Any, test: Expr | None, env: Env, more: Env) -> None:
@@ -384,6 +390,11 @@ class _Tracer:
             return (nn.logical_and if both else nn.logical_or)(a, constant(b()))
         return b() if bool(a) == both else a
 
+    def equal(self, a: Any, b: Any, same: bool) -> Any:
+        if isinstance(a, Expr) or isinstance(b, Expr):
+            return applied(nn.equal if same else nn.not_equal, a, b)
+        return a == b if same else a != b
+
     def choose(self, test: Any, a: Callable[[], Any], b: Callable[[], Any]) -> Any:
         if not isinstance(test, Expr):
             return a() if test else b()
@@ -403,6 +414,11 @@ class _Range:
         self.start, self.trip, self.step = start, trip, step
 
 
+def _count(v: Any) -> Expr:
+    """A bound of `range` as an i64[]."""
+    return shape_vector((v,), ()) if isinstance(v, DimExpr) else constant(nn.cast(constant(v), dtype="i64"))
+
+
 def _over(f: Function, *args: Expr) -> tuple[Expr, ...]:
     found = inlined(f, args)
     assert isinstance(found, Tuple)
@@ -418,7 +434,7 @@ def _name(name: str, place: ast.AST) -> ast.Name:
 
 
 class _Words(ast.NodeTransformer):
-    """`and`, `or`, `not` and `a if c else b`, which Python decides at once, as calls that may be of tensors."""
+    """`and`, `or`, `not`, `==`, `!=` and `a if c else b`, which Python decides at once, as calls that may be of tensors."""
 
     def call(self, node: ast.expr, word: str, *args: ast.expr) -> ast.expr:
         f = ast.copy_location(ast.Attribute(_name(_WORDS, node), word, ast.Load()), node)
@@ -439,6 +455,13 @@ class _Words(ast.NodeTransformer):
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         self.generic_visit(node)
         return self.call(node, "not_", node.operand) if isinstance(node.op, ast.Not) else node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            return node
+        same = ast.copy_location(ast.Constant(isinstance(node.ops[0], ast.Eq)), node)
+        return self.call(node, "equal", node.left, node.comparators[0], same)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)

@@ -16,7 +16,7 @@ from halo.progress import Progress
 from . import kernels
 from .arguments import by_name
 from .control import is_open
-from .ir import Call, Constant, Expr, Function, Global, every, rewrite, walk, with_bodies
+from .ir import Call, Constant, Expr, Function, Global, Var, every, rewrite, walk, with_bodies
 from .link import driven, link, needed
 from .memory import aligned
 from .module import Module
@@ -70,6 +70,7 @@ def compile(m: Module, *, shapes: Mapping[str, Any] | None = None, schedules: Ma
 
 
 def _compiled(m: Module, shapes: Mapping[str, Any], schedules: Mapping[str, Any], say: Callable[[str], None]) -> Net:
+    _check_closed(m.main)
     if shapes:
         m = fixed(m, shapes)
     repeats = Repeats(m, compile)
@@ -177,6 +178,18 @@ def _aligned(m: Module) -> Module:
         return made[id(e)]
 
     return replace(m, functions={n: f if f.primitive else _changed(f, change) for n, f in m.functions.items()})
+
+
+def _check_closed(f: Function) -> None:
+    """`f` reads nothing but its params, and so do the bodies in it."""
+    own = set(map(id, f.params))
+    for e in walk(f.body):
+        if isinstance(e, Var) and id(e) not in own:
+            raise ArgumentError(f"the program reads {e.name}, {e.type}, which is none of its inputs", loc=here(),
+                                legal=tuple(p.name for p in f.params),
+                                hint="what the body of an If or a Loop computes leaves it as one of its results")  # fmt: skip
+        for body in e.bodies:
+            _check_closed(body)
 
 
 def _check_dims(f: Function) -> None:

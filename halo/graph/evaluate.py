@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from halo.errors import ArgumentError, here
-from halo.ir.shapes import values_of
+from halo.ir.shapes import dims_of, values_of
 
 from .ir import Call, Constant, Expr, Function, Global, If, Item, Let, Loop, Tuple, Var, walk
 from .module import Module
@@ -90,17 +90,21 @@ class Evaluator:
         trip = None if e.trip is None else made[id(e.trip)].item()
         again = e.condition is None or made[id(e.condition)].item()
         state, rows = [made[id(c)] for c in e.carried], list[list[Array]]()
+        types, given = [x.type for x in e.stacked], [np.array(0), *state, *(made[id(a)] for a in e.args)]
+        first = values_of([p.type.shape for p in e.body.params], [a.shape for a in given])
         while again and (trip is None or len(rows) < trip):
             found = self.function(e.body, [np.array(len(rows), np.int64), *state, *(made[id(a)] for a in e.args)])
             if e.condition is not None:
                 again = found.pop(0).item()
             state = found[: len(state)]
             rows.append(found[len(state) :])
-        return [*state, *(_stacked([r[k] for r in rows], x.type) for k, x in enumerate(e.stacked))]
+        return [*state, *(_stacked([r[k] for r in rows], t, first) for k, t in enumerate(types))]
 
 
-def _stacked(rows: list[Array], t: Any) -> Array:
-    shape = rows[0].shape if rows else tuple(n if isinstance(n, int) else 0 for n in t.shape)
+def _stacked(rows: list[Array], t: Any, dims: Mapping[str, int]) -> Array:
+    """The rows as one array. Where there are none they are as long as `dims` tell, or of no entries."""
+    known = (n if isinstance(n, int) or all(dims.get(name, -1) >= 0 for name in dims_of(n)) else 0 for n in t.shape)
+    shape = rows[0].shape if rows else evaluated(tuple(known), dims)
     if any(r.shape != shape for r in rows):
         raise ArgumentError(f"the rows {' and '.join(str(r.shape) for r in rows)} do not stack", loc=here())
     return np.array(rows, t.dtype.dtype).reshape(len(rows), *shape)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import halo
 from halo import config, nn
-from halo.errors import CompileError
+from halo.errors import CompileError, HaloError, here
 from halo.jit import cache
 from halo.jit.kernel import restored
 from halo.jit.target import Target
@@ -104,4 +104,8 @@ def compiled(
         return kernel
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return dict(zip(functions, pool.map(one, functions), strict=True))
+        try:
+            return dict(zip(functions, pool.map(one, functions), strict=True))
+        except HaloError as error:
+            error.loc = error.loc or here()  # a thread of the pool has no caller
+            raise

@@ -43,9 +43,11 @@ class Module:
     bounds: tuple[Bound, ...] = ()
 
     def __post_init__(self) -> None:
-        twice = [name for k, name in enumerate(self.outputs) if name in self.outputs[:k]]
-        if twice:
-            raise ArgumentError(f"two outputs are named {twice[0]!r}", loc=here())
+        inputs = tuple(p.name for p in self.functions["main"].params) if "main" in self.functions else ()
+        for what, given in (("inputs", inputs), ("outputs", self.outputs)):
+            if len(set(given)) < len(given):
+                twice = next(name for k, name in enumerate(given) if name in given[:k])
+                raise ArgumentError(f"two {what} are named {twice!r}", loc=here())
 
     @property
     def main(self) -> Function:

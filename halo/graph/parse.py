@@ -250,7 +250,7 @@ class _Parser:
                 self.fail(f"there is no function {name}")
             return Call(Global(name, of_type(self.functions[name].type, attrs)), tuple(args), tuple(attrs.items()))
         if name not in OPS:
-            self.fail(f"there is no operator {name}")
+            self.fail(f"there is no operator {name} (one from outside is there when its module is imported)")
         op = OPS[name]
         tensors, attributes = op.bound(tuple(args), attrs)
         return Call(op, tensors, tuple(attributes.items()))

@@ -129,6 +129,12 @@ def _blocked(types: Types, attrs: Any, target: Target) -> bool:
     return Layout(attrs["out_layout"] or attrs["layout"]).block("C") > 1
 
 
+def _check_blocks(out_layout: str) -> None:
+    if Layout(out_layout).block("C") == 1:
+        raise ArgumentError(f"this strategy computes blocks of channels, and {out_layout} has none", loc=here(),
+                            hint='layout="NCHW16c", kernel_layout="OIHW16i16o"')  # fmt: skip
+
+
 def _deep(types: Types, attrs: Any, target: Target) -> bool:
     """Whether there is more of the weights than cache for them, and so few points that the sums of all stay in it. Each
     block of channels reads all of the picture: that is the smaller one."""
@@ -173,6 +179,7 @@ def _schedule_deep(out: Tensor, target: Target, types: Types, attrs: Any) -> Non
 @conv2d.strategy("deep", when=_deep, schedule=_schedule_deep)
 def _(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, padding: Any, dilation: Any, groups: int,
       layout: str, kernel_layout: str, out_layout: str) -> Tensor:  # fmt: skip
+    _check_blocks(out_layout or layout)
     outer, inner, kh, kw = weight.shape[1], Layout(kernel_layout).block("I"), *weight.shape[2:4]
     w = Window.of((kh, kw), strides, padding, dilation)
     (sy, sx), (dy, dx) = w.strides, w.dilation
@@ -246,6 +253,7 @@ def _schedule_direct(out: Tensor, target: Target, types: Types, attrs: Any) -> N
 @conv2d.strategy("direct", when=_blocked, schedule=_schedule_direct)
 def _direct(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Any, padding: Any, dilation: Any,
             groups: int, layout: str, kernel_layout: str, out_layout: str) -> Tensor:  # fmt: skip
+    _check_blocks(out_layout or layout)
     data, kernel = Layout(layout), Layout(kernel_layout)
     outer, inner, kh, kw = weight.shape[1], kernel.block("I"), *weight.shape[2:4]
     w = Window.of((kh, kw), strides, padding, dilation)

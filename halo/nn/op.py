@@ -134,6 +134,10 @@ class Op:
         tensors, attrs = self.bound(args, attrs)
         for a in tensors:
             if hasattr(a, "__halo_op__"):
+                if strategy is not None:
+                    raise ArgumentError(
+                        f"{self.name}: the strategies in a program are chosen by its passes", loc=here()
+                    )
                 return a.__halo_op__(self, tensors, attrs)
         if any(isinstance(a, (Tensor, Func, Input)) for a in tensors):
             return self.compute(tuple(None if a is None else tensor(a) for a in tensors), attrs, strategy)
@@ -187,6 +191,9 @@ class Op:
             result = self.infer(types, attrs)
         chosen = self.chosen(types, attrs, Target.host(), strategy)
         made = chosen.compute(*args, **attrs)
+        if not isinstance(made, Tensor):
+            raise ArgumentError(f"strategy {chosen.name!r} of {self.name} gives {made!r}, and not an nn.Tensor", loc=here(),
+                                hint="nn.tensor(f, shape=...)")  # fmt: skip
         if made.type != result:
             raise ArgumentError(f"{self.name} gives {result} by its rule, {made.type} by its strategy {chosen.name!r}",
                                 loc=here())  # fmt: skip
@@ -277,6 +284,8 @@ def op(kind: Kind, *, reference: Callable[..., Any] | None = None, follows: bool
 
     def register(rule: Callable[..., TensorType]) -> Op:
         made = Op(rule, kind, reference, follows, view, general, once)
+        if made.name in OPS and OPS[made.name].built_in and not made.built_in:
+            raise ArgumentError(f"{made.name} is an operator of halo.nn", loc=here(), hint="another name")
         OPS[made.name] = made
         return made
 

@@ -139,7 +139,8 @@ def tensor(value: Any, shape: Any = None, dtype: Any = None) -> Tensor:
         if extents is None:
             raise ArgumentError(f"the shape of {value.name} is not known", loc=here(),
                                 hint=f"nn.tensor({value.name}, shape=(...))")  # fmt: skip
-        return Tensor(value.at_rank(len(extents)), extents, _type_of(value) if dtype is None else as_type(dtype))
+        ranked = value.at_rank(len(extents))
+        return Tensor(ranked, extents, _type_of(ranked) if dtype is None else as_type(dtype))
     array = array_of(value, legal=("arrays", "halo.Input", "nn.Tensor"))
     if dtype is not None:
         array = array.astype(as_type(dtype).dtype)
@@ -150,7 +151,13 @@ def array_of(value: Any, name: str = "a tensor", *, shared: bool = False, legal:
     """What an operator is given as an array: that of a number or a list, and whatever holds one, on its memory, a tensor of
     another library (DLPack) say; with `shared` never a copy. Raises ArgumentError, which calls it `name`, for anything else."""
     if isinstance(value, (np.ndarray, np.generic, int, float, bool, list, tuple)) and not shared:
-        return np.asarray(value)
+        try:
+            found = np.asarray(value)
+        except (ValueError, TypeError, ArgumentError) as error:  # of lists: NumPy says what is wrong with them
+            raise ArgumentError(f"{name} is no array: {error}", loc=here(), legal=legal) from error
+        if found.dtype == object:
+            raise ArgumentError(f"{name} is an array of numbers, not {value!r}", loc=here(), legal=legal)
+        return found
     try:
         return as_array(value, name, shared)
     except ArgumentError as error:

@@ -196,7 +196,71 @@ def nothing(x: Any) -> Any:
     x + 1
 
 
+@graph.function
+def leaks(x: Any) -> Any:
+    found = [x]
+    if nn.sum(x) > 0:
+        found.append(x * 2)
+    return found[-1]
+
+
+@graph.function
+def endless(x: Any) -> Any:
+    return endless(x * 2) if nn.sum(x) > 0 else x
+
+
+@graph.function
+def nested(x: Any) -> Any:
+    return x, (x, x)
+
+
+@graph.function
+def fraction(x: Any) -> Any:
+    return nn.cast(x, dtype="i32") * 0.5
+
+
+@graph.function
+def too_large(x: Any) -> Any:
+    return nn.cast(x, dtype="u8") + 300
+
+
+@graph.function
+def quotient(x: Any) -> Any:
+    return nn.cast(x, dtype="i32") / 2
+
+
+@graph.function
+def far(x: Any) -> Any:
+    return x[4]
+
+
+@graph.function
+def many_axes(x: Any) -> Any:
+    return x[0, 0]
+
+
+@graph.function
+def masked(x: Any) -> Any:
+    return x[x > 0]
+
+
+@graph.function
+def two_tensors(x: Any) -> Any:
+    i = nn.cast(x, dtype="i64")
+    return nn.expand_dims(x, 0)[0, i]
+
+
 @pytest.mark.parametrize(("f", "words", "line"), [
+    (leaks, "which is none of its inputs", "f(A)"),
+    (endless, "calls itself again and again", "return endless"),
+    (nested, "an array of numbers", "f(A)"),
+    (fraction, "0.5 is no i32", "* 0.5"),
+    (too_large, "300 is no u8", "+ 300"),
+    (quotient, "/ is of floats, not of i32", "/ 2"),
+    (far, "an axis of 4 entries has no entry 4", "x[4]"),
+    (many_axes, "a tensor of 1 axes is subscripted by 2", "x[0, 0]"),
+    (masked, "an integer, a slice or a tensor of integers", "x[x > 0]"),
+    (two_tensors, "has slices beside it only", "[0, i]"),
     (breaks, "only a call knows", "break"),
     (deep, "returns a value, and the other one nothing", "if nn.sum"),
     (inner, "does not return", "return x"),
@@ -210,6 +274,56 @@ def test_what_has_no_meaning(f: Any, words: str, line: str) -> None:
         f(A)
     assert words in str(caught.value)
     assert line in str(caught.value)
+
+
+@graph.function
+def subscripts(x: Any, i: Any) -> Any:
+    first = x[::-1, 1:], x[..., -1], x[None, 0], x[-2:], x[:, ::2], x[:, None, -1:0:-2]
+    return *first, x[i[0]], x[:, i], x[i, 1:], x[: x.shape[0] - 1, x.ndim], x[()]
+
+
+@graph.function
+def operators(x: Any, i: Any) -> Any:
+    odd = i % 2 == 1
+    both = i // 2, -7 // i, x // 0.5, x % 0.5, abs(x), 2**x, np.float32(2) * x, A + x, A > x, A[None] @ x
+    return *both, i != 2, ~odd | (i > 2) & odd, odd ^ (i > 2), i & 2, ~i, i | 1, 3 ^ i, x * x.shape[0]
+
+
+@graph.function
+def sums_of_rows(x: Any) -> Any:
+    total, back = x[0] * 0, x[0] * 0
+    for i in range(x.shape[0]):
+        total = total + x[i]
+    for i in range(x.shape[0] - 1, -1, -2):
+        back = back * 2 + x[i]
+    return total, back
+
+
+def test_subscripts_and_extents_are_those_of_arrays() -> None:
+    i = np.array([2, 0, -1])
+    m = subscripts.module(TensorType(("n", "m"), f32), TensorType((3,), i64))
+    assert str(parse(str(m), constants(m))) == str(m)
+    net = m.compile()
+    for shape in ((3, 4), (6, 3)):
+        x = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+        for f in (subscripts, net):
+            for a, b in zip(f(x, i), subscripts._f(x, i), strict=True):
+                np.testing.assert_array_equal(a, b)
+    rows = sums_of_rows.module(TensorType(("n", 4), f32)).compile()
+    for n in (1, 4, 5):
+        x = np.arange(4 * n, dtype=np.float32).reshape(n, 4)
+        for f in (sums_of_rows, rows):
+            for a, b in zip(f(x), sums_of_rows._f(x), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_operators_are_pythons() -> None:
+    i = np.array([-3, 1, 2, 7])
+    net = operators.module(TensorType(("n",), f32), TensorType(("m",), i64)).compile()
+    for f in (operators, net):
+        for a, b in zip(f(A, i), operators._f(A, i), strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_wrong_calls() -> None:

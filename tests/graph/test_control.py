@@ -236,6 +236,21 @@ def test_extents_that_only_running_tells() -> None:
             np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def test_rows_that_nothing_stacked_are_as_long_as_they_would_be() -> None:
+    n, m = halo.Dim("n"), halo.Dim("m")
+    x = Var("x", TensorType((n, m), f32))
+    big = np.float32(100)
+    made = loop(N, C, [x], [], lambda i, s: (nn.less(nn.max(s), big), [nn.add(s, s)], [nn.transpose(s)]))
+    net = module((C, N, x), [nn.exp(made[1]), nn.sum(made[1], axes=(0,))]).compile()
+    assert isinstance(net, Pieces)
+    a = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for trips in (0, 1, 2):
+        rows = np.array([a.T * 2**k for k in range(trips)], np.float32).reshape(trips, 3, 2)
+        for got, want in zip(net(TRUE, np.array(trips), a), (np.exp(rows), rows.sum(0)), strict=True):
+            assert got.shape == want.shape
+            np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
 def test_a_value_that_grows_and_a_branch_of_another_shape() -> None:
     def grow(i: Any, s: Any) -> Any:
         other = if_(nn.equal(i, np.int64(1)), [s], lambda s: [nn.concatenate(s, s)], lambda s: [s])

@@ -11,6 +11,7 @@ import pytest
 
 import halo
 from halo import Dim, nn
+from halo.errors import ArgumentError
 from halo.graph import Function, Module, Net, Tuple, Var, kernels, parse
 
 from .helpers import bottleneck, by_reference
@@ -243,6 +244,69 @@ def test_kernels_that_are_known_are_not_scheduled_again(monkeypatch: pytest.Monk
     kernel = relu.compile().groups[0].kernel
     turned = np.asfortranarray(RNG.standard_normal((5, 7), np.float32))
     np.testing.assert_array_equal(kernel(turned), np.maximum(turned, 0))
+
+
+def test_an_operator_from_outside_of_any_rank() -> None:
+    """A Func of a pack of indices is lifted at the rank of its argument, alone and in a fused group."""
+
+    @nn.op(nn.Kind.ELEMENTWISE)
+    def twice_outside(x):
+        return x
+
+    @twice_outside.strategy("direct")
+    def _(x):
+        source = x.func
+
+        @halo.func
+        def twice(*i):
+            return source[i] * 2
+
+        return nn.tensor(twice, shape=x.shape)
+
+    try:
+        for shape in ((), (5,), (2, 3, 4)):
+            x = np.asarray(RNG.standard_normal(shape), np.float32)
+            np.testing.assert_array_equal(twice_outside(x), x * 2)
+            v = Var("x", nn.TensorType(shape, halo.f32))
+            net = Module({"main": Function((v,), nn.relu(twice_outside(v)))}).compile()
+            np.testing.assert_array_equal(net(x), np.maximum(x * 2, 0))
+            assert len(net.groups) == 1
+    finally:
+        del nn.OPS["twice_outside"]
+
+
+def test_operators_from_outside_that_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"relu is an operator of halo\.nn"):
+
+        @nn.op(nn.Kind.ELEMENTWISE)
+        def relu(x):
+            return x
+
+    @nn.op(nn.Kind.ELEMENTWISE)
+    def wrong_outside(x):
+        return x
+
+    v = Var("x", nn.TensorType((3,), halo.f32))
+    try:
+        with pytest.raises(ArgumentError, match="no strategy for these types") as caught:
+            Module({"main": Function((v,), wrong_outside(v))}).compile()
+        assert caught.value.loc is not None
+        assert caught.value.loc.file == __file__
+        wrong_outside.strategy("direct")(lambda x: x.func)
+        with pytest.raises(ArgumentError, match=r"'direct' of wrong_outside gives .* and not an nn.Tensor"):
+            wrong_outside(np.ones(3, np.float32))
+    finally:
+        del nn.OPS["wrong_outside"]
+    with pytest.raises(ArgumentError, match="chosen by its passes"):
+        nn.relu(v, strategy="direct")
+
+
+def test_programs_that_read_what_nobody_gives_are_refused() -> None:
+    x, y = (Var(name, nn.TensorType((3,), halo.f32)) for name in "xy")
+    with pytest.raises(ArgumentError, match=r"the program reads y, f32\[3\], which is none of its inputs"):
+        Module({"main": Function((x,), nn.add(x, y))}).compile()
+    with pytest.raises(ArgumentError, match="two inputs are named 'x'"):
+        Module({"main": Function((x, Var("x", y.type)), x)})
 
 
 def test_the_code_of_an_operator_from_outside_is_its_own() -> None:

@@ -244,3 +244,10 @@ def test_groups_called_on_arrays_are_computed_in_blocks(
         got = nn.conv2d(x, w, b, strategy=strategy, **attrs)
         assert got.shape == want.shape
         assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("strategy", ["direct", "deep"])
+def test_strategies_of_blocks_take_no_others(strategy: str) -> None:
+    x, w = np.ones((1, 2, 5, 5), np.float32), np.ones((3, 2, 3, 3), np.float32)
+    with pytest.raises(halo.ArgumentError, match="blocks of channels, and NCHW has none"):
+        nn.conv2d(x, w, strategy=strategy)

@@ -54,6 +54,13 @@ def test_what_is_no_tensor(value: object) -> None:
         nn.tensor(value)
 
 
+def test_lists_that_are_no_arrays_of_numbers() -> None:
+    with pytest.raises(halo.ArgumentError, match=r"x is no array: .*inhomogeneous"):
+        nn.relu([[1.0, 2.0], [3.0]])
+    with pytest.raises(halo.ArgumentError, match="x is an array of numbers"):
+        nn.relu([1.0, None])
+
+
 def test_windows() -> None:
     w = Window.of((3, 3), 2, 1)
     assert w.extents((224, 7)) == (112, 4)

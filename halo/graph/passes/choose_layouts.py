@@ -225,6 +225,8 @@ class _Run:
         arrays = iter(np.full((1,) * 4, v, a.type.dtype.dtype) for v, a in zip(given, e.children, strict=True))
         with np.errstate(all="ignore"):
             found = np.asarray(e.op.reference(*(None if a is None else next(arrays) for a in e.args), **attrs))
+        if not found.size:  # a slice that begins behind the first entry
+            return False
         self.filling[id(e)] = float(found.reshape(-1)[0])
         return bool(np.isfinite(found).all())
 
