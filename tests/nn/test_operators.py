@@ -594,5 +594,13 @@ def test_gelu_is_right_to_the_last_digits_of_what_it_adds_up(dtype: Any) -> None
     half = np.vectorize(math.erfc, otypes=[np.float64])(-x.astype(np.float64) / math.sqrt(2)) / 2
     error = abs(nn.gelu(x) - x * half)
     assert (error <= 1.2 * np.finfo(dtype).eps * abs(x.astype(np.float64))).all()
-    far = np.array([np.inf, 1e4, -1e4, 0, np.nan], dtype)
-    np.testing.assert_array_equal(nn.gelu(far), np.array([np.inf, 1e4, 0, 0, np.nan], dtype))
+    far = np.array([np.inf, -np.inf, 1e4, -1e4, 0, np.nan], dtype)
+    np.testing.assert_array_equal(nn.gelu(far), np.array([np.inf, np.nan, 1e4, 0, 0, np.nan], dtype))
+
+
+def test_gelu_has_the_first_digits_of_what_it_leaves_below_zero() -> None:
+    x = np.linspace(-5.7, -1e-6, 100_001).astype(np.float32)
+    share = np.vectorize(math.erfc, otypes=[np.float64])(-x.astype(np.float64) / math.sqrt(2)) / 2
+    np.testing.assert_allclose(nn.gelu(x), x * share, rtol=1e-4)
+    small = np.float32([-1e-30, 1e-30, -1e-42])
+    np.testing.assert_array_equal(nn.gelu(small), small / 2)
