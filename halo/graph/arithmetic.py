@@ -163,4 +163,6 @@ def _floored(a: Any, b: Any) -> Any:
     """Python's quotient, rounded down."""
     if type_of(a).dtype.is_float:
         return nn.floor(nn.divide(a, b))
-    return nn.divide(nn.subtract(a, nn.mod(a, b)), b)
+    quotient = nn.divide(a, b)  # towards zero; nothing here leaves the type's range
+    below = nn.not_equal(nn.subtract(a, nn.multiply(quotient, b)), nn.mod(a, b))
+    return nn.subtract(quotient, nn.cast(below, dtype=type_of(a).dtype.name))

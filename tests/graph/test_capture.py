@@ -326,6 +326,19 @@ def test_operators_are_pythons() -> None:
             np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64])
+def test_quotients_are_rounded_down_up_to_the_ends_of_the_type(dtype: Any) -> None:
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    x = np.array([low, low + 1, low // 2, 0, 1, high - 1, high], dtype)[:, None]
+    y = np.array([1, 2, 3, 7, high, *((low, low + 1, -2, -3) if low else ())], dtype)
+    np.testing.assert_array_equal(quotients(x, y), x // y)
+
+
+@graph.function
+def quotients(x: Any, y: Any) -> Any:
+    return x // y
+
+
 def test_wrong_calls() -> None:
     with pytest.raises(halo.ArgumentError, match="missing a required argument"):
         branches(A)
