@@ -145,9 +145,10 @@ class Module:
         found = self.with_main(replace(self.main, body=rewrite(self.main.body, change)))
         return replace(found, tensors={name: made.get(id(e), e) for name, e in self.tensors.items()})
 
-    def __call__(self, *args: Any, **inputs: Any) -> Expr:
+    def __call__(self, *args: Any, **inputs: Any) -> Any:
         """What it computes, as part of the program that these graph expressions belong to: a model with stages before and
-        behind it is one program. ArgumentError where they do not fit its inputs.
+        behind it is one program. An expression, or a tuple of them where the model has several outputs. ArgumentError where
+        they do not fit its inputs.
 
         >>> import numpy as np
         >>> from halo import f32, graph, nn

@@ -11,7 +11,7 @@ from halo.errors import ArgumentError, here
 from halo.ir.shapes import SYMBOLIC, Dim, DimExpr, as_extents, dims_of, values_of, within
 from halo.nn import TensorType
 
-from .ir import Call, Control, Expr, Function, Let, Var, constant, walk, with_bodies, with_children
+from .ir import Call, Control, Expr, Function, Let, Tuple, Var, constant, walk, with_bodies, with_children
 from .module import Bound, Module
 
 __all__ = [
@@ -123,7 +123,7 @@ def _from_range(what: str, n: Any, span: range) -> Any:
     return dim if span.start < 2 and span.step == 1 else span.start + span.step * dim
 
 
-def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
+def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr | tuple[Expr, ...]:
     """What the main function of `m` gives for these values: its body over them, with their extents for its Dims."""
     if len(args) > len(m.inputs) or not {*named} <= {*list(m.inputs)[len(args) :]}:
         raise ArgumentError("the program is given what is none of its inputs, or one of them twice", loc=here(),
@@ -143,7 +143,8 @@ def applied(m: Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Expr:
         if (wanted := of_type(t, of)) != own:
             raise ArgumentError(f"{name} is a tensor of {wanted}, not of {own}", loc=here())
     _bounds(m, of)  # those of open extents are for calls from outside: here they may be any
-    return inlined(m.main, [given[p.name] for p in m.main.params], of)
+    found = inlined(m.main, [given[p.name] for p in m.main.params], of)
+    return found.fields if isinstance(found, Tuple) else found
 
 
 def inlined(f: Function, args: Sequence[Expr], of: Mapping[str, Any] | None = None) -> Expr:

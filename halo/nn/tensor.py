@@ -22,10 +22,15 @@ __all__ = ["Tensor", "TensorType", "array_of", "tensor", "type_of"]
 
 @dataclass(frozen=True)
 class TensorType:
-    """An element type, and an extent an axis: an integer, or what a call decides, a `halo.Dim` or arithmetic over Dims."""
+    """An element type, and an extent an axis: an integer, or what a call decides, a `halo.Dim` or arithmetic over Dims, which
+    is given as text, too."""
 
     shape: tuple[Any, ...]
     dtype: Type
+
+    def __post_init__(self) -> None:
+        if any(isinstance(n, str) for n in self.shape):
+            object.__setattr__(self, "shape", as_extents(self.shape))
 
     @property
     def ndim(self) -> int:

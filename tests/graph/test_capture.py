@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import halo
-from halo import graph, nn
-from halo.graph import If, Loop, constants, parse
+from halo import Dim, graph, nn
+from halo.graph import Function, If, Loop, Module, Var, constants, parse
 from halo.graph.ir import every
 from halo.nn import TensorType
 from halo.types import f32, i64
@@ -337,6 +337,32 @@ def test_quotients_are_rounded_down_up_to_the_ends_of_the_type(dtype: Any) -> No
 @graph.function
 def quotients(x: Any, y: Any) -> Any:
     return x // y
+
+
+@graph.function
+def both_ways(x: Any) -> Any:
+    return x + 1, x * 2
+
+
+def test_results_of_programs_inside_are_taken_apart() -> None:
+    inner = both_ways.module(TensorType(("n",), f32))
+
+    @graph.function
+    def outer(x: Any) -> Any:
+        more, twice = inner(x)
+        return more * twice, inner(more)[1]
+
+    x = np.array([1, -2, 3], np.float32)
+    for a, b in zip(outer(x), ((x + 1) * (2 * x), 2 * (x + 1)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_names_of_open_extents_are_dims_in_any_type() -> None:
+    assert TensorType(("n", "n//2", 3), f32).shape == (Dim("n"), Dim("n") // 2, 3)
+    x = Var("x", TensorType(("n", 3, 8, 8), f32))
+    y = nn.conv2d(x, np.ones((4, 3, 3, 3), np.float32))
+    net = Module({"main": Function((x,), y)}, ("y",)).compile()
+    np.testing.assert_array_equal(net(np.ones((2, 3, 8, 8), np.float32)), np.full((2, 4, 6, 6), 27, np.float32))
 
 
 def test_wrong_calls() -> None:
