@@ -7,10 +7,9 @@ the machine, names and nesting before anything is made of them.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from halo.jit.target import Target
 
 from .control import graphs_in
 
-__all__ = ["block_of", "check_attributes", "check_names", "check_size", "hold", "memory", "read"]
+__all__ = ["block_of", "check_names", "check_size", "hold", "memory", "read"]
 
 DEEPEST = 32  # graphs within graphs
 LARGEST = 2**62  # times an extent that only a call knows
@@ -157,27 +156,6 @@ def check_names(graph: Any) -> None:
         seen.add(name)
     if len(held) < len(graph.initializer):
         raise ArgumentError("two constants have the same name", loc=here())
-
-
-@functools.cache
-def _kinds(op: str, opset: int, domain: str) -> Mapping[str, Any]:
-    """What ONNX's definition of an operator says its attributes are, by name; nothing where there is none."""
-    from onnx import defs
-
-    try:
-        return {name: a.type for name, a in defs.get_schema(op, opset, domain).attributes.items()}
-    except defs.SchemaError:
-        return {}
-
-
-def check_attributes(n: Any, opset: int) -> None:
-    """The attributes of a node are numbers, lists, texts, ... as ONNX defines them. Raises ArgumentError."""
-    kinds = _kinds(n.op_type, opset, n.domain)
-    for a in n.attribute:
-        kind = kinds.get(a.name)
-        if kind is not None and a.type != kind.value:
-            found = a.AttributeType.Name(a.type) if a.type in a.AttributeType.values() else "of no kind"
-            raise ArgumentError(f"its attribute {a.name} is {found}, and ONNX's is {kind.name}", loc=here())
 
 
 def check_size(t: Any, what: str) -> None:

@@ -10,6 +10,7 @@ from halo.types import as_type
 from ..ir import Expr
 from .control import CONTROL, graphs_in
 from .node import adapter_of
+from .schemas import schema_of
 
 __all__ = ["DEEPEST", "body_of", "bound", "defaults", "full_name", "missing", "type_proto"]
 
@@ -23,14 +24,11 @@ def full_name(n: Any) -> str:
 def body_of(n: Any, opset: int, functions: Mapping[tuple[str, str], Any], types: Any = None) -> Any:
     """The FunctionProto of node `n` in `opset`; None if there is none. `types`: of its inputs, where the body is made for
     them (None: only whether there is one is asked)."""
-    import onnx
-
     local = functions.get((n.domain, n.op_type))
     if local is not None:
         return local
-    try:
-        schema: Any = onnx.defs.get_schema(n.op_type, opset, n.domain)
-    except onnx.defs.SchemaError:
+    schema = schema_of(n, opset)
+    if schema is None:
         return None
     if schema.has_function:
         return _newest(schema.function_opset_versions, opset, schema.get_function_with_opset_version)
@@ -45,13 +43,8 @@ def body_of(n: Any, opset: int, functions: Mapping[tuple[str, str], Any], types:
 
 def defaults(n: Any, opset: int) -> list[Any]:
     """The attributes that ONNX's definition of node `n` gives a value to, where it has a definition."""
-    import onnx
-
-    try:
-        schema = onnx.defs.get_schema(n.op_type, opset, n.domain)
-    except onnx.defs.SchemaError:
-        return []
-    return [a.default_value for a in schema.attributes.values() if a.default_value.name]
+    schema = schema_of(n, opset)
+    return [] if schema is None else [a.default_value for a in schema.attributes.values() if a.default_value.name]
 
 
 def _newest(versions: Any, opset: int, get: Any) -> Any:

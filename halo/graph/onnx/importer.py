@@ -21,10 +21,11 @@ from ..lets import bound_by, under
 from ..module import Module
 from . import adapters as _adapters  # noqa: F401  (enters them)
 from .control import CONTROL
-from .files import block_of, check_attributes, check_names, check_size, hold, read
+from .files import block_of, check_names, check_size, hold, read
 from .functions import DEEPEST, body_of, bound, defaults, full_name, missing, type_proto
 from .node import ADAPTERS, Node, adapter_of, element_type
 from .ranks import declared_ranks
+from .schemas import check_node
 
 __all__ = ["from_onnx"]
 
@@ -171,7 +172,7 @@ class _Importer:
             return dim
 
         try:
-            check_attributes(n, self.opset)
+            check_node(n, self.opset)
             attrs = {a.name: _attribute(a) for a in n.attribute}
             node = Node(n.op_type, name, inputs, attrs, self.opset, outputs, self.given, let, rank, self.block)
             with from_node(name), extents_by(node.extent):

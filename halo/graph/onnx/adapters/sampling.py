@@ -33,6 +33,8 @@ def _resized(n: Node, scales: Any, size: Any, **more: Any) -> Any:
         for a, s, q in zip(axes, size, quotients, strict=True):
             factors[a] = q if one is None else one
             extents[a] = s if one is None else int(one * shape[a] + 0.5)
+    elif scales is None:
+        raise n.wrong("it is given no scales or sizes")
     else:
         for a, f in zip(axes, scales, strict=True):
             factors[a], extents[a] = f, _scaled(f, shape[a])
