@@ -91,7 +91,7 @@ class Module:
 
     def extract(self, inputs: Sequence[str], outputs: Sequence[str]) -> Module:
         """The part that computes `outputs` from `inputs`, names of values or of inputs of the program. Raises ArgumentError
-        for a name that there is not, and where other inputs are needed as well.
+        for a name that there is not, for no outputs, and where other inputs are needed as well.
 
         >>> from halo.graph import parse
         >>> m = parse("def main(%x: f32[2]) -> f32[2] { %0 = exp(%x); %1 = relu(%0); %2 = log(%1); %2 }")
@@ -101,6 +101,8 @@ class Module:
           %0
         }
         """
+        if not outputs:
+            raise ArgumentError("what is extracted has at least one output", loc=here(), legal=self.outputs)
         own = {p.name: p for p in self.main.params}
         sources = [own[name] if name in own else self.value(name) for name in names("inputs", inputs)]
         params = [s if isinstance(s, Var) else Var(name, s.type) for name, s in zip(inputs, sources, strict=True)]

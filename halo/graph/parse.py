@@ -243,6 +243,8 @@ class _Parser:
             else:
                 key = self.named("name")
                 self.want("=")
+                if key in attrs:
+                    self.fail(f"{key} is given twice")
                 attrs[key] = self.literal()
             self.take(",")
         if own:

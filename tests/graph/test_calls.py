@@ -301,6 +301,7 @@ def test_a_saved_net_is_as_fast(tmp_path: Any) -> None:
         (lambda m, x: parse(str(m), outputs=("a", "b")), "has 1 outputs, not 2"),
         (lambda m, x: m.extract(None, ["%0"]), "inputs is a list of names, not None"),
         (lambda m, x: m.extract(["x"], "%0"), "outputs is a list of names"),
+        (lambda m, x: m.extract(["x"], []), "has at least one output"),
     ],
 )
 def test_what_a_door_does_not_take(call: Any, words: str) -> None:

@@ -66,6 +66,7 @@ def test_names_of_any_letters() -> None:
     ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%y); %0 }", "no value %y"),
     ("def main(%x: f32[2]) -> f32[2] { %0 = add(%x, @w); %0 }", "no constant @w"),
     ("def main(%x: f32[2]) -> f32[2] { %0 = cumsum(%x, axis=0, reverse=true); %0 }", "a value is wanted, at 'true'"),
+    ("def main(%x: f32[2]) -> f32[2] { %0 = cumsum(%x, axis=0, axis=0); %0 }", "axis is given twice"),
     ("def main(%x: f32[2]) -> f32[3] { %0 = relu(%x); %0 }", "and says"),
     ("def main(%x: f32[2]) -> f32[2] { %0 = relu(%x) %0 }", "is wanted"),
     ("def f(%x: f32[2]) -> f32[2] { %x }", "no main"),
