@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import halo
-from halo import nn
+from halo import graph, nn
 from halo.schedule.directive import registry
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -60,6 +60,11 @@ def test_every_notebook_and_page_is_in_the_contents() -> None:
     contents = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
     for path in (*NOTEBOOKS, *PAGES):
         assert name(path) in contents or path.name == "benchmarks.md"  # which `make bench` writes
+
+
+def test_the_reference_has_the_functions_of_networks() -> None:
+    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
+    assert all(re.search(rf"::: halo\.graph\.(\w+\.)?{f}\n", reference) for f in graph.__all__ if f[0].islower())
 
 
 @pytest.mark.parametrize("directive", sorted(set(registry) - {"within"}))
