@@ -139,7 +139,7 @@ def test_branches_in_a_branch_are_combined() -> None:
     m = heads(3, 12)
     c = Var("c", TensorType((), bool_))
     x = m.main.params[0]
-    one = if_(c, [x], lambda x: map(nn.relu, m(x).children), lambda x: map(nn.sigmoid, m(x).children))
+    one = if_(c, [x], lambda x: map(nn.relu, m(x)), lambda x: map(nn.sigmoid, m(x)))
     whole = Module({"main": Function((c, x), Tuple(one))})
     assert (count(whole), count(combine_parallel_branches(whole))) == (4, 2)
     net, picture = whole.compile(), np.random.default_rng(0).standard_normal(x.type.static).astype(np.float32)
